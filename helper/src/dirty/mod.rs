@@ -1,0 +1,39 @@
+//! Dirty tracking: the workload's one bitmap, the trackers that feed it, and their union.
+
+pub mod all;
+pub mod bitmap;
+pub mod device_log;
+pub mod hwpt;
+pub mod pinned;
+pub mod union;
+
+use serde::{Deserialize, Serialize};
+
+pub use bitmap::{Area, DirtyBitmap};
+
+use crate::error::Result;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Hash)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrackerKind {
+    Pinned,
+    Device,
+    Iommu,
+    All,
+}
+
+/// Whoever knows which pages were written. Each kernel interface's own semantics (overwrite or OR, alignment, exact
+/// mapped areas, re-arm) stay inside its tracker; outside, every tracker ORs into the workload's bitmap.
+pub trait Tracker: Send {
+    fn name(&self) -> &str;
+    fn kind(&self) -> TrackerKind;
+    /// Granularity in bytes this tracker works at once started (the device or IOMMU may have chosen it).
+    fn page_size(&self) -> u64;
+    /// Starts tracking. Everything written from now on is reported by a later `read`.
+    fn start(&mut self) -> Result<()>;
+    /// Everything written since `start` or the previous `read` is ORed into `into`. Returns the number of bitmap
+    /// pages this tracker reported (before the union). After an error the log is worthless: all is dirty.
+    fn read(&mut self, into: &mut DirtyBitmap) -> Result<u64>;
+    /// Stops tracking. Only after the last read, and before any range is unmapped.
+    fn stop(&mut self) -> Result<()>;
+}

@@ -1,0 +1,12 @@
+//! The helper of ferry: owns the file descriptors, maps and pins, logs dirty pages, moves bytes, steps device states.
+//! It decides nothing an operator could want decided otherwise: every limit reaches it as an argument.
+
+pub mod control;
+pub mod device;
+pub mod dirty;
+pub mod error;
+pub mod iommu;
+pub mod memory;
+pub mod protocol;
+pub mod sysfs;
+pub mod transfer;

@@ -1,0 +1,228 @@
+//! The workload's memory as this process sees it: memfds or files mapped shared, at IOVAs that stay the same on both
+//! sides. Devices write to it while we read, so it is only ever touched through vm-memory's volatile slices.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::mm::{Advice, madvise};
+use vm_memory::volatile_memory::VolatileMemory;
+use vm_memory::{FileOffset, MmapRegion, VolatileSlice};
+
+use crate::dirty::Area;
+use crate::error::{HelperError, Result};
+
+/// Where a region's memory comes from.
+#[derive(Debug, Clone)]
+pub enum Backing {
+    /// New anonymous memory; with huge pages of this size when given.
+    Memfd { huge_page_bytes: Option<u64> },
+    /// An existing file: shared memory of a running VMM, hugetlbfs, or a plain file. Never created or resized.
+    File { path: String },
+}
+
+pub struct Region {
+    name: String,
+    iova: u64,
+    map: MmapRegion,
+}
+
+impl Region {
+    /// Opens and maps the memory of one region, shared and writable.
+    ///
+    /// # Errors
+    /// `memory/open`, `memory/too-small` (the file is shorter than the region), `memory/map`.
+    pub fn open(name: &str, area: Area, backing: &Backing) -> Result<Self> {
+        let file = match backing {
+            Backing::Memfd { huge_page_bytes } => create_memfd(name, area.bytes, *huge_page_bytes)?,
+            Backing::File { path } => open_file(name, path, area.bytes)?,
+        };
+        let size = usize::try_from(area.bytes)
+            .map_err(|_| HelperError::new("memory/map", format!("region {name}: too large for this process")))?;
+        let map = MmapRegion::from_file(FileOffset::new(file, 0), size).map_err(|error| {
+            HelperError::new("memory/map", format!("region {name}: cannot map {} bytes: {error}", area.bytes))
+                .operation("mmap")
+        })?;
+        Ok(Self { name: name.to_owned(), iova: area.iova, map })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn area(&self) -> Area {
+        Area { iova: self.iova, bytes: self.map.size() as u64 }
+    }
+
+    /// Address of the region in this process: what IOMMU backends map.
+    pub fn host_address(&self) -> u64 {
+        self.map.as_ptr() as u64
+    }
+
+    /// `iova .. iova + bytes` of this region; `None` when it does not lie wholly inside.
+    pub fn slice(&self, iova: u64, bytes: u64) -> Option<VolatileSlice<'_>> {
+        let offset = iova.checked_sub(self.iova)?;
+        self.map.get_slice(usize::try_from(offset).ok()?, usize::try_from(bytes).ok()?).ok()
+    }
+
+    /// Touches every page for writing, so that no first touch (about 0.3 s a GiB) is left for the transfer.
+    pub fn populate(&self) -> Result<()> {
+        // SAFETY: the range is exactly this mapping; populating changes no content.
+        let done = unsafe { madvise(self.map.as_ptr().cast(), self.map.size(), Advice::LinuxPopulateWrite) };
+        done.map_err(|errno| {
+            HelperError::os(
+                "memory/populate",
+                "madvise(MADV_POPULATE_WRITE)",
+                &errno.into(),
+                format!("region {}: not enough free memory or huge pages behind it", self.name),
+            )
+        })
+    }
+}
+
+fn create_memfd(name: &str, bytes: u64, huge_page_bytes: Option<u64>) -> Result<File> {
+    let mut flags = MemfdFlags::CLOEXEC;
+    match huge_page_bytes {
+        None => {}
+        Some(0x20_0000) => flags |= MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB,
+        Some(0x4000_0000) => flags |= MemfdFlags::HUGETLB | MemfdFlags::HUGE_1GB,
+        Some(other) => {
+            return Err(HelperError::new("memory/open", format!("region {name}: no huge pages of {other} bytes"))
+                .suggest("use 2 MiB or 1 GiB"));
+        }
+    }
+    let fail = |operation: &str, errno: rustix::io::Errno| {
+        HelperError::os("memory/open", operation, &errno.into(), format!("region {name}: no memory of this kind"))
+    };
+    let fd = memfd_create(format!("ferry-{name}"), flags).map_err(|errno| fail("memfd_create", errno))?;
+    ftruncate(&fd, bytes).map_err(|errno| fail("ftruncate", errno))?;
+    Ok(File::from(fd))
+}
+
+fn open_file(name: &str, path: &str, bytes: u64) -> Result<File> {
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(|error| {
+        HelperError::os("memory/open", format!("open {path}"), &error, format!("backing file of region {name}"))
+    })?;
+    let found = file
+        .metadata()
+        .map_err(|error| HelperError::os("memory/open", format!("stat {path}"), &error, ""))?
+        .len();
+    // A device node (devdax) has length 0 and is judged by mmap itself.
+    if found != 0 && found < bytes {
+        return Err(HelperError::new(
+            "memory/too-small",
+            format!("{path} has {found} bytes, region {name} needs {bytes}"),
+        ));
+    }
+    if found == 0 && file.read_at(&mut [0], 0).is_ok_and(|read| read == 0) {
+        return Err(HelperError::new("memory/too-small", format!("{path} is empty, region {name} needs {bytes} bytes")));
+    }
+    Ok(file)
+}
+
+/// All regions of the workload, sorted by IOVA.
+pub struct Memory {
+    page_size: u64,
+    regions: Vec<Region>,
+}
+
+impl Memory {
+    /// # Errors
+    /// `memory/layout` when regions overlap, are not aligned to `page_size`, are empty, or reach 2^64; names all.
+    pub fn new(page_size: u64, mut regions: Vec<Region>) -> Result<Self> {
+        regions.sort_by_key(|region| region.iova);
+        let mut wrong = Vec::new();
+        for (index, region) in regions.iter().enumerate() {
+            let area = region.area();
+            if area.bytes == 0 || area.iova % page_size != 0 || area.bytes % page_size != 0 {
+                wrong.push(format!("region {} is empty or not aligned to {page_size} bytes", region.name));
+            }
+            match area.iova.checked_add(area.bytes) {
+                None => wrong.push(format!("region {} reaches the end of the address space", region.name)),
+                Some(end) => {
+                    if let Some(next) = regions.get(index + 1).filter(|next| next.iova < end) {
+                        wrong.push(format!("regions {} and {} overlap", region.name, next.name));
+                    }
+                }
+            }
+        }
+        if !page_size.is_power_of_two() || page_size < 4096 {
+            wrong.push(format!("page size {page_size} is not a power of two of at least 4096"));
+        }
+        if wrong.is_empty() {
+            Ok(Self { page_size, regions })
+        } else {
+            Err(HelperError::new("memory/layout", wrong.join("; ")))
+        }
+    }
+
+    pub fn page_size(&self) -> u64 {
+        self.page_size
+    }
+
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    pub fn areas(&self) -> Vec<Area> {
+        self.regions.iter().map(Region::area).collect()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.regions.iter().map(|region| region.area().bytes).sum()
+    }
+
+    pub fn region_at(&self, iova: u64) -> Option<&Region> {
+        let after = self.regions.partition_point(|region| region.iova <= iova);
+        let region = self.regions.get(after.checked_sub(1)?)?;
+        (iova < region.area().end()).then_some(region)
+    }
+
+    /// `iova .. iova + bytes`, which must lie in one region.
+    pub fn slice(&self, iova: u64, bytes: u64) -> Option<VolatileSlice<'_>> {
+        self.region_at(iova)?.slice(iova, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memfd(name: &str, iova: u64, bytes: u64) -> Region {
+        Region::open(name, Area { iova, bytes }, &Backing::Memfd { huge_page_bytes: None }).expect("memfd")
+    }
+
+    #[test]
+    fn finds_the_region_of_an_iova_and_nothing_in_holes() {
+        let memory = Memory::new(4096, vec![memfd("b", 0x10_0000, 0x2000), memfd("a", 0, 0x1000)]).expect("layout");
+        assert_eq!(memory.region_at(0xfff).map(Region::name), Some("a"));
+        assert!(memory.region_at(0x1000).is_none());
+        assert_eq!(memory.region_at(0x10_1fff).map(Region::name), Some("b"));
+        assert!(memory.slice(0x10_1000, 0x1001).is_none());
+        let slice = memory.slice(0x10_1000, 0x1000).expect("inside");
+        slice.copy_from(&[7u8; 16]);
+        memory.region_at(0x10_0000).expect("b").populate().expect("populate keeps content");
+        let mut read = [0u8; 16];
+        memory.slice(0x10_1000, 16).expect("inside").copy_to(&mut read);
+        assert_eq!(read, [7; 16]);
+    }
+
+    #[test]
+    fn names_every_fault_of_a_layout() {
+        let error = Memory::new(4096, vec![memfd("a", 0, 0x2000), memfd("b", 0x1000, 0x1000), memfd("c", 0x800_0001, 0x1000)])
+            .err()
+            .expect("refused");
+        assert!(error.message.contains("a and b overlap") && error.message.contains("region c"), "{error}");
+    }
+
+    #[test]
+    fn a_short_backing_file_is_refused_and_left_alone() {
+        let path = std::env::temp_dir().join(format!("ferry-short-{}", std::process::id()));
+        std::fs::write(&path, [0; 100]).expect("write");
+        let backing = Backing::File { path: path.display().to_string() };
+        let error = Region::open("r", Area { iova: 0, bytes: 8192 }, &backing).err().expect("refused");
+        assert_eq!(error.code, "memory/too-small");
+        assert_eq!(std::fs::metadata(&path).expect("still there").len(), 100);
+        std::fs::remove_file(&path).expect("clean up");
+    }
+}

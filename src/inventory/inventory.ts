@@ -1,0 +1,21 @@
+import type { DeviceFacts, HostFacts } from '../link/protocol.js'
+
+/** What one host has, with what each device can and cannot do. */
+export interface Inventory {
+  readonly host: HostFacts
+  readonly devices: readonly InventoryDevice[]
+  readonly unseen: readonly string[]
+}
+export interface InventoryDevice extends DeviceFacts {
+  /** True, false, or null when it could not be seen (not root, busy, not probed). */
+  readonly migratable: boolean | null
+  /** Why it cannot migrate, layer by layer from the bus up; empty when it can. */
+  readonly reasons: readonly Reason[]
+}
+/** One cause of a refusal: code, what was found, what would lift it. */
+export interface Reason {
+  readonly code: string
+  readonly layer: 'bus' | 'iommu' | 'group' | 'driver' | 'migration' | 'tracker' | 'host' | 'profile' | 'link'
+  readonly found: string
+  readonly remedy: string
+}
