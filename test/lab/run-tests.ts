@@ -1,0 +1,44 @@
+// `npm run test:lab [-- VITEST ARGUMENTS]`: prepares the lab where its progress can be seen, then runs every
+// *.lab.ts under vitest. Builds the register tool; `npm run build` builds what the tests test. Ends with the
+// same plain line as `npm test`.
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { execa } from 'execa'
+import { countVitest } from '../../scripts/tally.js'
+import { prepareLab } from './setup.js'
+
+async function main(args: readonly string[]): Promise<number> {
+  const { repo } = await prepareLab()
+  if (!process.env['FERRY_LAB_MTTY_REGS']) {
+    const cargo = ['build', '--quiet', '--locked', '--example', 'mtty-regs']
+    await execa('cargo', cargo, { cwd: path.join(repo, 'helper'), stdio: 'inherit' })
+  }
+  const folder = await mkdtemp(path.join(tmpdir(), 'ferry-lab-tests-'))
+  const report = path.join(folder, 'vitest.json')
+  try {
+    const config = path.join(repo, 'test/lab/vitest.config.ts')
+    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+    const { failed } = await execa('vitest', ['run', '--config', config, ...reporters, ...args], {
+      cwd: repo,
+      preferLocal: true,
+      localDir: repo,
+      stdio: 'inherit',
+      reject: false,
+    })
+    const tally = countVitest(JSON.parse(await readFile(report, 'utf8')) as Parameters<typeof countVitest>[0])
+    // A runner that failed without naming a test, or that ran none, is a failure of its own.
+    const unnamed = tally.failed === 0 && (failed || tally.passed === 0) ? 1 : 0
+    console.log(`${String(tally.passed)} passed, ${String(tally.failed + unnamed)} failed`)
+    return tally.failed + unnamed > 0 ? 1 : 0
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  process.stderr.write(`lab: error: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}
