@@ -19,20 +19,20 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use vfio_bindings::bindings::vfio::{
-    VFIO_BASE, VFIO_TYPE, VFIO_TYPE1v2_IOMMU, vfio_device_bind_iommufd,
-};
+use vfio_bindings::bindings::vfio::{VFIO_BASE, VFIO_TYPE, VFIO_TYPE1v2_IOMMU, vfio_device_bind_iommufd};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "\
 Usage: mtty-regs [--iommufd] DEVICE_SYSFS_PATH get --port N [--peek]
        mtty-regs [--iommufd] DEVICE_SYSFS_PATH set --port N NAME=VALUE...
+       mtty-regs [--iommufd] DEVICE_SYSFS_PATH hold
 
 Opens the mdev by its group and a type1 container, or with --iommufd by its cdev.
   NAME    scr, mcr, lcr, ier (one byte), divisor (two), fifo (hex, up to 15 bytes)
   get     prints JSON; empties the FIFO and clears DLAB, unless --peek is given
-  set     replaces what the FIFO holds; a divisor leaves DLAB set";
+  set     replaces what the FIFO holds; a divisor leaves DLAB set
+  hold    prints `held`, and keeps the device open until stdin ends";
 
 /// Registers of a 16550, by offset, and the bits used here.
 const DATA: u64 = 0;
@@ -66,27 +66,18 @@ impl Port<'_> {
 
     fn read(&self, register: u64) -> Result<u8> {
         let mut byte = [0];
-        self.device
-            .file
-            .read_exact_at(&mut byte, self.offset(register))?;
+        self.device.file.read_exact_at(&mut byte, self.offset(register))?;
         Ok(byte[0])
     }
 
     fn write(&self, register: u64, value: u8) -> Result<()> {
-        Ok(self
-            .device
-            .file
-            .write_all_at(&[value], self.offset(register))?)
+        Ok(self.device.file.write_all_at(&[value], self.offset(register))?)
     }
 }
 
 fn open(path: impl AsRef<Path>) -> Result<File> {
     let path = path.as_ref();
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(|e| format!("{}: {e}", path.display()).into())
+    OpenOptions::new().read(true).write(true).open(path).map_err(|e| format!("{}: {e}", path.display()).into())
 }
 
 /// Issues VFIO ioctl number `n`, whose argument is what its name says.
@@ -103,64 +94,28 @@ fn vfio_ioctl(file: &File, n: u32, name: &str, argument: libc::c_ulong) -> Resul
 
 fn open_by_group(sysfs: &Path) -> Result<Device> {
     let link = fs::read_link(sysfs.join("iommu_group"))?;
-    let group = open(
-        Path::new("/dev/vfio").join(link.file_name().ok_or("the device has no IOMMU group")?),
-    )?;
+    let group = open(Path::new("/dev/vfio").join(link.file_name().ok_or("the device has no IOMMU group")?))?;
     let container = open("/dev/vfio/vfio")?;
     let fd = container.as_raw_fd();
-    vfio_ioctl(
-        &group,
-        4,
-        "VFIO_GROUP_SET_CONTAINER",
-        (&raw const fd) as libc::c_ulong,
-    )?;
-    vfio_ioctl(
-        &container,
-        2,
-        "VFIO_SET_IOMMU",
-        libc::c_ulong::from(VFIO_TYPE1v2_IOMMU),
-    )?;
-    let name = sysfs
-        .file_name()
-        .and_then(|n| n.to_str())
-        .ok_or("the device's path has no name")?;
+    vfio_ioctl(&group, 4, "VFIO_GROUP_SET_CONTAINER", (&raw const fd) as libc::c_ulong)?;
+    vfio_ioctl(&container, 2, "VFIO_SET_IOMMU", libc::c_ulong::from(VFIO_TYPE1v2_IOMMU))?;
+    let name = sysfs.file_name().and_then(|n| n.to_str()).ok_or("the device's path has no name")?;
     let name = std::ffi::CString::new(name)?;
-    let fd = vfio_ioctl(
-        &group,
-        6,
-        "VFIO_GROUP_GET_DEVICE_FD",
-        name.as_ptr() as libc::c_ulong,
-    )?;
+    let fd = vfio_ioctl(&group, 6, "VFIO_GROUP_GET_DEVICE_FD", name.as_ptr() as libc::c_ulong)?;
     // SAFETY: the ioctl returned a new descriptor that nobody else owns.
     let file = unsafe { File::from_raw_fd(fd) };
-    Ok(Device {
-        file,
-        _held: vec![group, container],
-    })
+    Ok(Device { file, _held: vec![group, container] })
 }
 
 fn open_by_cdev(sysfs: &Path) -> Result<Device> {
-    let entry = fs::read_dir(sysfs.join("vfio-dev"))?
-        .next()
-        .ok_or("the device has no cdev")??;
+    let entry = fs::read_dir(sysfs.join("vfio-dev"))?.next().ok_or("the device has no cdev")??;
     let file = open(Path::new("/dev/vfio/devices").join(entry.file_name()))?;
     let iommufd = open("/dev/iommu")?;
-    let mut bind = vfio_device_bind_iommufd {
-        iommufd: iommufd.as_raw_fd(),
-        ..Default::default()
-    };
+    let mut bind = vfio_device_bind_iommufd { iommufd: iommufd.as_raw_fd(), ..Default::default() };
     // Up to `out_devid`: what lies behind it is newer than Linux 6.12.
     bind.argsz = 16;
-    vfio_ioctl(
-        &file,
-        18,
-        "VFIO_DEVICE_BIND_IOMMUFD",
-        (&raw mut bind) as libc::c_ulong,
-    )?;
-    Ok(Device {
-        file,
-        _held: vec![iommufd],
-    })
+    vfio_ioctl(&file, 18, "VFIO_DEVICE_BIND_IOMMUFD", (&raw mut bind) as libc::c_ulong)?;
+    Ok(Device { file, _held: vec![iommufd] })
 }
 
 fn number(text: &str) -> Result<u16> {
@@ -179,10 +134,8 @@ fn hex_bytes(text: &str) -> Result<Vec<u8>> {
     if text.len() % 2 != 0 || !text.bytes().all(|c| c.is_ascii_hexdigit()) {
         return Err(format!("fifo={text}: not pairs of hex digits").into());
     }
-    let bytes: std::result::Result<Vec<u8>, _> = (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16))
-        .collect();
+    let bytes: std::result::Result<Vec<u8>, _> =
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16)).collect();
     let bytes = bytes?;
     if bytes.len() > FIFO_MAX {
         return Err(format!("fifo: {} bytes; {FIFO_MAX} is the most", bytes.len()).into());
@@ -194,9 +147,7 @@ fn set(port: &Port, values: &[String]) -> Result<()> {
     // All is parsed before anything is written.
     let (mut plain, mut lcr, mut divisor, mut fifo) = (Vec::new(), None, None, None);
     for word in values {
-        let (name, value) = word
-            .split_once('=')
-            .ok_or_else(|| format!("{word}: not NAME=VALUE"))?;
+        let (name, value) = word.split_once('=').ok_or_else(|| format!("{word}: not NAME=VALUE"))?;
         match name {
             "scr" => plain.push((SCR, byte(value)?)),
             "mcr" => plain.push((MCR, byte(value)?)),
@@ -275,11 +226,27 @@ fn take_flag(args: &mut Vec<String>, flag: &str) -> bool {
     args.len() != before
 }
 
+fn open_device(path: &str, iommufd: bool) -> Result<Device> {
+    // The group knows a device by its own name, so a link to it will not do.
+    let sysfs = fs::canonicalize(path).map_err(|e| format!("{path}: {e}"))?;
+    if iommufd { open_by_cdev(&sysfs) } else { open_by_group(&sysfs) }
+}
+
+fn hold(path: &str, iommufd: bool) -> Result<()> {
+    let _device = open_device(path, iommufd)?;
+    println!("held");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(())
+}
+
 fn run(mut args: Vec<String>) -> Result<()> {
-    let (iommufd, peek) = (
-        take_flag(&mut args, "--iommufd"),
-        take_flag(&mut args, "--peek"),
-    );
+    let (iommufd, peek) = (take_flag(&mut args, "--iommufd"), take_flag(&mut args, "--peek"));
+    if let [path, verb] = args.as_slice() {
+        return match verb.as_str() {
+            "hold" if !peek => hold(path, iommufd),
+            _ => Err(USAGE.into()),
+        };
+    }
     let [path, verb, flag, index, values @ ..] = args.as_slice() else {
         return Err(USAGE.into());
     };
@@ -287,17 +254,8 @@ fn run(mut args: Vec<String>) -> Result<()> {
         ("--port", Ok(index @ 0..=1)) => index,
         _ => return Err(USAGE.into()),
     };
-    // The group knows a device by its own name, so a link to it will not do.
-    let sysfs = fs::canonicalize(path).map_err(|e| format!("{path}: {e}"))?;
-    let device = if iommufd {
-        open_by_cdev(&sysfs)?
-    } else {
-        open_by_group(&sysfs)?
-    };
-    let port = Port {
-        device: &device,
-        index,
-    };
+    let device = open_device(path, iommufd)?;
+    let port = Port { device: &device, index };
     match verb.as_str() {
         "get" if values.is_empty() => println!("{}", get(&port, peek)?),
         "set" if !peek && !values.is_empty() => set(&port, values)?,

@@ -50,7 +50,12 @@ impl HelperError {
     }
 
     /// From a failed system call; `meaning` is what the errno says about this operation.
-    pub fn os(code: &'static str, operation: impl Into<String>, error: &std::io::Error, meaning: impl Into<String>) -> Self {
+    pub fn os(
+        code: &'static str,
+        operation: impl Into<String>,
+        error: &std::io::Error,
+        meaning: impl Into<String>,
+    ) -> Self {
         let operation = operation.into();
         let meaning = meaning.into();
         let errno = error.raw_os_error();

@@ -8,5 +8,6 @@ pub mod error;
 pub mod iommu;
 pub mod memory;
 pub mod protocol;
+pub mod session;
 pub mod sysfs;
 pub mod transfer;

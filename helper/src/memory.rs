@@ -103,10 +103,8 @@ fn open_file(name: &str, path: &str, bytes: u64) -> Result<File> {
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(|error| {
         HelperError::os("memory/open", format!("open {path}"), &error, format!("backing file of region {name}"))
     })?;
-    let found = file
-        .metadata()
-        .map_err(|error| HelperError::os("memory/open", format!("stat {path}"), &error, ""))?
-        .len();
+    let found =
+        file.metadata().map_err(|error| HelperError::os("memory/open", format!("stat {path}"), &error, ""))?.len();
     // A device node (devdax) has length 0 and is judged by mmap itself.
     if found != 0 && found < bytes {
         return Err(HelperError::new(
@@ -115,7 +113,10 @@ fn open_file(name: &str, path: &str, bytes: u64) -> Result<File> {
         ));
     }
     if found == 0 && file.read_at(&mut [0], 0).is_ok_and(|read| read == 0) {
-        return Err(HelperError::new("memory/too-small", format!("{path} is empty, region {name} needs {bytes} bytes")));
+        return Err(HelperError::new(
+            "memory/too-small",
+            format!("{path} is empty, region {name} needs {bytes} bytes"),
+        ));
     }
     Ok(file)
 }
@@ -209,9 +210,10 @@ mod tests {
 
     #[test]
     fn names_every_fault_of_a_layout() {
-        let error = Memory::new(4096, vec![memfd("a", 0, 0x2000), memfd("b", 0x1000, 0x1000), memfd("c", 0x800_0001, 0x1000)])
-            .err()
-            .expect("refused");
+        let error =
+            Memory::new(4096, vec![memfd("a", 0, 0x2000), memfd("b", 0x1000, 0x1000), memfd("c", 0x800_0001, 0x1000)])
+                .err()
+                .expect("refused");
         assert!(error.message.contains("a and b overlap") && error.message.contains("region c"), "{error}");
     }
 

@@ -178,6 +178,8 @@ export interface ProbeFacts {
   /** Why not: "busy", "no-permission", "not-bound", "not-asked", "failed". */
   readonly skipped?: string
   readonly via?: 'group' | 'cdev' | 'sim'
+  /** Process that has the device open, when one was seen; it was asked through that process's descriptor. */
+  readonly heldBy?: number
   readonly error?: HelperErrorBody
 }
 
@@ -293,7 +295,11 @@ export interface ConnectReply {
 }
 /** Destination: serves the connection until the run is committed, discarded or broken. Long. */
 export interface ReceiveReply {
-  readonly outcome: 'running' | 'discarded'
+  /**
+   * waiting: the link was lost after PREPARED was answered. Everything is loaded, devices are in STOP, and only the
+   * source knows whether it committed: `rollback` here once it is known that it did not.
+   */
+  readonly outcome: 'running' | 'discarded' | 'waiting'
   readonly reason?: string
   readonly pages: number
   readonly bytes: Bytes
@@ -361,6 +367,8 @@ export interface RollbackReply {
 export interface CheckReply {
   readonly pages: number
   readonly writes: Bytes
+  /** All of them; `lost` names the first. */
+  readonly lostPages: number
   readonly lost: readonly {
     readonly iova: Iova
     readonly device: string

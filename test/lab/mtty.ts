@@ -152,3 +152,62 @@ export async function peekPort(
 export function tryRegs(guest: Guest, args: readonly string[]): Promise<RunResult> {
   return guest.run([regsProgram, ...args])
 }
+
+/** Has `sysfsPath` open until `release` is called. */
+export async function holdDevice(
+  guest: Guest,
+  sysfsPath: string,
+  options: RegsOptions = {},
+): Promise<{ readonly pid: number; release(): Promise<void> }> {
+  let held: () => void = () => {}
+  const open = new Promise<void>((resolve) => (held = resolve))
+  let output = ''
+  const holder = await guest.start(
+    [regsProgram, ...(options.iommufd ? ['--iommufd'] : []), sysfsPath, 'hold'],
+    {
+      keepStdin: true,
+      onOutput: (_fd, data) => {
+        output += data.toString('utf8')
+        if (output.includes('held\n')) held()
+      },
+    },
+  )
+  const failed = holder.wait().then(() => {
+    throw new Error(`mtty-regs hold: ${output}`)
+  })
+  failed.catch(() => {})
+  await Promise.race([open, failed])
+  return {
+    pid: holder.pid,
+    async release() {
+      await holder.endInput()
+      await holder.wait()
+    },
+  }
+}
+
+/** Distinct in every register and port, with DLAB set in both: only then does the divisor stay readable. */
+export const PATTERN: readonly [Required<MttyPort>, Required<MttyPort>] = [
+  { scr: 0x5a, mcr: 0x0b, ier: 0x05, lcr: 0x13, divisor: 0x1234, fifo: '000102ff' },
+  { scr: 0xa5, mcr: 0x04, ier: 0x0a, lcr: 0x07, divisor: 0x00d0, fifo: '0f0e0d0c0b0a090807060504030201' },
+]
+
+export async function setPattern(guest: Guest, sysfsPath: string): Promise<void> {
+  for (const [port, values] of PATTERN.entries()) await setPort(guest, sysfsPath, port, values)
+}
+
+/** Takes both ports; what `setPattern` put there comes back as `expectedPattern`. */
+export async function takePattern(
+  guest: Guest,
+  sysfsPath: string,
+  options: RegsOptions = {},
+): Promise<readonly MttyPortState[]> {
+  return [await takePort(guest, sysfsPath, 0, options), await takePort(guest, sysfsPath, 1, options)]
+}
+
+/** Setting a divisor leaves DLAB (0x80) set; LSR says that the FIFO has data. */
+export const expectedPattern: readonly MttyPortState[] = PATTERN.map((port) => ({
+  ...port,
+  lcr: port.lcr | 0x80,
+  lsr: 0x01,
+}))

@@ -246,6 +246,7 @@ pub struct ConnectReply {
 pub enum ReceiveOutcome {
     Running,
     Discarded,
+    Waiting,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -365,6 +366,25 @@ pub struct DeviceAt {
 pub struct RollbackReply {
     pub devices: Vec<DeviceAt>,
     pub needs_person: Vec<HelperError>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LostPage {
+    pub iova: Iova,
+    pub device: String,
+    /// Sequence of the write that must be there, and of the one found; 0: none.
+    pub expected: Bytes,
+    pub found: Bytes,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckReply {
+    pub pages: u64,
+    pub writes: Bytes,
+    pub lost_pages: u64,
+    pub lost: Vec<LostPage>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

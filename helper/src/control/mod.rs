@@ -1,4 +1,7 @@
 //! What reaches the helper over stdin and what it answers.
 
+pub mod lines;
 pub mod message;
 pub mod num;
+pub mod output;
+pub mod server;

@@ -126,9 +126,12 @@ impl Stepper {
             (Ok(stream), Ok(found)) if found == target => stream,
             (Ok(_), Ok(found)) => {
                 self.report(from, found, began);
-                return Err(HelperError::new("device/state-mismatch", format!("SET {target} succeeded but did not hold"))
-                    .device(self.name())
-                    .state(found));
+                return Err(HelperError::new(
+                    "device/state-mismatch",
+                    format!("SET {target} succeeded but did not hold"),
+                )
+                .device(self.name())
+                .state(found));
             }
             (Ok(_), Err(error)) => return Err(error),
             (Err(error), Ok(found)) => {
@@ -168,10 +171,13 @@ impl Stepper {
             }
             (reset, found) => {
                 let cause = reset.err().or(gentle).map_or(String::new(), |error| format!(": {error}"));
-                let mut error = HelperError::new("device/needs-person", format!("neither SET RUNNING nor RESET brought it back{cause}"))
-                    .device(self.name())
-                    .operation("VFIO_DEVICE_RESET")
-                    .suggest("reset the device by its driver or by the bus, or restart what uses it");
+                let mut error = HelperError::new(
+                    "device/needs-person",
+                    format!("neither SET RUNNING nor RESET brought it back{cause}"),
+                )
+                .device(self.name())
+                .operation("VFIO_DEVICE_RESET")
+                .suggest("reset the device by its driver or by the bus, or restart what uses it");
                 error.state = found.ok();
                 Err(error)
             }
@@ -253,7 +259,12 @@ mod tests {
         }
     }
 
-    fn stepper(raw_flags: u64, state: DeviceState, script: &[(bool, Option<DeviceState>)], reset: Option<DeviceState>) -> Stepper {
+    fn stepper(
+        raw_flags: u64,
+        state: DeviceState,
+        script: &[(bool, Option<DeviceState>)],
+        reset: Option<DeviceState>,
+    ) -> Stepper {
         let device = Scripted {
             flags: MigrationFlags::from_raw(raw_flags),
             state,

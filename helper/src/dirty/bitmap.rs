@@ -264,7 +264,9 @@ mod tests {
 
     fn model_pages(areas: &[Area], iova: u64, bytes: u64) -> impl Iterator<Item = u64> + '_ {
         areas.iter().flat_map(move |area| {
-            (area.iova..area.end()).step_by(PAGE as usize).filter(move |page| page + PAGE > iova && *page < iova + bytes)
+            (area.iova..area.end())
+                .step_by(PAGE as usize)
+                .filter(move |page| page + PAGE > iova && *page < iova + bytes)
         })
     }
 

@@ -1,6 +1,7 @@
 //! Dirty tracking: the workload's one bitmap, the trackers that feed it, and their union.
 
 pub mod all;
+pub mod areas;
 pub mod bitmap;
 pub mod device_log;
 pub mod hwpt;

@@ -1,6 +1,9 @@
 //! IOMMU backends: who maps the workload's memory for its devices. One trait, three kinds.
 
+pub mod holders;
 pub mod iommufd;
+pub mod node;
+pub mod ranges;
 pub mod sim;
 pub mod type1;
 
@@ -47,7 +50,12 @@ pub trait Backend: Send {
     fn unmap(&mut self, region: &Region) -> Result<()>;
     /// The container's own tracker: pinned (type1) or iommu (a dirty-capable iommufd page table).
     /// Refused where the kernel has none, with the reason.
-    fn tracker(&mut self, name: &str, kind: crate::dirty::TrackerKind, memory: &Arc<Memory>) -> Result<Box<dyn Tracker>>;
+    fn tracker(
+        &mut self,
+        name: &str,
+        kind: crate::dirty::TrackerKind,
+        memory: &Arc<Memory>,
+    ) -> Result<Box<dyn Tracker>>;
     /// For the sim: what simulated devices do their DMA through.
     fn as_sim(&mut self) -> Option<&mut sim::SimBackend> {
         None

@@ -1,0 +1,94 @@
+import { Args, Flags } from '@oclif/core'
+import { EXIT } from '../src/exit-codes.js'
+import type { Estimate } from '../src/report/estimate.js'
+import { RunCommand, type EndedRun } from '../src/run-command.js'
+
+/** Taken when nobody says how fast the way to the destination is; said so wherever it is used. */
+const ASSUMED_BANDWIDTH = 1024n ** 3n
+
+export default class DirtyLog extends RunCommand<typeof DirtyLog> {
+  static override summary = 'watch how fast the devices of a workload dirty its memory'
+  static override description = `Pins the memory on the source, starts the trackers of the plan, reads them round by round, then stops them and lets
+go. From what it saw it estimates the rounds and the blackout of a migration. Nothing is moved.`
+  static override exitCodes = [
+    EXIT.done,
+    EXIT.error,
+    EXIT.usage,
+    EXIT.blocked,
+    EXIT.cancelled,
+    EXIT.rolledBack,
+    EXIT.needsPerson,
+    EXIT.unknown,
+  ]
+
+  static override examples = [
+    { description: 'five reads, a second apart', command: '<%= config.bin %> <%= command.id %> node.yaml' },
+    {
+      description: 'twenty reads, 100 ms apart, and an estimate for a link of 25 Gbit/s',
+      command:
+        '<%= config.bin %> <%= command.id %> node.yaml --rounds 20 --interval 100ms --bandwidth 25Gbit/s',
+    },
+  ]
+
+  static override args = {
+    profile: Args.string({ required: true, description: 'migration profile, - for stdin' }),
+  }
+
+  static override flags = {
+    rounds: Flags.integer({
+      summary: 'reads of the trackers',
+      helpValue: 'N',
+      default: 5,
+      min: 1,
+      max: 10_000,
+    }),
+    interval: Flags.string({ summary: 'time between two reads', helpValue: '1s', default: '1s' }),
+    bandwidth: Flags.string({
+      summary: 'rate to estimate with (assumed otherwise: 1 GiB/s)',
+      helpValue: 'RATE',
+    }),
+    set: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'KEY.PATH=VALUE',
+      summary: 'lay a value over the profile; repeatable',
+    }),
+  }
+
+  async run(): Promise<object> {
+    const { loadProfile } = await import('../src/profile/load.js')
+    const { rateFlag, wholeMs } = await import('../src/run/overrides.js')
+    const intervalMs = wholeMs('interval', this.flags.interval)
+    const given = this.flags.bandwidth === undefined ? null : rateFlag('bandwidth', this.flags.bandwidth)
+    const profile = await loadProfile(this.args.profile, { sets: this.flags.set ?? [] })
+    const [{ measureDirt, pin }, { estimateText }, { estimate }] = await Promise.all([
+      import('../src/phases/index.js'),
+      import('../src/ui/dirty-text.js'),
+      import('../src/report/estimate.js'),
+    ])
+    const bandwidth = given ?? profile.migration.bandwidth ?? ASSUMED_BANDWIDTH
+    const terms = {
+      bandwidth,
+      assumed: given === null && profile.migration.bandwidth === null,
+      downtimeLimitUs: profile.migration.downtimeLimitMs * 1000,
+    }
+    const estimated = ({ prepared: { plan }, report }: EndedRun): Estimate | null =>
+      estimate({
+        ...terms,
+        memoryBytes: plan.forecast.memoryBytes,
+        stateBytes: plan.forecast.stateBytes ?? 0n,
+        fixedBlackoutUs: plan.forecast.fixedBlackoutUs,
+        pageSize: plan.pageSize,
+        trackers: report.trackers,
+        reads: report.dirtyReads,
+      })
+    const phases = [pin, measureDirt(this.flags.rounds, intervalMs)]
+    const result = await this.carryOut({ command: 'dirty-log', profile, phases }, (ended) => {
+      const found = ended.outcome === 'done' ? estimated(ended) : null
+      return found && estimateText(found, terms)
+    })
+    const { journal, outcome, report, run } = result
+    const found = estimated(result)
+    return { run, outcome, journal, report, estimate: found && { ...found, ...terms } }
+  }
+}

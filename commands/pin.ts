@@ -1,0 +1,56 @@
+import { Args, Flags } from '@oclif/core'
+import { EXIT } from '../src/exit-codes.js'
+import type { HelloReply } from '../src/link/protocol.js'
+import { RunCommand } from '../src/run-command.js'
+
+export default class Pin extends RunCommand<typeof Pin> {
+  static override summary = "pin a workload's memory on the source for real, report what it took, and let go"
+  static override description = `Opens the devices of the profile's source side, maps their memory through the chosen backend, which pins it for
+physical functions, and reports time, pages, rate and locked memory. Nothing is moved; the devices stay RUNNING.`
+  static override exitCodes = [
+    EXIT.done,
+    EXIT.error,
+    EXIT.usage,
+    EXIT.blocked,
+    EXIT.cancelled,
+    EXIT.rolledBack,
+    EXIT.needsPerson,
+    EXIT.unknown,
+  ]
+
+  static override examples = [
+    { description: 'how long does pinning take?', command: '<%= config.bin %> <%= command.id %> node.yaml' },
+    { description: 'for a script', command: '<%= config.bin %> <%= command.id %> node.yaml --json' },
+  ]
+
+  static override args = {
+    profile: Args.string({ required: true, description: 'migration profile, - for stdin' }),
+  }
+
+  static override flags = {
+    set: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'KEY.PATH=VALUE',
+      summary: 'lay a value over the profile; repeatable',
+    }),
+  }
+
+  async run(): Promise<object> {
+    const { loadProfile } = await import('../src/profile/load.js')
+    const profile = await loadProfile(this.args.profile, { sets: this.flags.set ?? [] })
+    const [{ pin }, { memlockText }] = await Promise.all([
+      import('../src/phases/index.js'),
+      import('../src/ui/pin-text.js'),
+    ])
+    const { journal, outcome, prepared, report, run } = await this.carryOut(
+      { command: 'pin', profile, phases: [pin] },
+      (result) => memlockText(result.report, memlock(result.prepared.source.helloReply)),
+    )
+    return { run, outcome, journal, memlockBytes: memlock(prepared.source.helloReply), report }
+  }
+}
+
+function memlock({ memlockBytes }: HelloReply): bigint | null {
+  return memlockBytes === null ? null : BigInt(memlockBytes)
+}

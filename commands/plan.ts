@@ -1,0 +1,67 @@
+import { Args, Flags } from '@oclif/core'
+import { BaseCommand } from '../src/base-command.js'
+import { EXIT } from '../src/exit-codes.js'
+
+export default class Plan extends BaseCommand<typeof Plan> {
+  static override summary = 'show what a migration would do, or every reason why it cannot'
+  static override description = [
+    'Asks both hosts what they have and decides: pairs of devices, a tracker for each with the reason and the',
+    'alternatives refused, containers, the steps in order, and what can be said of the blackout before the run. All',
+    'blockers come at once, each with a code and what would lift it. Changes nothing; a device that nobody uses is',
+    'opened for a moment to ask it, a device in use never.',
+  ].join(' ')
+  static override examples = [
+    {
+      description: 'Look before running',
+      command: '<%= config.bin %> <%= command.id %> profiles/quickstart.yaml',
+    },
+    {
+      description: 'What if the IOMMU were to track?',
+      command: '<%= config.bin %> <%= command.id %> vm.yaml --set trackers.prefer=iommu',
+    },
+    {
+      description: 'For a script: the codes of what stands in the way',
+      command: "<%= config.bin %> <%= command.id %> vm.yaml --json | jq -r '.result.plan.blockers[].code'",
+    },
+  ]
+  static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage, EXIT.blocked, EXIT.sidesDisagree]
+  static override args = {
+    profile: Args.string({ required: true, description: 'migration profile, - for stdin' }),
+  }
+  static override flags = {
+    set: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'KEY.PATH=VALUE',
+      summary: 'lay a value over the profile; repeatable',
+    }),
+  }
+
+  async run(): Promise<object> {
+    const { loadProfile } = await import('../src/profile/load.js')
+    const profile = await loadProfile(this.args.profile, { sets: this.flags.set ?? [] })
+    const { prepare } = await import('../src/run/prepare.js')
+    const prepared = await prepare({
+      profile,
+      purpose: 'migrate',
+      stateDir: this.stateDir,
+      helper: this.flags.helper,
+      root: this.config.root,
+      onStderr: (side, line) => this.logger.info({ side }, line),
+    })
+    await prepared.close()
+    const { plan } = prepared
+    const { planText } = await import('../src/ui/plan-text.js')
+    this.log(planText(plan, process.stdout.isTTY ? { width: process.stdout.columns } : {}))
+    if (plan.blockers.length === 0) return { plan }
+    const { FerryError } = await import('../src/errors.js')
+    throw new FerryError({
+      code: 'plan/blocked',
+      exit: EXIT.blocked,
+      message: `${plan.profile} cannot be run as it stands; what would lift each blocker stands in the plan`,
+      // People have just read them in the plan.
+      reasons: this.jsonEnabled() ? plan.blockers : [],
+      result: { plan },
+    })
+  }
+}

@@ -1,0 +1,34 @@
+import { Args } from '@oclif/core'
+import { BaseCommand } from '../src/base-command.js'
+
+export default class Report extends BaseCommand<typeof Report> {
+  static override summary = 'show what happened in a run, from its journal alone'
+
+  static override examples = [
+    { description: 'the newest run', command: '<%= config.bin %> <%= command.id %> last' },
+    {
+      description: 'a run by its id, or the beginning of it',
+      command: '<%= config.bin %> <%= command.id %> 20261122T151733',
+    },
+    {
+      description: 'a journal that was copied from elsewhere, as JSON',
+      command: '<%= config.bin %> <%= command.id %> ./saved.ndjson --json',
+    },
+  ]
+
+  static override args = {
+    run: Args.string({ required: true, description: 'run id, a unique beginning of one, `last`, or a path' }),
+  }
+
+  async run(): Promise<object> {
+    const { findJournal, readJournal } = await import('../src/run/journal-read.js')
+    const { buildReport } = await import('../src/report/build.js')
+    const { reportText } = await import('../src/ui/report-text.js')
+    const saved = readJournal(findJournal(this.stateDir, this.args.run))
+    const report = buildReport(saved.records)
+    if (saved.torn)
+      this.warn(`the last line of ${saved.path} is cut off and was left out: its writer died writing it`)
+    this.log(reportText(report, process.stdout.isTTY ? { width: process.stdout.columns } : {}))
+    return { run: report.run, outcome: report.outcome, journal: saved.path, torn: saved.torn, report }
+  }
+}

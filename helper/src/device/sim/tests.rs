@@ -1,0 +1,7 @@
+//! The simulated device as a whole; the parts have their tests beside them.
+
+mod copier;
+mod faults;
+mod migrate;
+mod schedule;
+mod trackers;

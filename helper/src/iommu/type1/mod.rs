@@ -1,0 +1,220 @@
+//! The type1 backend: groups in a container. Mapping pins memory only for physical groups, and only a container of
+//! emulated groups knows dirty pages: one physical group makes every page dirty in every read.
+
+mod container;
+mod group;
+mod info;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use container::{CONTAINER_NODE, ContainerFd};
+pub use group::Group;
+pub use info::ContainerInfo;
+
+use super::node::DeviceNode;
+use super::{Backend, BackendKind, Mapped, Opened, ranges};
+use crate::device::kernel::{self, KernelDevice};
+use crate::dirty::all::AllTracker;
+use crate::dirty::areas::{MappedAreas, map_chunks};
+use crate::dirty::pinned::PinnedTracker;
+use crate::dirty::{Area, Tracker, TrackerKind};
+use crate::error::{HelperError, Result};
+use crate::memory::{Memory, Region};
+
+pub struct Type1Backend {
+    container: ContainerFd,
+    groups: Vec<Group>,
+    mapped: MappedAreas,
+    /// What is mapped must outlive the mapping: devices write there.
+    held: Vec<(Area, Arc<Memory>)>,
+}
+
+impl Type1Backend {
+    /// # Errors
+    /// `iommu/no-type1`.
+    pub fn open() -> Result<Self> {
+        let container = ContainerFd::open()?;
+        Ok(Self { container, groups: Vec::new(), mapped: MappedAreas::default(), held: Vec::new() })
+    }
+
+    /// The group of `node`, opened and attached once.
+    fn group(&mut self, name: &str, node: &DeviceNode) -> Result<&Group> {
+        let found = self.groups.iter().position(|group| Some(group.number) == node.group);
+        let index = match found {
+            Some(index) => index,
+            None => {
+                let group = Group::open(name, node)?;
+                group.set_container(name, &self.container)?;
+                if self.groups.is_empty() {
+                    self.container.set_type1().map_err(|error| {
+                        HelperError::os("iommu/attach-failed", "VFIO_SET_IOMMU", &error, set_iommu_meaning(&error))
+                            .device(name)
+                    })?;
+                }
+                self.groups.push(group);
+                self.groups.len() - 1
+            }
+        };
+        self.groups
+            .get(index)
+            .ok_or_else(|| HelperError::new("iommu/attach-failed", "the group is not in the container").device(name))
+    }
+
+    fn physical(&self) -> bool {
+        self.groups.iter().any(|group| !group.emulated)
+    }
+
+    fn info(&self) -> Result<ContainerInfo> {
+        self.container.info().map_err(|error| {
+            HelperError::os("iommu/info-failed", "VFIO_IOMMU_GET_INFO", &error, "the container has no IOMMU yet")
+        })
+    }
+
+    fn pinned(&self, name: &str) -> Result<Box<dyn Tracker>> {
+        let physical: Vec<String> =
+            self.groups.iter().filter(|group| !group.emulated).map(|group| group.number.to_string()).collect();
+        if !physical.is_empty() || self.groups.is_empty() {
+            let found = match physical.as_slice() {
+                [] => "the container has no group yet".to_owned(),
+                some => format!("the container has physical groups ({})", some.join(", ")),
+            };
+            return Err(HelperError::new(
+                "tracker/pinned-needs-emulated",
+                format!("{found}: every page would be dirty"),
+            )
+            .suggest("put mdevs into a container of their own"));
+        }
+        let tracking = self.info()?.tracking.ok_or_else(|| {
+            HelperError::new("tracker/compat-container", "this /dev/vfio/vfio is iommufd's imitation of type1")
+                .suggest("it tracks nothing: use tracker `device` or `all`, or a kernel with CONFIG_VFIO_CONTAINER")
+        })?;
+        if tracking.page_sizes == 0 {
+            return Err(HelperError::new("tracker/compat-container", "the container names no page size to track at"));
+        }
+        let page_size = 1 << tracking.page_sizes.trailing_zeros();
+        Ok(Box::new(PinnedTracker::new(name, self.container.clone(), page_size, self.mapped.clone())))
+    }
+}
+
+fn set_iommu_meaning(error: &io::Error) -> &'static str {
+    match error.raw_os_error().unwrap_or(0) {
+        libc::EPERM => "interrupts are not isolated on this platform (allow_unsafe_interrupts), or not allowed",
+        libc::ENODEV => "no IOMMU driver takes this group",
+        libc::EBUSY => "the group is owned elsewhere",
+        _ => "",
+    }
+}
+
+fn map_meaning(error: &io::Error) -> (&'static str, String) {
+    let text = match error.raw_os_error().unwrap_or(0) {
+        libc::ENOMEM => {
+            let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;
+            let limit = limit.map_or_else(|| "none".to_owned(), |bytes| format!("{bytes} bytes"));
+            return (
+                "iommu/memlock",
+                format!("locked-memory limit reached (RLIMIT_MEMLOCK: {limit}) or no memory left"),
+            );
+        }
+        libc::EEXIST => "the range overlaps one that is mapped",
+        libc::EFAULT => "the memory behind it cannot be pinned",
+        libc::EINVAL => "the range is not aligned, or the IOMMU cannot map it",
+        libc::ENOSPC => "the container has no room for more mappings (dma_entry_limit)",
+        _ => "",
+    };
+    ("iommu/map-failed", text.to_owned())
+}
+
+/// A failed map of `region`, for both kernel backends.
+pub(super) fn map_failed(operation: &str, region: &Region, error: &io::Error) -> HelperError {
+    let (code, meaning) = map_meaning(error);
+    let mut failed = HelperError::os(code, operation, error, meaning);
+    failed.message = format!("region {}: {}", region.name(), failed.message);
+    if code == "iommu/memlock" {
+        failed.suggest("raise the limit (ulimit -l, LimitMEMLOCK=) or run as root")
+    } else {
+        failed
+    }
+}
+
+impl Backend for Type1Backend {
+    fn kind(&self) -> BackendKind {
+        BackendKind::Type1
+    }
+
+    fn open_kernel_device(&mut self, name: &str, sysfs_path: &Path) -> Result<Opened> {
+        let node = DeviceNode::read(Path::new("/"), sysfs_path)?;
+        let fd = self.group(name, &node)?.device_fd(name, &node.id)?;
+        KernelDevice::adopt(name, kernel::shared(fd))
+    }
+
+    fn map(&mut self, memory: &Arc<Memory>, region: &Region) -> Result<Mapped> {
+        let info = self.info()?;
+        if let Some(usable) = info.iova_ranges.filter(|_| self.physical()) {
+            ranges::check(region, &usable)?;
+        }
+        let area = region.area();
+        let mut maps = 0;
+        for chunk in map_chunks(area) {
+            if let Err(error) = self.container.map(region.host_address() + (chunk.iova - area.iova), chunk) {
+                // All of the region or none of it. What cannot be taken back goes with the container.
+                for done in map_chunks(area).take(maps as usize) {
+                    let _ = self.container.unmap(done);
+                }
+                return Err(map_failed("VFIO_IOMMU_MAP_DMA", region, &error));
+            }
+            maps += 1;
+        }
+        self.mapped.add(area);
+        self.held.push((area, Arc::clone(memory)));
+        Ok(Mapped { pages: area.bytes / memory.page_size(), maps })
+    }
+
+    fn unmap(&mut self, region: &Region) -> Result<()> {
+        let area = region.area();
+        if !self.mapped.contains(area) {
+            return Err(HelperError::new("iommu/not-mapped", format!("region {} is not mapped", region.name())));
+        }
+        for chunk in map_chunks(area) {
+            let gone = self.container.unmap(chunk).map_err(|error| {
+                HelperError::os("iommu/unmap-failed", "VFIO_IOMMU_UNMAP_DMA", &error, "the range is not one mapping")
+            })?;
+            if gone != chunk.bytes {
+                let message = format!("region {}: {gone} of {} bytes were unmapped", region.name(), chunk.bytes);
+                return Err(HelperError::new("iommu/unmap-failed", message).operation("VFIO_IOMMU_UNMAP_DMA"));
+            }
+        }
+        self.mapped.remove(area);
+        self.held.retain(|(other, _)| *other != area);
+        Ok(())
+    }
+
+    fn tracker(&mut self, name: &str, kind: TrackerKind, memory: &Arc<Memory>) -> Result<Box<dyn Tracker>> {
+        match kind {
+            TrackerKind::Pinned => self.pinned(name),
+            TrackerKind::All => Ok(Box::new(AllTracker::of_container(name, memory.page_size(), self.mapped.clone()))),
+            TrackerKind::Iommu => {
+                Err(HelperError::new("tracker/needs-iommufd", "type1 never reads the IOMMU's dirty bits")
+                    .suggest("put the function into an iommufd container with dirty tracking"))
+            }
+            TrackerKind::Device => Err(HelperError::new(
+                "tracker/not-of-container",
+                "a device's log belongs to the device, not to its container",
+            )),
+        }
+    }
+}
+
+impl Drop for Type1Backend {
+    fn drop(&mut self) {
+        // Closing the last fd unmaps too, but a device still open would keep the mappings after our memory is gone
+        // from `held`. The kernel's pins keep the pages themselves, so a failure here harms nobody else.
+        for area in self.mapped.snapshot() {
+            for chunk in map_chunks(area) {
+                let _ = self.container.unmap(chunk);
+            }
+            self.mapped.remove(area);
+        }
+    }
+}

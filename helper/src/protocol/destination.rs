@@ -1,0 +1,219 @@
+//! The destination's side: it holds what it was sent, runs only after COMMIT, and once it has dropped a run refuses a
+//! COMMIT that comes late.
+
+/// What the loop must do next. One at a time; each is answered by `Succeeded` or `Failed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Compare the manifest with what arrived.
+    CheckManifest,
+    /// Every device RESUMING to STOP, read back.
+    Load,
+    SendPrepared,
+    /// Hash all memory and send the hashes.
+    Hash,
+    RecordCommit,
+    /// Every device to RUNNING_P2P.
+    RunP2p,
+    /// Every device to RUNNING.
+    Run,
+    SendRunning,
+    /// Leave every device without the workload.
+    Discard,
+    /// Make it durable that this run was dropped.
+    RecordDiscard,
+    /// Tell the source the run was dropped and why.
+    SendDiscarded,
+    /// Tell the source that we failed without promising that the run was dropped.
+    SendFailed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event {
+    Succeeded,
+    /// The action failed for another reason than the link.
+    Failed,
+    LinkLost,
+    Manifest,
+    Verify,
+    Commit,
+    PeerAborted,
+    /// A cancel, or the owner asking for the undoing, or the owner being gone.
+    RollbackAsked,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    Receiving,
+    Doing(Action),
+    /// PREPARED was answered: everything is here and stopped.
+    Prepared,
+    /// PREPARED may have been seen and the link is gone: the source alone knows whether it committed. Devices stay in
+    /// STOP until somebody who asked the source says what to do.
+    Waiting,
+    Running,
+    Discarded,
+    /// COMMIT is recorded and a device did not come up, or the dropping could not be recorded.
+    NeedsPerson,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Destination {
+    state: State,
+    committed: bool,
+}
+
+impl Default for Destination {
+    fn default() -> Self {
+        Self { state: State::Receiving, committed: false }
+    }
+}
+
+impl Destination {
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether COMMIT was received and recorded: a cancel changes nothing any more.
+    pub fn is_committed(&self) -> bool {
+        self.committed
+    }
+
+    /// Takes one event and says what to do next; `None`: nothing, go on listening.
+    pub fn on(&mut self, event: Event) -> Option<Action> {
+        let next = match self.state {
+            State::Doing(action) => self.from_action(action, event),
+            resting => from_rest(resting, event),
+        }?;
+        self.state = next;
+        match next {
+            State::Doing(action) => Some(action),
+            _ => None,
+        }
+    }
+
+    fn from_action(&mut self, action: Action, event: Event) -> Option<State> {
+        use Action::{
+            CheckManifest, Discard, Hash, Load, RecordCommit, RecordDiscard, Run, RunP2p, SendDiscarded, SendFailed,
+            SendPrepared, SendRunning,
+        };
+        let discard = Some(State::Doing(Discard));
+        match (action, event) {
+            (CheckManifest, Event::Succeeded) => Some(State::Doing(Load)),
+            (Load, Event::Succeeded) => Some(State::Doing(SendPrepared)),
+            (CheckManifest | Load, _) => discard,
+            (SendPrepared | Hash, Event::Succeeded) => Some(State::Prepared),
+            // PREPARED, or the hashes, may have arrived before the link broke.
+            (SendPrepared | Hash, Event::LinkLost) => Some(State::Waiting),
+            (SendPrepared | Hash, Event::Failed | Event::RollbackAsked | Event::PeerAborted) => discard,
+            (RecordCommit, Event::Succeeded) => {
+                self.committed = true;
+                Some(State::Doing(RunP2p))
+            }
+            // Nothing has run yet. The discard record replaces whatever is on disk.
+            (RecordCommit, Event::Failed) => discard,
+            (RunP2p, Event::Succeeded) => Some(State::Doing(Run)),
+            (Run, Event::Succeeded) => Some(State::Doing(SendRunning)),
+            // Some device may have run: there is no way back, and the source must not run either.
+            (RunP2p | Run, Event::Failed) => Some(State::Doing(SendFailed)),
+            (SendRunning, Event::Succeeded | Event::Failed | Event::LinkLost) => Some(State::Running),
+            // A device that could not be reset does not run: it stands in RESUMING, STOP or ERROR. The run is
+            // dropped all the same; the loop reports the device.
+            (Discard, Event::Succeeded | Event::Failed) => Some(State::Doing(RecordDiscard)),
+            (RecordDiscard, Event::Succeeded) => Some(State::Doing(SendDiscarded)),
+            (RecordDiscard, Event::Failed) => Some(State::Doing(SendFailed)),
+            (SendDiscarded, Event::Succeeded | Event::Failed | Event::LinkLost) => Some(State::Discarded),
+            (SendFailed, Event::Succeeded | Event::Failed | Event::LinkLost) => Some(State::NeedsPerson),
+            _ => None,
+        }
+    }
+}
+
+fn from_rest(resting: State, event: Event) -> Option<State> {
+    let act = |action| Some(State::Doing(action));
+    match (resting, event) {
+        (State::Receiving, Event::Manifest) => act(Action::CheckManifest),
+        (State::Receiving, Event::Failed | Event::LinkLost | Event::PeerAborted | Event::RollbackAsked)
+        // A COMMIT before PREPARED is no COMMIT of this protocol.
+        | (State::Receiving, Event::Commit | Event::Verify) => act(Action::Discard),
+        (State::Prepared, Event::Verify) => act(Action::Hash),
+        (State::Prepared | State::Waiting, Event::Commit) => act(Action::RecordCommit),
+        (State::Prepared, Event::LinkLost) => Some(State::Waiting),
+        (State::Prepared, Event::Failed) => act(Action::Discard),
+        (State::Prepared | State::Waiting, Event::PeerAborted | Event::RollbackAsked) => act(Action::Discard),
+        // Repeated requests are answered the same.
+        (State::Running, Event::Commit) => act(Action::SendRunning),
+        (State::Discarded, Event::Commit | Event::PeerAborted) => act(Action::SendDiscarded),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared() -> Destination {
+        let mut machine = Destination::default();
+        assert_eq!(machine.on(Event::Manifest), Some(Action::CheckManifest));
+        assert_eq!(machine.on(Event::Succeeded), Some(Action::Load));
+        assert_eq!(machine.on(Event::Succeeded), Some(Action::SendPrepared));
+        assert_eq!(machine.on(Event::Succeeded), None);
+        assert_eq!(machine.state(), State::Prepared);
+        machine
+    }
+
+    fn discards(mut machine: Destination, event: Event) -> Destination {
+        assert_eq!(machine.on(event), Some(Action::Discard), "{event:?} in {machine:?}");
+        assert_eq!(machine.on(Event::Succeeded), Some(Action::RecordDiscard));
+        assert_eq!(machine.on(Event::Succeeded), Some(Action::SendDiscarded));
+        machine.on(Event::Succeeded);
+        assert_eq!(machine.state(), State::Discarded);
+        machine
+    }
+
+    #[test]
+    fn a_late_commit_is_refused_and_so_is_an_early_one() {
+        for event in [Event::PeerAborted, Event::RollbackAsked, Event::Failed] {
+            let mut machine = discards(prepared(), event);
+            assert_eq!(machine.on(Event::Commit), Some(Action::SendDiscarded));
+            machine.on(Event::Succeeded);
+            assert_eq!(machine.state(), State::Discarded);
+        }
+        discards(Destination::default(), Event::Commit);
+    }
+
+    #[test]
+    fn before_prepared_a_lost_link_discards_and_after_it_waits() {
+        discards(Destination::default(), Event::LinkLost);
+        let mut machine = prepared();
+        assert_eq!(machine.on(Event::LinkLost), None);
+        assert_eq!(machine.state(), State::Waiting);
+        discards(machine, Event::RollbackAsked);
+    }
+
+    #[test]
+    fn runs_once_and_answers_a_repeated_commit_the_same() {
+        let mut machine = prepared();
+        for action in [Action::RecordCommit, Action::RunP2p, Action::Run, Action::SendRunning] {
+            let event = if action == Action::RecordCommit { Event::Commit } else { Event::Succeeded };
+            assert_eq!(machine.on(event), Some(action));
+            assert_ne!(machine.state(), State::Running);
+        }
+        assert_eq!(machine.on(Event::LinkLost), None);
+        assert_eq!(machine.state(), State::Running);
+        assert_eq!(machine.on(Event::RollbackAsked), None);
+        assert_eq!(machine.on(Event::Commit), Some(Action::SendRunning));
+        machine.on(Event::Succeeded);
+        assert_eq!(machine.state(), State::Running);
+    }
+
+    #[test]
+    fn a_device_that_does_not_come_up_after_commit_is_never_called_discarded() {
+        let mut machine = prepared();
+        machine.on(Event::Commit);
+        machine.on(Event::Succeeded);
+        assert_eq!(machine.on(Event::Failed), Some(Action::SendFailed));
+        machine.on(Event::Succeeded);
+        assert_eq!(machine.state(), State::NeedsPerson);
+        assert_eq!(machine.on(Event::RollbackAsked), None);
+    }
+}

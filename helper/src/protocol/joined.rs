@@ -1,0 +1,390 @@
+//! Both machines, joined by a network that delays, repeats and cuts, on hosts that fail and crash at any step. What is
+//! asserted is what must hold whatever happens.
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
+use super::Message;
+use super::destination::{Action as Da, Destination, Event as De, State as Ds};
+use super::source::{Action as Sa, Event as Se, Source, State as Ss};
+
+/// One step of a schedule. Steps that do not apply do nothing.
+#[derive(Debug, Clone, Copy)]
+enum Chance {
+    SourceActs,
+    DestinationActs,
+    ToDestination,
+    ToSource,
+    SourceFails,
+    DestinationFails,
+    RecordDoubtful { on_disk: bool },
+    CommitHalfSent { left: bool },
+    RepeatToDestination,
+    RepeatToSource,
+    Cut,
+    CancelSource,
+    CancelDestination,
+    SourceCrashes,
+    DestinationCrashes,
+}
+
+struct World {
+    source: Option<Source>,
+    destination: Option<Destination>,
+    source_act: Option<Sa>,
+    destination_act: Option<Da>,
+    to_destination: VecDeque<Message>,
+    to_source: VecDeque<Message>,
+    link: bool,
+    source_told: bool,
+    destination_told: bool,
+    source_record: bool,
+    destination_record: bool,
+    commit_left: bool,
+    source_runs: bool,
+    destination_runs: bool,
+}
+
+impl World {
+    fn new(verify: bool) -> Self {
+        let mut source = Source::default();
+        let source_act = source.on(Se::Begin { verify });
+        Self {
+            source: Some(source),
+            destination: Some(Destination::default()),
+            source_act,
+            destination_act: None,
+            to_destination: VecDeque::new(),
+            to_source: VecDeque::new(),
+            link: true,
+            source_told: false,
+            destination_told: false,
+            source_record: false,
+            destination_record: false,
+            commit_left: false,
+            source_runs: true,
+            destination_runs: false,
+        }
+    }
+
+    fn check(&self) {
+        assert!(!(self.source_runs && self.destination_runs), "both run");
+        if self.destination_runs {
+            assert!(self.commit_left && self.destination_record, "ran without COMMIT");
+        }
+        if self.commit_left {
+            assert!(self.source_record || !self.destination_runs, "COMMIT left and its record is gone");
+        }
+    }
+
+    fn tell_source(&mut self, event: Se) {
+        if let Some(machine) = &mut self.source {
+            if let Some(next) = machine.on(event) {
+                self.source_act = Some(next);
+            } else if !matches!(machine.state(), Ss::Doing(_)) {
+                self.source_act = None;
+            }
+        }
+        self.check();
+    }
+
+    fn tell_destination(&mut self, event: De) {
+        if let Some(machine) = &mut self.destination {
+            if let Some(next) = machine.on(event) {
+                self.destination_act = Some(next);
+            } else if !matches!(machine.state(), Ds::Doing(_)) {
+                self.destination_act = None;
+            }
+        }
+        self.check();
+    }
+
+    /// Sends if the link is up; says whether it left.
+    fn source_sends(&mut self, message: Message) -> bool {
+        if self.link {
+            self.to_destination.push_back(message);
+        }
+        self.link
+    }
+
+    fn destination_sends(&mut self, message: Message) -> bool {
+        if self.link {
+            self.to_source.push_back(message);
+        }
+        self.link
+    }
+
+    /// The action under way ends well, if it can end by itself.
+    fn source_acts(&mut self) {
+        let Some(action) = self.source_act else { return };
+        let went = match action {
+            Sa::Quiesce => {
+                self.source_runs = false;
+                true
+            }
+            Sa::StopCopy | Sa::FinalRead | Sa::CheckCeiling => true,
+            Sa::SendPages | Sa::SendStates => self.link,
+            Sa::SendManifest => self.source_sends(Message::Manifest),
+            Sa::RecordCommit => {
+                self.source_record = true;
+                true
+            }
+            Sa::SendCommit => {
+                self.commit_left |= self.source_sends(Message::Commit);
+                self.link
+            }
+            Sa::VoidRecord => {
+                self.source_record = false;
+                true
+            }
+            Sa::Undo => {
+                self.source_sends(Message::Abort { discarded: false });
+                self.source_runs = true;
+                true
+            }
+            // These end by a message or by the link; asking again meanwhile is harmless.
+            Sa::Verify | Sa::AskDiscard | Sa::AwaitPrepared | Sa::AwaitRunning => {
+                if action == Sa::Verify {
+                    self.source_sends(Message::Verify);
+                } else if action == Sa::AskDiscard {
+                    self.source_sends(Message::Abort { discarded: false });
+                }
+                return;
+            }
+        };
+        self.tell_source(if went { Se::Succeeded } else { Se::Failed });
+    }
+
+    fn source_fails(&mut self) {
+        match self.source_act {
+            None => return,
+            Some(Sa::Quiesce) => self.source_runs = false,
+            // Some devices may have come up before one did not.
+            Some(Sa::Undo) => self.source_runs = true,
+            Some(_) => {}
+        }
+        self.tell_source(Se::Failed);
+    }
+
+    fn destination_acts(&mut self, well: bool) {
+        let Some(action) = self.destination_act else { return };
+        let sent = match (action, well) {
+            (Da::RecordCommit, true) => {
+                self.destination_record = true;
+                true
+            }
+            // From its first transition on a device may be running, whether or not the step succeeds.
+            (Da::RunP2p | Da::Run, _) => {
+                self.destination_runs = true;
+                true
+            }
+            (Da::SendPrepared, true) => self.destination_sends(Message::Prepared),
+            (Da::Hash, true) => self.destination_sends(Message::Hashes),
+            (Da::SendRunning, true) => self.destination_sends(Message::Running),
+            (Da::SendDiscarded, true) => self.destination_sends(Message::Abort { discarded: true }),
+            (Da::SendFailed, true) => self.destination_sends(Message::Abort { discarded: false }),
+            _ => true,
+        };
+        self.tell_destination(match (well, sent) {
+            (true, true) => De::Succeeded,
+            (true, false) => De::LinkLost,
+            (false, _) => De::Failed,
+        });
+    }
+
+    fn deliver_to_destination(&mut self, keep: bool) {
+        // The loop reads only between actions.
+        if self.destination_act.is_some() {
+            return;
+        }
+        let message = if keep { self.to_destination.front().copied() } else { self.to_destination.pop_front() };
+        match message {
+            Some(Message::Manifest) => self.tell_destination(De::Manifest),
+            Some(Message::Verify) => self.tell_destination(De::Verify),
+            Some(Message::Commit) => self.tell_destination(De::Commit),
+            Some(Message::Abort { .. }) => self.tell_destination(De::PeerAborted),
+            Some(Message::Prepared | Message::Hashes | Message::Running) => unreachable!("wrong direction"),
+            None if !self.link && !self.destination_told => {
+                self.destination_told = true;
+                self.tell_destination(De::LinkLost);
+            }
+            None => {}
+        }
+    }
+
+    fn deliver_to_source(&mut self, keep: bool) {
+        let message = if keep { self.to_source.front().copied() } else { self.to_source.pop_front() };
+        match message {
+            Some(Message::Prepared) => self.tell_source(Se::Prepared),
+            Some(Message::Running) => self.tell_source(Se::Running),
+            Some(Message::Abort { discarded }) => self.tell_source(Se::PeerAborted { discarded }),
+            Some(Message::Hashes) if self.source_act == Some(Sa::Verify) => self.tell_source(Se::Succeeded),
+            Some(_) => {}
+            None if !self.link && !self.source_told => {
+                self.source_told = true;
+                if matches!(self.source_act, Some(Sa::AwaitPrepared | Sa::Verify | Sa::AwaitRunning | Sa::AskDiscard)) {
+                    self.tell_source(Se::Failed);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn step(&mut self, chance: Chance) {
+        match chance {
+            Chance::SourceActs => self.source_acts(),
+            Chance::DestinationActs => self.destination_acts(true),
+            Chance::ToDestination => self.deliver_to_destination(false),
+            Chance::ToSource => self.deliver_to_source(false),
+            Chance::SourceFails => self.source_fails(),
+            Chance::DestinationFails => self.destination_acts(false),
+            Chance::RecordDoubtful { on_disk } => {
+                if self.source_act == Some(Sa::RecordCommit) {
+                    self.source_record = on_disk;
+                    self.tell_source(Se::Doubtful);
+                }
+            }
+            Chance::CommitHalfSent { left } => {
+                if self.source_act == Some(Sa::SendCommit) {
+                    self.commit_left |= left && self.source_sends(Message::Commit);
+                    self.tell_source(Se::Failed);
+                }
+            }
+            Chance::RepeatToDestination => self.deliver_to_destination(true),
+            Chance::RepeatToSource => self.deliver_to_source(true),
+            // What is in flight may still arrive: a cut is only learnt of.
+            Chance::Cut => self.link = false,
+            Chance::CancelSource => self.tell_source(Se::RollbackAsked { peer_discarded: false }),
+            Chance::CancelDestination => {
+                if self.destination_act.is_none() {
+                    self.tell_destination(De::RollbackAsked);
+                }
+            }
+            Chance::SourceCrashes => {
+                if self.source.take().is_some() {
+                    self.link = false;
+                    self.source_act = None;
+                    // Whoever finds no COMMIT record may let the workload run on the source again.
+                    self.source_runs = !self.source_record;
+                }
+            }
+            Chance::DestinationCrashes => {
+                if self.destination.take().is_some() {
+                    self.link = false;
+                    self.destination_act = None;
+                    self.destination_runs = false;
+                }
+            }
+        }
+        self.check();
+    }
+
+    /// Everything still open ends, with the link gone and nothing else failing.
+    fn settle(&mut self) {
+        self.link = false;
+        for _ in 0..64 {
+            self.step(Chance::SourceActs);
+            self.step(Chance::DestinationActs);
+            self.step(Chance::ToDestination);
+            self.step(Chance::ToSource);
+            if matches!(self.source_act, Some(Sa::AwaitPrepared | Sa::Verify | Sa::AwaitRunning | Sa::AskDiscard)) {
+                self.step(Chance::SourceFails);
+            }
+        }
+    }
+
+    /// What a recovery does: asks both sides, and undoes what is certainly undone on the other.
+    fn recover(&mut self) {
+        let gone = match &self.destination {
+            Some(machine) => machine.state() == Ds::Discarded,
+            None => !self.destination_record,
+        };
+        self.tell_source(Se::RollbackAsked { peer_discarded: gone });
+        self.settle();
+        if !self.source_record && self.source.is_none_or(|machine| machine.state() == Ss::RolledBack) {
+            self.step(Chance::CancelDestination);
+        }
+        self.settle();
+    }
+}
+
+fn chances() -> impl Strategy<Value = Chance> {
+    prop_oneof![
+        30 => Just(Chance::SourceActs),
+        30 => Just(Chance::DestinationActs),
+        20 => Just(Chance::ToDestination),
+        20 => Just(Chance::ToSource),
+        1 => Just(Chance::SourceFails),
+        1 => Just(Chance::DestinationFails),
+        2 => any::<bool>().prop_map(|on_disk| Chance::RecordDoubtful { on_disk }),
+        2 => any::<bool>().prop_map(|left| Chance::CommitHalfSent { left }),
+        2 => Just(Chance::RepeatToDestination),
+        2 => Just(Chance::RepeatToSource),
+        1 => Just(Chance::Cut),
+        1 => Just(Chance::CancelSource),
+        1 => Just(Chance::CancelDestination),
+        1 => Just(Chance::SourceCrashes),
+        1 => Just(Chance::DestinationCrashes),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn never_two_runners_and_never_stopped_without_a_reason(
+        verify in any::<bool>(),
+        schedule in prop::collection::vec(chances(), 0..120),
+    ) {
+        let mut world = World::new(verify);
+        for chance in schedule {
+            world.step(chance);
+        }
+        world.settle();
+        if let Some(machine) = &world.source {
+            match machine.state() {
+                Ss::RolledBack | Ss::NeedsPerson => prop_assert!(world.source_runs && !world.source_record || world.commit_left),
+                // Stopped for good only where COMMIT may be known to somebody.
+                Ss::Done => prop_assert!(world.commit_left && !world.source_runs),
+                Ss::Unknown => prop_assert!((world.commit_left || world.source_record || machine.is_committed()) && !world.source_runs),
+                other => prop_assert!(false, "did not come to rest: {:?}", other),
+            }
+        }
+        world.recover();
+        // After a recovery with both sides alive somebody runs, unless a device or disk failed after COMMIT.
+        if let (Some(source), Some(destination)) = (&world.source, &world.destination) {
+            let stuck = destination.state() == Ds::NeedsPerson || destination.state() == Ds::Waiting;
+            prop_assert!(world.source_runs || world.destination_runs || stuck, "nobody runs: {:?} {:?}", source, destination);
+        }
+    }
+
+    #[test]
+    fn without_faults_it_ends_running(verify in any::<bool>(), order in prop::collection::vec(0u8..4, 400)) {
+        let mut world = World::new(verify);
+        for pick in order {
+            world.step([Chance::SourceActs, Chance::DestinationActs, Chance::ToDestination, Chance::ToSource][usize::from(pick)]);
+        }
+        prop_assert_eq!(world.source.map(|machine| machine.state()), Some(Ss::Done));
+        prop_assert_eq!(world.destination.map(|machine| machine.state()), Some(Ds::Running));
+        prop_assert!(world.destination_runs && !world.source_runs);
+    }
+}
+
+#[test]
+fn cut_at_every_step_ends_with_one_runner_or_a_known_wait() {
+    for verify in [false, true] {
+        for cut_at in 0..200 {
+            let mut world = World::new(verify);
+            for step in 0..cut_at {
+                world.step(
+                    [Chance::SourceActs, Chance::ToDestination, Chance::DestinationActs, Chance::ToSource][step % 4],
+                );
+            }
+            world.settle();
+            world.recover();
+            let waiting = world.destination.is_some_and(|machine| machine.state() == Ds::Waiting);
+            assert!(world.source_runs ^ world.destination_runs || waiting && world.source_record, "cut at {cut_at}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! claim, memory, container, device, map, unmap: what the pin phase asks for.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::claim::{Claim, private_dir};
+use super::resident::locked_bytes;
+use super::{Claimed, Container, Session};
+use crate::control::message::{
+    BackingSpec, ClaimParams, ContainerParams, DeviceParams, DeviceReply, DeviceTarget, Event, MapParams, MapReply,
+    MemoryParams, MemoryReply, Phase, RegionSpec, Role,
+};
+use crate::control::num::Bytes;
+use crate::device::MigrationFlags;
+use crate::device::sim::Fill;
+use crate::device::sim::fill::fill;
+use crate::device::transitions::Stepper;
+use crate::dirty::Area;
+use crate::error::{HelperError, Result};
+use crate::iommu::iommufd::IommufdBackend;
+use crate::iommu::sim::SimBackend;
+use crate::iommu::type1::Type1Backend;
+use crate::iommu::{Backend, BackendKind};
+use crate::memory::{Backing, Memory, Region};
+
+impl Session {
+    pub fn claim(&mut self, run: &str, epoch: u64, params: &ClaimParams) -> Result<()> {
+        if let Some(claimed) = &self.claimed {
+            return Err(HelperError::new(
+                "request/out-of-order",
+                format!("run {} is already claimed here; release it first", claimed.run),
+            ));
+        }
+        let record_dir = PathBuf::from(&params.record_dir);
+        private_dir(&record_dir)?;
+        let claim = Claim::take(Path::new(&params.lock_dir), &params.devices)?;
+        self.claimed = Some(Claimed { role: params.role, run: run.to_owned(), epoch, record_dir, _claim: claim });
+        self.shared.begin(params.role, run, epoch);
+        Ok(())
+    }
+
+    pub fn open_memory(&mut self, params: &MemoryParams) -> Result<MemoryReply> {
+        let role = self.claimed()?.role;
+        if self.memory.is_some() {
+            return Err(HelperError::new("request/out-of-order", "the run has its memory already"));
+        }
+        self.not_cancelled()?;
+        let began = Instant::now();
+        let regions = params.regions.iter().map(open_region).collect::<Result<Vec<_>>>()?;
+        let memory = Memory::new(params.page_size, regions)?;
+        for spec in &params.regions {
+            let Some(region) = memory.regions().iter().find(|region| region.name() == spec.region) else { continue };
+            if spec.populate {
+                region.populate()?;
+            }
+            if let Some(content) = spec.fill {
+                let content = Fill { seed: content.seed, zero_percent: content.zero_percent };
+                self.fills.push((spec.region.clone(), content));
+                // A destination only needs to know what a source began with, to check what arrived.
+                if role == Role::Source {
+                    fill(region, content.seed, content.zero_percent);
+                }
+            }
+        }
+        let bytes = Bytes(memory.bytes());
+        self.memory = Some(Arc::new(memory));
+        self.shared.set_phase(Phase::SetUp);
+        Ok(MemoryReply { bytes, elapsed_us: began.elapsed().as_micros() as u64 })
+    }
+
+    pub fn open_container(&mut self, params: &ContainerParams) -> Result<()> {
+        self.claimed()?;
+        if self.containers.iter().any(|container| container.name == params.container) {
+            return Err(HelperError::new("request/duplicate", format!("container `{}` exists", params.container)));
+        }
+        let backend: Box<dyn Backend> = match params.backend {
+            BackendKind::Type1 => Box::new(Type1Backend::open()?),
+            BackendKind::Iommufd => Box::new(IommufdBackend::open(params.dirty_tracking)?),
+            BackendKind::Sim => Box::new(SimBackend::new(params.dirty_tracking)),
+        };
+        self.containers.push(Container { name: params.container.clone(), backend, mapped: false });
+        Ok(())
+    }
+
+    pub fn open_device(&mut self, params: DeviceParams) -> Result<DeviceReply> {
+        let role = self.claimed()?.role;
+        self.not_cancelled()?;
+        if self.devices.iter().any(|device| device.name() == params.device) {
+            return Err(HelperError::new("request/duplicate", format!("device `{}` is open", params.device)));
+        }
+        let slot = self.devices.len();
+        let events = self.events();
+        let container = self.container(&params.container)?;
+        let named = |error: HelperError| if error.device.is_some() { error } else { error.device(&params.device) };
+        let device = match params.target {
+            DeviceTarget::Kernel { sysfs_path } => {
+                let opened =
+                    container.backend.open_kernel_device(&params.device, Path::new(&sysfs_path)).map_err(named)?;
+                for note in opened.notes {
+                    events.emit(Event::Log { level: "warn", message: note, device: Some(params.device.clone()) });
+                }
+                opened.device
+            }
+            DeviceTarget::Sim { spec } => {
+                let sim = container.backend.as_sim().ok_or_else(|| {
+                    HelperError::new("request/bad-params", "a simulated device needs a container of backend sim")
+                        .device(&params.device)
+                })?;
+                let slot = u8::try_from(slot).map_err(|_| {
+                    HelperError::new("request/bad-params", "too many simulated devices").device(&params.device)
+                })?;
+                sim.open_device(&params.device, *spec, slot, role == Role::Source).map_err(named)?
+            }
+        };
+        let mut stepper = Stepper::new(device, events, self.clock);
+        let state = stepper.state()?;
+        let state_bytes = stepper.device().stop_copy_bytes()?;
+        self.shared.note_device(&params.device, state);
+        let flags = flag_names(stepper.flags());
+        self.devices.push(stepper);
+        self.attached.push(params.container);
+        Ok(DeviceReply { state, flags, state_bytes: state_bytes.map(Bytes) })
+    }
+
+    pub fn map(&mut self, params: &MapParams) -> Result<MapReply> {
+        let memory = self.memory()?;
+        self.not_cancelled()?;
+        let container = self.container(&params.container)?;
+        if container.mapped {
+            return Err(HelperError::new("request/duplicate", format!("`{}` is mapped", params.container)));
+        }
+        let (began, locked) = (Instant::now(), locked_bytes());
+        let mut reply =
+            MapReply { bytes: Bytes(memory.bytes()), pages: 0, maps: 0, elapsed_us: 0, locked_bytes: Bytes(0) };
+        for (index, region) in memory.regions().iter().enumerate() {
+            match container.backend.map(&memory, region) {
+                Ok(mapped) => {
+                    reply.pages += mapped.pages;
+                    reply.maps += mapped.maps;
+                }
+                Err(error) => {
+                    // All regions or none. A range that cannot be unmapped goes with the container.
+                    for mapped in memory.regions()[..index].iter().rev() {
+                        let _ = container.backend.unmap(mapped);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        container.mapped = true;
+        reply.elapsed_us = began.elapsed().as_micros() as u64;
+        reply.locked_bytes = Bytes(locked_bytes().saturating_sub(locked));
+        Ok(reply)
+    }
+
+    /// Repeating it is safe: what is not mapped stays so.
+    pub fn unmap(&mut self, params: &MapParams) -> Result<()> {
+        let memory = self.memory()?;
+        if self.union.is_some() {
+            return Err(HelperError::new("request/out-of-order", "trackers are still on; `untrack` first"));
+        }
+        let container = self.container(&params.container)?;
+        if !container.mapped {
+            return Ok(());
+        }
+        for region in memory.regions().iter().rev() {
+            container.backend.unmap(region)?;
+        }
+        container.mapped = false;
+        Ok(())
+    }
+
+    /// Gives everything back: link, trackers, devices, containers, memory, claim.
+    pub fn release(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        *self = Self::new(Arc::clone(&self.identity), Arc::clone(&shared));
+        shared.end();
+    }
+}
+
+fn open_region(spec: &RegionSpec) -> Result<Region> {
+    let backing = match &spec.backing {
+        BackingSpec::Memfd { huge_page_bytes } => Backing::Memfd { huge_page_bytes: huge_page_bytes.map(|b| b.0) },
+        BackingSpec::File { path } => Backing::File { path: path.clone() },
+    };
+    Region::open(&spec.region, Area { iova: spec.iova.0, bytes: spec.bytes.0 }, &backing)
+}
+
+fn flag_names(flags: MigrationFlags) -> Vec<&'static str> {
+    [(flags.stop_copy, "stop-copy"), (flags.p2p, "p2p"), (flags.pre_copy, "pre-copy")]
+        .into_iter()
+        .filter_map(|(on, name)| on.then_some(name))
+        .collect()
+}

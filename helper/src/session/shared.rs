@@ -1,0 +1,111 @@
+//! What the control thread may see and set while the worker is inside a long request: the cancel flag and a snapshot
+//! of where the run stands. The snapshot is fed by the very events the owner gets, so the two cannot disagree.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::resident::resident_bytes;
+use crate::control::message::{DeviceAt, Event, EventSink, Phase, Role, StatusReply};
+use crate::control::num::Bytes;
+use crate::device::DeviceState;
+
+struct Snapshot {
+    role: Option<Role>,
+    run: Option<String>,
+    epoch: Option<u64>,
+    phase: Phase,
+    devices: Vec<DeviceAt>,
+}
+
+pub struct Shared {
+    cancel: Arc<AtomicBool>,
+    peak_resident: AtomicU64,
+    snapshot: Mutex<Snapshot>,
+    next: Arc<dyn EventSink>,
+}
+
+impl Shared {
+    /// Events are noted and handed on to `next`.
+    pub fn new(next: Arc<dyn EventSink>) -> Self {
+        let snapshot = Snapshot { role: None, run: None, epoch: None, phase: Phase::Idle, devices: Vec::new() };
+        Self { cancel: Arc::default(), peak_resident: AtomicU64::new(0), snapshot: Mutex::new(snapshot), next }
+    }
+
+    /// Asks the request under way to undo itself and end. Stays set until the session is released: a cancelled run
+    /// goes nowhere but back. Past COMMIT it is ignored by those who read it.
+    pub fn cancel(&self) {
+        self.cancel.store(true, Ordering::SeqCst);
+    }
+
+    pub fn cancel_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.cancel)
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.load(Ordering::SeqCst)
+    }
+
+    pub fn begin(&self, role: Role, run: &str, epoch: u64) {
+        let mut snapshot = self.lock();
+        snapshot.role = Some(role);
+        snapshot.run = Some(run.to_owned());
+        snapshot.epoch = Some(epoch);
+        snapshot.phase = Phase::Claimed;
+    }
+
+    /// Back to idle, ready for another run.
+    pub fn end(&self) {
+        let mut snapshot = self.lock();
+        *snapshot = Snapshot { role: None, run: None, epoch: None, phase: Phase::Idle, devices: Vec::new() };
+        self.cancel.store(false, Ordering::SeqCst);
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.lock().phase
+    }
+
+    pub fn set_phase(&self, phase: Phase) {
+        self.lock().phase = phase;
+    }
+
+    pub fn note_device(&self, device: &str, state: DeviceState) {
+        let mut snapshot = self.lock();
+        match snapshot.devices.iter_mut().find(|at| at.device == device) {
+            Some(at) => at.state = state,
+            None => snapshot.devices.push(DeviceAt { device: device.to_owned(), state }),
+        }
+    }
+
+    /// Largest resident set seen so far at an event or a status request, in bytes.
+    pub fn note_resident(&self) -> u64 {
+        let now = resident_bytes();
+        self.peak_resident.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+
+    pub fn status(&self) -> StatusReply {
+        let resident_bytes = Bytes(self.note_resident());
+        let snapshot = self.lock();
+        StatusReply {
+            role: snapshot.role,
+            run: snapshot.run.clone(),
+            epoch: snapshot.epoch,
+            phase: snapshot.phase,
+            devices: snapshot.devices.clone(),
+            resident_bytes,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Snapshot> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EventSink for Shared {
+    fn emit(&self, event: Event) {
+        if let Event::DeviceState { device, to, .. } = &event {
+            self.note_device(device, *to);
+        }
+        self.note_resident();
+        self.next.emit(event);
+    }
+}

@@ -1,0 +1,80 @@
+//! track, dirty, untrack: the trackers of the run and their union.
+
+use std::time::Instant;
+
+use super::{Session, out_of_order};
+use crate::control::message::{DirtyReply, Phase, StartedTracker, TrackParams, TrackReply, TrackerSpec};
+use crate::control::num::Bytes;
+use crate::dirty::all::AllTracker;
+use crate::dirty::union::Union;
+use crate::dirty::{Tracker, TrackerKind};
+use crate::error::{HelperError, Result};
+
+impl Session {
+    /// Starts all trackers or none.
+    pub fn track(&mut self, params: &TrackParams) -> Result<TrackReply> {
+        let memory = self.memory()?;
+        self.not_cancelled()?;
+        if self.union.is_some() {
+            return Err(HelperError::new("request/duplicate", "the trackers are on"));
+        }
+        if params.trackers.is_empty() {
+            return Err(HelperError::new("request/bad-params", "no tracker: nobody would see what the devices write"));
+        }
+        let trackers = params.trackers.iter().map(|spec| self.tracker(spec)).collect::<Result<Vec<_>>>()?;
+        let mut union = Union::new(memory.page_size(), memory.areas(), trackers);
+        union.start()?;
+        let started = union
+            .trackers()
+            .map(|tracker| StartedTracker { tracker: tracker.name().to_owned(), page_size: tracker.page_size() })
+            .collect();
+        let bitmap_bytes = Bytes(union.bitmap().storage_bytes());
+        self.union = Some(union);
+        self.shared.set_phase(Phase::Tracking);
+        Ok(TrackReply { trackers: started, bitmap_bytes })
+    }
+
+    fn tracker(&mut self, spec: &TrackerSpec) -> Result<Box<dyn Tracker>> {
+        let memory = self.memory()?;
+        let missing = |what: &str| {
+            HelperError::new("request/bad-params", format!("tracker `{}` does not say which {what}", spec.tracker))
+        };
+        match spec.kind {
+            TrackerKind::Device => {
+                let name = spec.device.as_deref().ok_or_else(|| missing("device"))?;
+                let device = self.devices.iter_mut().find(|device| device.name() == name).ok_or_else(|| {
+                    HelperError::new("request/unknown-device", format!("no device `{name}` in this run"))
+                })?;
+                device.device().dma_log(&spec.tracker, &memory)
+            }
+            TrackerKind::Pinned | TrackerKind::Iommu => {
+                let name = spec.container.as_deref().ok_or_else(|| missing("container"))?;
+                self.container(name)?.backend.tracker(&spec.tracker, spec.kind, &memory)
+            }
+            TrackerKind::All => Ok(Box::new(AllTracker::new(&spec.tracker, memory.page_size()))),
+        }
+    }
+
+    /// One round without sending anything.
+    pub fn dirty(&mut self) -> Result<DirtyReply> {
+        self.not_cancelled()?;
+        let union = self.union.as_mut().ok_or_else(|| out_of_order("track"))?;
+        let began = Instant::now();
+        let mut bitmap = union.bitmap();
+        let trackers = union.read(&mut bitmap)?;
+        Ok(DirtyReply {
+            elapsed_us: began.elapsed().as_micros() as u64,
+            trackers,
+            union_pages: bitmap.count(),
+            union_bytes: Bytes(bitmap.dirty_bytes()),
+        })
+    }
+
+    /// Repeating it is safe.
+    pub fn untrack(&mut self) -> Result<()> {
+        match self.union.take() {
+            Some(mut union) => union.stop(),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! listen, connect, receive, precopy, cutover, rollback, check: the run itself. Everything that decides is in
+//! `protocol/`; this only lends the session's parts to `transfer/` and keeps the snapshot true.
+
+use std::sync::Arc;
+
+use super::shared::Shared;
+use super::{Session, out_of_order};
+use crate::control::message::{
+    CheckReply, ConnectParams, ConnectReply, CutoverOutcome, CutoverParams, CutoverReply, ListenParams, ListenReply,
+    LostPage, Phase, PrecopyParams, PrecopyReply, ReceiveOutcome, ReceiveReply, Role, RollbackParams, RollbackReply,
+};
+use crate::control::num::{Bytes, Iova};
+use crate::device::sim::{SimDevice, check};
+use crate::error::{HelperError, Result};
+use crate::transfer::destination::Destination;
+use crate::transfer::link::{Link, Listener};
+use crate::transfer::record::{CommitRecord, FileRecord, RecordFailure};
+use crate::transfer::source::{Source, Workload};
+
+/// The run's connection, from the side it is seen.
+pub(super) enum Side {
+    Listening(Listener),
+    Source(Box<Source>),
+    Destination(Box<Destination>),
+}
+
+impl Session {
+    pub fn listen(&mut self, params: &ListenParams) -> Result<ListenReply> {
+        let claimed = self.claimed()?;
+        if claimed.role != Role::Destination || self.side.is_some() {
+            return Err(HelperError::new("request/out-of-order", "only a destination listens, and only once"));
+        }
+        let listener = Listener::bind(params, &self.identity, &claimed.run, claimed.epoch)?;
+        let address = listener.address();
+        self.side = Some(Side::Listening(listener));
+        Ok(ListenReply { address: address.ip().to_string(), port: address.port() })
+    }
+
+    pub fn connect(&mut self, params: &ConnectParams) -> Result<ConnectReply> {
+        self.not_cancelled()?;
+        let memory = self.memory()?;
+        let claimed = self.claimed()?;
+        if claimed.role != Role::Source || self.side.is_some() {
+            return Err(HelperError::new("request/out-of-order", "only a source connects, and only once"));
+        }
+        let cancel = self.shared.cancel_flag();
+        let link = Link::connect(params, &self.identity, &claimed.run, claimed.epoch, &cancel)?;
+        let round_trip_us = link.round_trip().as_micros() as u64;
+        self.side = Some(Side::Source(Box::new(Source::new(link, memory, self.events(), cancel))));
+        Ok(ConnectReply { round_trip_us })
+    }
+
+    /// Destination: waits for the source and serves it until the run runs here, is dropped, or waits for a word.
+    pub fn receive(&mut self) -> Result<ReceiveReply> {
+        self.not_cancelled()?;
+        let memory = self.memory()?;
+        let mut record = self.record()?;
+        let Some(Side::Listening(listener)) = &self.side else { return Err(out_of_order("listen")) };
+        let cancel = self.shared.cancel_flag();
+        let link = listener.accept(&cancel, &self.events())?;
+        let mut destination = Destination::new(link, memory, self.events(), cancel);
+        self.shared.set_phase(Phase::PreCopy);
+        let reply = destination.receive(&mut self.devices, &mut record);
+        self.side = Some(Side::Destination(Box::new(destination)));
+        match reply.as_ref().map(|reply| reply.outcome) {
+            Ok(ReceiveOutcome::Running) => self.shared.set_phase(Phase::Running),
+            Ok(ReceiveOutcome::Discarded) => self.shared.set_phase(Phase::Discarded),
+            Ok(ReceiveOutcome::Waiting) | Err(_) => {}
+        }
+        reply
+    }
+
+    pub fn precopy(&mut self, params: &PrecopyParams) -> Result<PrecopyReply> {
+        self.not_cancelled()?;
+        let union = self.union.as_mut().ok_or_else(|| out_of_order("track"))?;
+        let Some(Side::Source(source)) = &mut self.side else { return Err(out_of_order("connect")) };
+        self.shared.set_phase(Phase::PreCopy);
+        source.precopy(Workload { devices: &mut self.devices, union }, params)
+    }
+
+    pub fn cutover(&mut self, params: &CutoverParams) -> Result<CutoverReply> {
+        self.not_cancelled()?;
+        let mut record = self.record()?;
+        let union = self.union.as_mut().ok_or_else(|| out_of_order("track"))?;
+        let Some(Side::Source(source)) = &mut self.side else { return Err(out_of_order("connect")) };
+        self.shared.set_phase(Phase::Cutover);
+        let reply = source.cutover(Workload { devices: &mut self.devices, union }, params, &mut record)?;
+        match reply.outcome {
+            CutoverOutcome::Running => self.shared.set_phase(Phase::Running),
+            CutoverOutcome::RolledBack | CutoverOutcome::NeedsPerson => self.shared.set_phase(Phase::RolledBack),
+            CutoverOutcome::Unknown => {}
+        }
+        Ok(reply)
+    }
+
+    /// Brings this side to rest by itself. Repeating it is safe and answers with the devices as they are.
+    pub fn rollback(&mut self, params: &RollbackParams) -> Result<RollbackReply> {
+        let role = self.claimed()?.role;
+        let mut record = self.record()?;
+        let reply = match &mut self.side {
+            Some(Side::Source(source)) => source.rollback(&mut self.devices, params, &mut record)?,
+            Some(Side::Destination(destination)) => destination.rollback(&mut self.devices, &mut record)?,
+            // Nobody was ever connected, so no device left RUNNING.
+            Some(Side::Listening(_)) | None => RollbackReply { devices: self.states()?, needs_person: Vec::new() },
+        };
+        self.shared.set_phase(if role == Role::Source { Phase::RolledBack } else { Phase::Discarded });
+        Ok(reply)
+    }
+
+    /// Replays what the simulated devices wrote and compares every page.
+    pub fn check(&mut self) -> Result<CheckReply> {
+        let memory = self.memory()?;
+        let mut sims: Vec<&mut SimDevice> =
+            self.devices.iter_mut().filter_map(|device| device.device().as_sim()).collect();
+        if sims.is_empty() {
+            return Err(HelperError::new(
+                "check/no-sim",
+                "no simulated device: nobody knows what the memory must hold",
+            ));
+        }
+        let fills = &self.fills;
+        let initial = |region: &str| fills.iter().find(|(name, _)| name == region).map(|(_, content)| *content);
+        let report = check(&mut sims, &memory, &initial)?;
+        let lost = report.lost.into_iter().map(|page| LostPage {
+            iova: Iova(page.iova),
+            device: page.device,
+            expected: Bytes(page.expected),
+            found: Bytes(page.found),
+        });
+        Ok(CheckReply {
+            pages: report.pages,
+            writes: Bytes(report.writes),
+            lost_pages: report.lost_pages,
+            lost: lost.collect(),
+        })
+    }
+
+    /// The owner is gone: what is not committed is undone. What cannot be is left as it stands, for the record to tell.
+    pub fn abandon(&mut self) {
+        if self.claimed.is_some() {
+            if let Err(error) = self.rollback(&RollbackParams::default()) {
+                eprintln!("ferry-helper: the owner is gone: {error}");
+            }
+            if let Err(error) = self.untrack() {
+                eprintln!("ferry-helper: the owner is gone: {error}");
+            }
+        }
+        self.release();
+    }
+
+    fn record(&self) -> Result<NotedRecord> {
+        let claimed = self.claimed()?;
+        let record = FileRecord::new(&claimed.record_dir, &claimed.run, claimed.epoch, claimed.role)?;
+        Ok(NotedRecord { record, shared: Arc::clone(&self.shared) })
+    }
+}
+
+/// The record on disk; once it says COMMIT, so does the snapshot.
+struct NotedRecord {
+    record: FileRecord,
+    shared: Arc<Shared>,
+}
+
+impl CommitRecord for NotedRecord {
+    fn prepare(&mut self) -> Result<()> {
+        self.record.prepare()
+    }
+
+    fn commit(&mut self) -> std::result::Result<(), RecordFailure> {
+        self.record.commit()?;
+        self.shared.set_phase(Phase::Committed);
+        Ok(())
+    }
+
+    fn discard(&mut self) -> Result<()> {
+        self.record.discard()
+    }
+}

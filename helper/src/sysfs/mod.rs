@@ -1,0 +1,58 @@
+//! What this host has: devices, their IOMMU groups, backends, trackers, limits. Reading /sys needs no root; what
+//! does is said in `unseen` instead of being left out in silence.
+
+mod ask;
+mod device;
+mod facts;
+mod group;
+mod host;
+mod probe;
+mod simulated;
+#[cfg(test)]
+mod tests;
+mod trackers;
+#[cfg(test)]
+pub(crate) mod tree;
+
+use std::path::Path;
+
+pub use facts::{
+    CdevFacts, DeclaredSim, DeviceFacts, DeviceKind, GroupFacts, HostFacts, InventoryParams, InventoryReply, IommuKind,
+    MemberFacts, MigrationFacts, ProbeFacts, TrackerFacts,
+};
+
+use crate::iommu::holders;
+
+/// Looks at the host below `root` (`/` except in tests). Devices are only opened when `params.probe` says so, and
+/// never while somebody uses them.
+pub fn inventory(params: &InventoryParams, root: &Path) -> InventoryReply {
+    let mut unseen = Vec::new();
+    let container = host::container(root);
+    let host = host::facts(root, container, &mut unseen);
+    let iommufd = host.iommufd == Some(true);
+    let users = holders::all(root);
+    if host.uid != 0 && params.probe {
+        unseen.push("not root: which devices other users have open cannot be seen".to_owned());
+    }
+    let mut devices = Vec::new();
+    for mut seen in device::list(root, params.all, &mut unseen) {
+        let bound = seen.facts.driver.is_some() && (seen.facts.cdev.is_some() || has_node(&seen.facts));
+        let answers = match (params.probe, bound) {
+            (false, _) => None,
+            (true, false) => {
+                seen.facts.probe = ProbeFacts::skipped("not-bound");
+                None
+            }
+            (true, true) => probe::probe(&mut seen, &users),
+        };
+        seen.facts.trackers = trackers::judge(&seen.facts, container, iommufd, answers.as_ref());
+        seen.facts.migration = answers.map(|answers| answers.migration);
+        devices.push(seen.facts);
+    }
+    devices.extend(params.sim.iter().map(simulated::facts));
+    InventoryReply { host, devices, unseen }
+}
+
+fn has_node(facts: &DeviceFacts) -> bool {
+    facts.group.as_ref().is_some_and(|group| group.node.is_some())
+}

@@ -1,0 +1,368 @@
+//! The cutover on the source: carries out what the machine asks for, on the clock of the blackout.
+
+use std::time::{Duration, Instant};
+
+use super::link::{Patience, Wait};
+use super::pages::send_pages;
+use super::payload::{Manifest, Took, from_json, to_json};
+use super::precopy::micros;
+use super::record::CommitRecord;
+use super::saving::estimate;
+use super::source::{Source, Workload, states};
+use super::verify::compare;
+use super::wire::{Frame, Kind};
+use crate::control::message::{
+    BlackoutSplit, CutoverOutcome, CutoverParams, CutoverReply, CutoverStep, Event as Told, MovedDevice, Verified,
+};
+use crate::control::num::Bytes;
+use crate::device::DeviceState;
+use crate::device::transitions::{Stepper, quiesced};
+use crate::error::{HelperError, Result};
+use crate::protocol::source::{Action, Event, State};
+
+/// One cutover under way.
+struct Blackout<'a> {
+    params: &'a CutoverParams,
+    /// When the first device was asked to leave RUNNING.
+    began: Option<Instant>,
+    split: BlackoutSplit,
+    cause: Option<HelperError>,
+    last_pages: u64,
+    last_bytes: u64,
+    verified: Option<Verified>,
+    /// The part the operator sees under way, and since when.
+    part: Option<(CutoverStep, Instant)>,
+}
+
+impl Source {
+    /// Stops the devices, sends the rest, and hands the run over; or undoes all of it.
+    ///
+    /// Not started when the estimate passes the limit. Undone when the limit is reached on the way, by a cancel, and
+    /// by any failure, until the COMMIT record is written. The outcome says where the run is; its cause says why it
+    /// is not on the destination.
+    ///
+    /// # Errors
+    /// `protocol/phase` when this attempt was cut over or rolled back before; nothing was touched.
+    pub fn cutover(
+        &mut self,
+        mut workload: Workload<'_>,
+        params: &CutoverParams,
+        record: &mut dyn CommitRecord,
+    ) -> Result<CutoverReply> {
+        self.must_be_ready("cutover")?;
+        let mut blackout = Blackout {
+            params,
+            began: None,
+            split: BlackoutSplit::default(),
+            cause: None,
+            last_pages: 0,
+            last_bytes: 0,
+            verified: None,
+            part: None,
+        };
+        let first = match self.may_begin(&mut workload, params, record) {
+            Ok(()) => Event::Begin { verify: params.verify },
+            Err(cause) => {
+                blackout.cause = Some(cause);
+                Event::Failed
+            }
+        };
+        let mut next = self.machine.on(first);
+        while let Some(action) = next {
+            self.show(&mut blackout, part_of(action));
+            let event = match self.carry_out(action, &mut workload, &mut blackout, record) {
+                Ok(event) => event,
+                Err(error) => {
+                    blackout.cause.get_or_insert(error);
+                    match self.link.peer_abort() {
+                        Some(abort) => Event::PeerAborted { discarded: abort.discarded },
+                        None => Event::Failed,
+                    }
+                }
+            };
+            next = self.machine.on(event);
+        }
+        self.show(&mut blackout, None);
+        Ok(self.reply(blackout, workload.devices))
+    }
+
+    /// Everything that can be found out before a device leaves RUNNING.
+    fn may_begin(
+        &mut self,
+        workload: &mut Workload<'_>,
+        params: &CutoverParams,
+        record: &mut dyn CommitRecord,
+    ) -> Result<()> {
+        self.link.set_patience(self.patience(None))?;
+        self.link.patience().check()?;
+        self.introduce(workload.devices)?;
+        let without: Vec<_> = workload
+            .devices
+            .iter()
+            .filter(|device| !device.flags().p2p)
+            .map(|device| device.name().to_owned())
+            .collect();
+        if workload.devices.len() > 1 && !without.is_empty() {
+            return Err(HelperError::new(
+                "device/p2p",
+                format!("{} cannot be stopped together with other devices: no P2P state", without.join(", ")),
+            )
+            .suggest("move it in a run of its own"));
+        }
+        record.prepare()?;
+        workload.union.read(&mut self.pending)?;
+        let cost = self.cost(workload.devices, params.fixed_blackout_us, params.verify);
+        let expected = cost.total(self.rate, self.link.round_trip());
+        let limit = Duration::from_millis(params.downtime_limit_ms);
+        if expected > limit {
+            return Err(HelperError::new(
+                "limit/downtime",
+                format!(
+                    "the blackout would take about {} ms, the limit is {} ms: {} dirty and {} state bytes at {} bytes/s, \
+                     {} ms for transitions, {} ms for verification",
+                    expected.as_millis(),
+                    limit.as_millis(),
+                    cost.dirty_bytes,
+                    cost.state_bytes,
+                    self.rate.bytes_per_second(),
+                    cost.fixed.as_millis(),
+                    cost.verify.as_millis(),
+                ),
+            )
+            .suggest("let pre-copy go on longer, slow the writer down, or allow a longer blackout"));
+        }
+        Ok(())
+    }
+
+    fn carry_out(
+        &mut self,
+        action: Action,
+        workload: &mut Workload<'_>,
+        blackout: &mut Blackout<'_>,
+        record: &mut dyn CommitRecord,
+    ) -> Result<Event> {
+        match action {
+            Action::Quiesce => {
+                let began = Instant::now();
+                blackout.began = Some(began);
+                let deadline = began + Duration::from_millis(blackout.params.downtime_limit_ms);
+                self.link.set_patience(self.patience(Some(deadline)))?;
+                self.quiesce(workload.devices)
+            }
+            Action::StopCopy => self.stop_copy(workload.devices),
+            Action::FinalRead => workload.union.read(&mut self.pending).map(|_| Event::Succeeded),
+            Action::SendPages => self.last_pages(blackout),
+            Action::SendStates => self.send_states(workload.devices),
+            Action::SendManifest => self.send_manifest(workload.devices),
+            Action::AwaitPrepared => {
+                // Loading takes what it takes: only the deadline bounds it, and a dead peer is noticed by TCP.
+                let (_, payload) = self.link.expect(Kind::Prepared, Wait::Idle)?;
+                blackout.split.load_us = from_json::<Took>(payload)?.elapsed_us;
+                Ok(Event::Prepared)
+            }
+            Action::Verify => {
+                let verified = compare(&mut self.link, &self.memory)?;
+                let first: Vec<_> = verified.mismatches.iter().map(|iova| format!("{:#x}", iova.0)).collect();
+                blackout.verified = Some(verified);
+                if first.is_empty() {
+                    return Ok(Event::Succeeded);
+                }
+                Err(HelperError::new(
+                    "verify/mismatch",
+                    format!("the two memories differ, first at {}", first.join(", ")),
+                )
+                .suggest("a tracker missed a write: report the plan's trackers and this list"))
+            }
+            Action::CheckCeiling => self.check_ceiling(blackout).map(|()| Event::Succeeded),
+            Action::RecordCommit => match record.commit() {
+                Ok(()) => {
+                    self.link.set_patience(Patience {
+                        cancel: None,
+                        deadline: None,
+                        silence: self.silence + Duration::from_millis(blackout.params.downtime_limit_ms),
+                    })?;
+                    Ok(Event::Succeeded)
+                }
+                Err(failure) => {
+                    blackout.cause.get_or_insert(failure.error);
+                    Ok(if failure.doubtful { Event::Doubtful } else { Event::Failed })
+                }
+            },
+            Action::SendCommit => self.link.send(Frame::plain(Kind::Commit), &[]).map(|()| Event::Succeeded),
+            Action::AwaitRunning => self.link.expect(Kind::Running, Wait::Due).map(|_| Event::Running),
+            Action::VoidRecord => record.discard().map(|()| Event::Succeeded),
+            Action::AskDiscard => {
+                let cause = blackout.cause.clone().unwrap_or_else(unnamed);
+                self.link.abort(&cause, false);
+                self.link.set_patience(Patience { cancel: None, deadline: None, silence: self.silence })?;
+                self.link.expect(Kind::Abort, Wait::Due).map(|_| Event::Failed)
+            }
+            Action::Undo => {
+                let cause = blackout.cause.clone().unwrap_or_else(unnamed);
+                Ok(self.undo(workload.devices, &cause))
+            }
+        }
+    }
+
+    fn quiesce(&mut self, devices: &mut [Stepper]) -> Result<Event> {
+        for device in devices {
+            let from = device.state()?;
+            if let Some(target) = quiesced(device.flags(), from) {
+                device.set(target)?;
+            }
+            self.link.patience().check()?;
+        }
+        Ok(Event::Succeeded)
+    }
+
+    fn stop_copy(&mut self, devices: &mut [Stepper]) -> Result<Event> {
+        for (saving, device) in self.saving.iter_mut().zip(devices) {
+            saving.enter(device.set(DeviceState::StopCopy)?);
+            self.link.patience().check()?;
+        }
+        Ok(Event::Succeeded)
+    }
+
+    fn last_pages(&mut self, blackout: &mut Blackout<'_>) -> Result<Event> {
+        blackout.last_pages = self.pending.count();
+        blackout.last_bytes = self.pending.dirty_bytes();
+        let (carried, _) = send_pages(&mut self.link, &self.memory, &self.pending, &mut |_, _| Ok(true))?;
+        self.carried.add(carried);
+        self.pending.clear();
+        self.link.flush()?;
+        Ok(Event::Succeeded)
+    }
+
+    fn send_states(&mut self, devices: &mut [Stepper]) -> Result<Event> {
+        for (saving, device) in self.saving.iter_mut().zip(devices) {
+            let announced = estimate(device);
+            saving.stop_copy(&mut self.link, device.name(), announced).map_err(|error| error.device(device.name()))?;
+        }
+        self.link.flush()?;
+        Ok(Event::Succeeded)
+    }
+
+    fn send_manifest(&mut self, devices: &[Stepper]) -> Result<Event> {
+        let streams = self.saving.iter().zip(devices).map(|(saving, device)| saving.sum(device.name()));
+        let manifest = Manifest {
+            page_bytes: self.carried.page_bytes,
+            zero_bytes: self.carried.zero_bytes,
+            streams: streams.collect(),
+        };
+        self.link.send(Frame::plain(Kind::Manifest), &to_json(&manifest)?)?;
+        Ok(Event::Succeeded)
+    }
+
+    /// The last look before the point of no return: what follows must still fit. Of the time the plan expects for
+    /// transitions, what was not used yet is kept for the destination's resume, and at least a quarter of it.
+    fn check_ceiling(&self, blackout: &Blackout<'_>) -> Result<()> {
+        self.link.patience().check()?;
+        let fixed = blackout.params.fixed_blackout_us;
+        let spent = blackout.split.quiesce_us.saturating_add(blackout.split.load_us);
+        let resume = Duration::from_micros(fixed.saturating_sub(spent).max(fixed / 4)) + self.link.round_trip();
+        let elapsed = blackout.began.map_or(Duration::ZERO, |began| began.elapsed());
+        let limit = Duration::from_millis(blackout.params.downtime_limit_ms);
+        if elapsed + resume <= limit {
+            return Ok(());
+        }
+        Err(HelperError::new(
+            "limit/downtime",
+            format!(
+                "{} ms of the {} ms are gone and resuming may take {} ms more",
+                elapsed.as_millis(),
+                limit.as_millis(),
+                resume.as_millis()
+            ),
+        )
+        .suggest("let pre-copy go on longer, or allow a longer blackout"))
+    }
+
+    /// Ends the part the operator sees, books its time, and begins the next.
+    fn show(&self, blackout: &mut Blackout<'_>, next: Option<CutoverStep>) {
+        if blackout.part.map(|(step, _)| step) == next {
+            return;
+        }
+        if let Some((step, since)) = blackout.part.take() {
+            let elapsed_us = micros(since.elapsed());
+            book(&mut blackout.split, step, elapsed_us);
+            self.events.emit(Told::Cutover { step, done: true, elapsed_us });
+        }
+        if let Some(step) = next {
+            blackout.part = Some((step, Instant::now()));
+            self.events.emit(Told::Cutover { step, done: false, elapsed_us: 0 });
+        }
+    }
+
+    fn reply(&mut self, blackout: Blackout<'_>, devices: &mut [Stepper]) -> CutoverReply {
+        let outcome = match self.machine.state() {
+            State::Done => CutoverOutcome::Running,
+            State::RolledBack => CutoverOutcome::RolledBack,
+            State::NeedsPerson => CutoverOutcome::NeedsPerson,
+            _ => CutoverOutcome::Unknown,
+        };
+        for error in &self.needs_person {
+            self.events.emit(Told::Log { level: "error", message: error.to_string(), device: error.device.clone() });
+        }
+        let mut cause = blackout.cause;
+        if outcome == CutoverOutcome::NeedsPerson {
+            // The device that is stuck matters more than what made us turn back; the log has both.
+            cause = self.needs_person.first().cloned().or(cause);
+        }
+        let mut split = blackout.split;
+        split.total_us = blackout.began.map_or(0, |_| split.total_us);
+        let at = states(devices);
+        let moved = at.into_iter().enumerate().map(|(index, at)| {
+            let sum = self.saving.get(index).map(|saving| saving.sum(&at.device));
+            MovedDevice {
+                device: at.device,
+                state: at.state,
+                state_bytes: Bytes(sum.as_ref().map_or(0, |sum| sum.bytes)),
+                state_hash: sum.map_or_else(String::new, |sum| sum.hash),
+            }
+        });
+        CutoverReply {
+            outcome,
+            cause: if outcome == CutoverOutcome::Running { None } else { cause },
+            blackout: split,
+            last_pages: blackout.last_pages,
+            last_bytes: Bytes(blackout.last_bytes),
+            devices: moved.collect(),
+            verified: blackout.verified,
+        }
+    }
+}
+
+fn part_of(action: Action) -> Option<CutoverStep> {
+    Some(match action {
+        Action::Quiesce | Action::StopCopy => CutoverStep::Quiesce,
+        Action::FinalRead | Action::SendPages => CutoverStep::LastPages,
+        Action::SendStates | Action::SendManifest => CutoverStep::State,
+        Action::AwaitPrepared => CutoverStep::Load,
+        Action::Verify => CutoverStep::Verify,
+        Action::CheckCeiling | Action::RecordCommit | Action::SendCommit => CutoverStep::Commit,
+        Action::AwaitRunning => CutoverStep::Resume,
+        Action::VoidRecord | Action::AskDiscard | Action::Undo => CutoverStep::Rollback,
+    })
+}
+
+/// The parts follow each other without a gap, so their sum is the whole. While the source waits for PREPARED the
+/// destination first takes in what is still on the way, which belongs to the state, then loads.
+fn book(split: &mut BlackoutSplit, step: CutoverStep, elapsed_us: u64) {
+    split.total_us += elapsed_us;
+    match step {
+        CutoverStep::Quiesce => split.quiesce_us += elapsed_us,
+        CutoverStep::LastPages => split.last_pages_us += elapsed_us,
+        CutoverStep::State => split.state_us += elapsed_us,
+        CutoverStep::Load => {
+            split.load_us = split.load_us.min(elapsed_us);
+            split.state_us += elapsed_us - split.load_us;
+        }
+        CutoverStep::Verify => split.verify_us += elapsed_us,
+        CutoverStep::Commit | CutoverStep::Resume => split.resume_us += elapsed_us,
+        CutoverStep::Rollback => {}
+    }
+}
+
+fn unnamed() -> HelperError {
+    HelperError::new("helper/bug", "the cutover was undone without a cause")
+}

@@ -1,0 +1,268 @@
+//! The records a helper keeps of its own COMMIT and DISCARD, for whoever asks after a crash: durable before anything
+//! is said or done that rests on them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::message::Role;
+use crate::error::{HelperError, Result};
+
+/// Why a COMMIT could not be recorded, and whether it may be on disk all the same.
+#[derive(Debug, Clone)]
+pub struct RecordFailure {
+    pub error: HelperError,
+    /// True once the rename was tried: what the folder holds after a crash is then not known.
+    pub doubtful: bool,
+}
+
+pub trait CommitRecord {
+    /// Does ahead of the blackout whatever can be done ahead. Repeatable.
+    fn prepare(&mut self) -> Result<()> {
+        Ok(())
+    }
+    /// Records COMMIT; durable when it returns.
+    fn commit(&mut self) -> std::result::Result<(), RecordFailure>;
+    /// Records that this side dropped the run, in place of whatever was recorded; durable when it returns.
+    fn discard(&mut self) -> Result<()>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    Commit,
+    Discard,
+}
+
+/// A record as it stands in its file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recorded {
+    pub run: String,
+    pub epoch: u64,
+    pub role: Role,
+    pub decision: Decision,
+    /// Milliseconds since 1970, for people.
+    pub at_ms: u64,
+}
+
+/// `<dir>/<run>.<role>.json`, mode 0600, replaced whole: written beside, synced, renamed, the folder synced.
+#[derive(Debug)]
+pub struct FileRecord {
+    dir: PathBuf,
+    run: String,
+    epoch: u64,
+    role: Role,
+    /// The COMMIT record, written and synced but not in its place yet.
+    waiting: bool,
+}
+
+impl FileRecord {
+    /// # Errors
+    /// `record/name` when the run id cannot name a file; `record/unsafe-dir` when the folder is a link, belongs to
+    /// somebody else or others may write it; `record/dir`.
+    pub fn new(dir: &Path, run: &str, epoch: u64, role: Role) -> Result<Self> {
+        let plain = !run.is_empty()
+            && run.len() <= 128
+            && !run.starts_with('.')
+            && run.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if !plain {
+            return Err(HelperError::new("record/name", format!("run id `{run}` cannot name a record")));
+        }
+        let found = fs::symlink_metadata(dir).map_err(|error| {
+            HelperError::os(
+                "record/dir",
+                format!("stat {}", dir.display()),
+                &error,
+                "the folder for records is not there",
+            )
+        })?;
+        let owner = rustix::process::geteuid().as_raw();
+        if !found.is_dir() || found.uid() != owner || found.mode() & 0o022 != 0 {
+            return Err(HelperError::new(
+                "record/unsafe-dir",
+                format!("{} is not a folder of user {owner} that nobody else may write", dir.display()),
+            )
+            .suggest("give it to that user with mode 0700, or choose another folder"));
+        }
+        Ok(Self { dir: dir.to_owned(), run: run.to_owned(), epoch, role, waiting: false })
+    }
+
+    pub fn path(&self) -> PathBuf {
+        let role = match self.role {
+            Role::Source => "source",
+            Role::Destination => "destination",
+        };
+        self.dir.join(format!("{}.{role}.json", self.run))
+    }
+
+    fn beside(&self) -> PathBuf {
+        self.path().with_extension("json.new")
+    }
+
+    /// What is recorded; `None` when nothing is.
+    ///
+    /// # Errors
+    /// `record/read` when it is there and cannot be read, a link included.
+    pub fn read(&self) -> Result<Option<Recorded>> {
+        let path = self.path();
+        let fail = |error: std::io::Error| {
+            HelperError::os("record/read", format!("read {}", path.display()), &error, "the record cannot be trusted")
+        };
+        let file = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(fail(error)),
+        };
+        serde_json::from_reader(std::io::Read::take(file, 4096))
+            .map(Some)
+            .map_err(|error| HelperError::new("record/read", format!("{}: {error}", path.display())))
+    }
+
+    fn write_beside(&self, decision: Decision) -> Result<()> {
+        let path = self.beside();
+        let fail = |operation: &str, error: &std::io::Error| {
+            HelperError::os(
+                "record/write",
+                format!("{operation} {}", path.display()),
+                error,
+                "the record is not on disk",
+            )
+        };
+        let place = self.path();
+        if fs::symlink_metadata(&place).is_ok_and(|found| !found.is_file()) {
+            return Err(HelperError::new("record/write", format!("{} is not a plain file", place.display())));
+        }
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(fail("unlink", &error)),
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(&path)
+            .map_err(|error| fail("create", &error))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let recorded = Recorded {
+            run: self.run.clone(),
+            epoch: self.epoch,
+            role: self.role,
+            decision,
+            at_ms: now.as_millis() as u64,
+        };
+        let text =
+            serde_json::to_string(&recorded).map_err(|error| HelperError::new("helper/bug", error.to_string()))?;
+        file.write_all(format!("{text}\n").as_bytes()).map_err(|error| fail("write", &error))?;
+        file.sync_all().map_err(|error| fail("fsync", &error))
+    }
+
+    /// The rename and the folder's sync. From here on a failure leaves open what a crash would leave on disk.
+    fn put_in_place(&self) -> Result<()> {
+        let path = self.path();
+        let fail = |operation: &str, error: &std::io::Error| {
+            HelperError::os(
+                "record/write",
+                format!("{operation} {}", path.display()),
+                error,
+                "whether the record would survive a crash is not known",
+            )
+        };
+        fs::rename(self.beside(), &path).map_err(|error| fail("rename", &error))?;
+        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(|error| fail("fsync the folder of", &error))
+    }
+}
+
+impl CommitRecord for FileRecord {
+    fn prepare(&mut self) -> Result<()> {
+        self.write_beside(Decision::Commit)?;
+        self.waiting = true;
+        Ok(())
+    }
+
+    fn commit(&mut self) -> std::result::Result<(), RecordFailure> {
+        if !self.waiting {
+            self.prepare().map_err(|error| RecordFailure { error, doubtful: false })?;
+        }
+        self.waiting = false;
+        self.put_in_place().map_err(|error| RecordFailure { error, doubtful: true })
+    }
+
+    fn discard(&mut self) -> Result<()> {
+        self.waiting = false;
+        self.write_beside(Decision::Discard)?;
+        self.put_in_place()
+    }
+}
+
+impl Drop for FileRecord {
+    fn drop(&mut self) {
+        if self.waiting {
+            // Not in its place, so it says nothing; only tidiness.
+            let _ = fs::remove_file(self.beside());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("ferry-record-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir(&dir).expect("mkdir");
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).expect("chmod");
+        dir
+    }
+
+    #[test]
+    fn the_last_decision_stands_alone_in_a_private_file() {
+        let dir = scratch("last");
+        let mut record = FileRecord::new(&dir, "run-1", 3, Role::Source).expect("new");
+        assert_eq!(record.read().expect("nothing yet"), None);
+        record.prepare().expect("prepare");
+        assert_eq!(record.read().expect("still nothing"), None);
+        record.commit().expect("commit");
+        let read = record.read().expect("read").expect("there");
+        assert_eq!((read.run.as_str(), read.epoch, read.decision), ("run-1", 3, Decision::Commit));
+        assert_eq!(fs::metadata(record.path()).expect("stat").mode() & 0o777, 0o600);
+        record.discard().expect("discard");
+        assert_eq!(record.read().expect("read").map(|read| read.decision), Some(Decision::Discard));
+        assert_eq!(fs::read_dir(&dir).expect("list").count(), 1);
+        fs::remove_dir_all(dir).expect("clean up");
+    }
+
+    #[test]
+    fn unsafe_places_are_refused() {
+        let dir = scratch("unsafe");
+        for run in ["", "../x", ".hidden", "a/b", "a b"] {
+            assert_eq!(FileRecord::new(&dir, run, 1, Role::Source).err().map(|error| error.code), Some("record/name"));
+        }
+        let link = dir.join("link");
+        symlink(&dir, &link).expect("symlink");
+        assert_eq!(
+            FileRecord::new(&link, "r", 1, Role::Source).err().map(|error| error.code),
+            Some("record/unsafe-dir")
+        );
+        let mut record = FileRecord::new(&dir, "r", 1, Role::Destination).expect("new");
+        symlink(dir.join("elsewhere"), record.path()).expect("symlink");
+        let failed = record.commit().expect_err("a link in its place");
+        assert_eq!(failed.error.code, "record/write");
+        assert!(record.read().is_err() && !dir.join("elsewhere").exists());
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).expect("chmod");
+        assert_eq!(
+            FileRecord::new(&dir, "r", 1, Role::Source).err().map(|error| error.code),
+            Some("record/unsafe-dir")
+        );
+        fs::remove_dir_all(dir).expect("clean up");
+    }
+}

@@ -1,0 +1,218 @@
+//! The source's side: what it keeps from connecting to the end, and the way back. Pre-copy is in `precopy`, the
+//! cutover in `cutover`.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use super::estimate::{Cost, Rate};
+use super::link::{Link, Patience, Wait};
+use super::pages::Carried;
+use super::payload::{Layout, to_json};
+use super::record::CommitRecord;
+use super::saving::{Saving, estimate};
+use super::verify::measure_hash_rate;
+use super::wire::{Frame, Kind};
+use crate::control::message::{DeviceAt, EventSink, RollbackParams, RollbackReply};
+use crate::device::DeviceState;
+use crate::device::transitions::Stepper;
+use crate::dirty::DirtyBitmap;
+use crate::dirty::union::Union;
+use crate::error::{HelperError, Result};
+use crate::memory::Memory;
+use crate::protocol::source::{Action, Event, Source as Machine, State};
+
+/// What a source works on; the session owns it and lends it to each request.
+pub struct Workload<'a> {
+    pub devices: &'a mut [Stepper],
+    pub union: &'a mut Union,
+}
+
+/// The source's side of one connection. One attempt: once rolled back it is only good for [`Self::rollback`].
+pub struct Source {
+    pub(super) link: Link,
+    pub(super) memory: Arc<Memory>,
+    pub(super) events: Arc<dyn EventSink>,
+    pub(super) machine: Machine,
+    /// In the order of the devices, which is the order of the frames' index.
+    pub(super) saving: Vec<Saving>,
+    /// Pages the destination does not hold as they are here: all of them at first. A page leaves it when it is sent,
+    /// and comes back when a tracker names it.
+    pub(super) pending: DirtyBitmap,
+    pub(super) carried: Carried,
+    pub(super) rate: Rate,
+    pub(super) rounds: u32,
+    /// Failures of the last undoing.
+    pub(super) needs_person: Vec<HelperError>,
+    /// What the link's timeout is when no deadline is nearer.
+    pub(super) silence: Duration,
+    cancel: Arc<AtomicBool>,
+    hash_rate: Option<u64>,
+    introduced: bool,
+}
+
+impl Source {
+    pub fn new(link: Link, memory: Arc<Memory>, events: Arc<dyn EventSink>, cancel: Arc<AtomicBool>) -> Self {
+        let mut pending = DirtyBitmap::new(memory.page_size(), &memory.areas());
+        pending.set_all();
+        let silence = link.patience().silence;
+        Self {
+            link,
+            memory,
+            events,
+            machine: Machine::default(),
+            saving: Vec::new(),
+            pending,
+            carried: Carried::default(),
+            rate: Rate::default(),
+            rounds: 0,
+            needs_person: Vec::new(),
+            silence,
+            cancel,
+            hash_rate: None,
+            introduced: false,
+        }
+    }
+
+    /// Whether COMMIT was, or may have been, recorded.
+    pub fn is_committed(&self) -> bool {
+        self.machine.is_committed()
+    }
+
+    /// Tells the destination what will move; once per connection.
+    pub(super) fn introduce(&mut self, devices: &[Stepper]) -> Result<()> {
+        if self.introduced {
+            return Ok(());
+        }
+        let layout = to_json(&Layout::of(&self.memory, devices.iter().map(Stepper::name)))?;
+        self.link.send(Frame::plain(Kind::Layout), &layout)?;
+        self.link.expect(Kind::Ready, Wait::Due)?;
+        self.saving = (0..devices.len() as u16).map(Saving::new).collect();
+        self.introduced = true;
+        Ok(())
+    }
+
+    /// # Errors
+    /// `protocol/phase` when this attempt is over, or past its cutover.
+    pub(super) fn must_be_ready(&self, what: &str) -> Result<()> {
+        if self.machine.state() == State::Ready {
+            return Ok(());
+        }
+        Err(HelperError::new(
+            "protocol/phase",
+            format!("{what}: this attempt has already been cut over or rolled back"),
+        ))
+    }
+
+    /// How long a wait may last, cancellable, with the deadline of the blackout if one runs.
+    pub(super) fn patience(&self, deadline: Option<Instant>) -> Patience {
+        Patience { cancel: Some(Arc::clone(&self.cancel)), deadline, silence: self.silence }
+    }
+
+    /// What a cutover would cost now.
+    pub(super) fn cost(&mut self, devices: &mut [Stepper], fixed_us: u64, verify: bool) -> Cost {
+        let state_bytes = self.saving.iter().zip(devices).map(|(saving, device)| {
+            let info = saving.info();
+            let still = info.initial_bytes.saturating_add(info.dirty_bytes);
+            // What pre-copy took is not sent again, and no device knows less than what it says is dirty.
+            estimate(device).unwrap_or(0).saturating_sub(saving.bytes()).max(still)
+        });
+        Cost {
+            dirty_bytes: self.pending.dirty_bytes(),
+            state_bytes: state_bytes.sum(),
+            fixed: Duration::from_micros(fixed_us),
+            verify: if verify { self.verify_time() } else { Duration::ZERO },
+        }
+    }
+
+    /// Both sides hash at once, and on one host they share its cores: twice our own time.
+    fn verify_time(&mut self) -> Duration {
+        let memory = &self.memory;
+        let rate = *self.hash_rate.get_or_insert_with(|| measure_hash_rate(memory));
+        Duration::from_secs_f64(2.0 * memory.bytes() as f64 / rate.max(1) as f64)
+    }
+
+    /// Every device to RUNNING, checked, and the destination told. First those with P2P to RUNNING_P2P, so that none
+    /// reaches into a peer that is still stopped.
+    pub(super) fn undo(&mut self, devices: &mut [Stepper], cause: &HelperError) -> Event {
+        self.needs_person.clear();
+        for device in devices.iter_mut() {
+            let stopped = device.state().is_ok_and(|state| {
+                matches!(state, DeviceState::StopCopy | DeviceState::Stop | DeviceState::PreCopyP2p)
+            });
+            if stopped && device.flags().p2p {
+                // A failure here shows again below, where it is dealt with.
+                let _ = device.set(DeviceState::RunningP2p);
+            }
+        }
+        for device in devices.iter_mut() {
+            match device.recover() {
+                Ok(false) => {}
+                Ok(true) => self.needs_person.push(lost(device.name())),
+                Err(error) => self.needs_person.push(error),
+            }
+        }
+        for saving in &mut self.saving {
+            saving.leave();
+        }
+        self.link.abort(cause, false);
+        if self.needs_person.is_empty() { Event::Succeeded } else { Event::Failed }
+    }
+
+    /// A failure before the cutover began: everything goes back, and the failure is what is told.
+    pub(super) fn give_up(&mut self, devices: &mut [Stepper], cause: HelperError) -> HelperError {
+        if self.machine.on(Event::Failed) == Some(Action::Undo) {
+            let event = self.undo(devices, &cause);
+            self.machine.on(event);
+        }
+        cause
+    }
+
+    /// Brings every device back to RUNNING on the owner's word. Repeatable: what is undone is checked again.
+    ///
+    /// # Errors
+    /// `protocol/committed` when the destination may be running and is not known to have dropped the run.
+    pub fn rollback(
+        &mut self,
+        devices: &mut [Stepper],
+        params: &RollbackParams,
+        record: &mut dyn CommitRecord,
+    ) -> Result<RollbackReply> {
+        let cause = HelperError::new("run/rolled-back", "the run was rolled back");
+        let mut next = self.machine.on(Event::RollbackAsked { peer_discarded: params.peer_discarded });
+        if next.is_none() {
+            return Err(HelperError::new("protocol/committed", "COMMIT was given: the destination may be running")
+                .suggest("ask the destination; only when it has discarded the run may this side run again"));
+        }
+        while let Some(action) = next {
+            let event = match action {
+                Action::VoidRecord => record.discard().map_or(Event::Failed, |()| Event::Succeeded),
+                // Asked for by an owner who knows that the destination dropped the run.
+                Action::AskDiscard => Event::PeerAborted { discarded: params.peer_discarded },
+                _ => self.undo(devices, &cause),
+            };
+            next = self.machine.on(event);
+        }
+        Ok(RollbackReply { devices: states(devices), needs_person: self.needs_person.clone() })
+    }
+}
+
+/// The device runs again but not as it was: that needs somebody, even though it is RUNNING.
+fn lost(device: &str) -> HelperError {
+    HelperError::new("device/state-lost", "only a reset brought it back to RUNNING; what it held is lost")
+        .device(device)
+        .operation("VFIO_DEVICE_RESET")
+        .state(DeviceState::Running)
+        .suggest("restart whatever uses the device, as after any reset")
+}
+
+/// Each device's state as read now; one that cannot be read counts as ERROR.
+pub(super) fn states(devices: &mut [Stepper]) -> Vec<DeviceAt> {
+    devices
+        .iter_mut()
+        .map(|device| DeviceAt {
+            device: device.name().to_owned(),
+            state: device.state().unwrap_or(DeviceState::Error),
+        })
+        .collect()
+}

@@ -1,0 +1,107 @@
+/**
+ * `npm test`: everything that needs no guest. Static checks first, then the build, then the tests of both languages;
+ * whatever fails, the rest still runs. Ends with one plain line, `N passed, N failed`, which counts the Rust tests
+ * too, and each failed check or build as one failed test.
+ */
+import { execa, type ExecaError } from 'execa'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { requireTools } from './prerequisites.js'
+import { countCargo, countVitest, type Tally } from './tally.js'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const helper = join(root, 'helper')
+const NONE: Tally = { passed: 0, failed: 0 }
+
+interface Part {
+  readonly name: string
+  readonly command: readonly [string, ...string[]]
+  readonly cwd?: string
+}
+
+const CHECKS: readonly Part[] = [
+  { name: 'format (prettier)', command: ['prettier', '--check', '--log-level', 'warn', '.'] },
+  { name: 'lint (eslint)', command: ['eslint', '.'] },
+  { name: 'types (tsc)', command: ['tsc', '--noEmit', '-p', 'tsconfig.json'] },
+  { name: 'format (rustfmt)', command: ['cargo', 'fmt', '--check'], cwd: helper },
+  {
+    name: 'lint (clippy)',
+    command: ['cargo', 'clippy', '--locked', '--all-targets', '--quiet', '--', '-D', 'warnings'],
+    cwd: helper,
+  },
+]
+const BUILDS: readonly Part[] = [
+  { name: 'build (ferry)', command: ['node', '--import', 'tsx', 'scripts/build-cli.ts'] },
+  { name: 'build (ferry-helper)', command: ['node', '--import', 'tsx', 'scripts/build-helper.ts'] },
+]
+
+await requireTools('node', 'rust', 'rust-lints')
+
+let total = NONE
+for (const part of [...CHECKS, ...BUILDS]) total = add(total, await check(part))
+total = add(total, await vitest())
+total = add(total, await cargoTest())
+
+console.log(`${total.passed} passed, ${total.failed} failed`)
+process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
+
+/** Quiet when it succeeds; a failure shows all of its output and counts as one failed test. */
+async function check({ name, command: [program, ...args], cwd = root }: Part): Promise<Tally> {
+  const started = performance.now()
+  const result = await execa(program, args, {
+    cwd,
+    preferLocal: true,
+    localDir: root,
+    reject: false,
+    all: true,
+  })
+  const took = `${((performance.now() - started) / 1000).toFixed(1)} s`
+  console.log(`${result.failed ? 'FAIL' : 'ok  '} ${name}, ${took}`)
+  if (!result.failed) return NONE
+  console.log(result.all || (result as unknown as ExecaError).shortMessage)
+  return { passed: 0, failed: 1 }
+}
+
+async function vitest(): Promise<Tally> {
+  const folder = await mkdtemp(join(tmpdir(), 'ferry-test-'))
+  const report = join(folder, 'vitest.json')
+  try {
+    const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+    const { failed } = await execa('vitest', args, {
+      cwd: root,
+      preferLocal: true,
+      localDir: root,
+      reject: false,
+      stdio: 'inherit',
+    })
+    const text = await readFile(report, 'utf8').catch(() => undefined)
+    return orFailure(text === undefined ? NONE : countVitest(JSON.parse(text)), failed, 'vitest')
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function cargoTest(): Promise<Tally> {
+  const { failed, stdout } = await execa('cargo', ['test', '--locked', '--no-fail-fast'], {
+    cwd: helper,
+    reject: false,
+    stdin: 'ignore',
+    stdout: ['inherit', 'pipe'],
+    stderr: 'inherit',
+  })
+  return orFailure(countCargo(stdout), failed, 'cargo test')
+}
+
+/** A runner that failed without naming a test, or that ran none, is a failure of its own. */
+function orFailure(tally: Tally, failed: boolean, runner: string): Tally {
+  if (tally.failed > 0) return tally
+  if (!failed && tally.passed > 0) return tally
+  console.log(`FAIL ${runner}: ${failed ? 'it failed without naming a test' : 'no test was run'}`)
+  return add(tally, { passed: 0, failed: 1 })
+}
+
+function add(a: Tally, b: Tally): Tally {
+  return { passed: a.passed + b.passed, failed: a.failed + b.failed }
+}

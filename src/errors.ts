@@ -1,0 +1,184 @@
+/**
+ * Expected failures are values: a stable code a script can match, the exit code, a message that says what and
+ * where, and suggestions that say what to do. Anything thrown that is not a FerryError is a bug in ferry and is
+ * reported as one. src/error-report.ts turns them into text and JSON.
+ */
+import { EXIT, type ExitCode } from './exit-codes.js'
+import type { HelperErrorBody, Role } from './link/protocol.js'
+
+export { EXIT, EXIT_CODES, OUTCOME_EXIT, type ExitCode, type ExitName } from './exit-codes.js'
+
+/** One cause among several of a refusal; a plan's blockers and an inventory's reasons have this shape. */
+export interface ErrorReason {
+  readonly code: string
+  readonly found: string
+  readonly remedy: string
+  readonly device?: string | null
+  readonly side?: string
+  readonly layer?: string
+}
+
+/** A finding with a place in a file, as `--json` gives it. Lines and columns count from 1. */
+export interface Diagnostic {
+  readonly code: string
+  readonly file: string
+  readonly line: number
+  readonly column: number
+  /** One past the last column on `line`. */
+  readonly endColumn: number
+  readonly message: string
+  readonly help?: string
+}
+
+export interface FerryErrorOptions {
+  /** Stable, "area/what", e.g. "profile/unknown-key". */
+  readonly code: string
+  readonly exit: ExitCode
+  readonly message: string
+  /** What the reader can do, best first. */
+  readonly suggestions?: readonly string[]
+  readonly device?: string
+  readonly errno?: number
+  readonly errnoName?: string
+  /** The operation that failed: an ioctl's name, "open", … */
+  readonly operation?: string
+  /** The side it happened on. */
+  readonly side?: Role
+  /** All causes at once. */
+  readonly reasons?: readonly ErrorReason[]
+  readonly diagnostics?: readonly Diagnostic[]
+  /** Ready-made text shown to people in place of reasons and diagnostics, e.g. source lines with carets. */
+  readonly detail?: string
+  /** What the command had found when it failed; becomes the envelope's `result`. */
+  readonly result?: unknown
+  readonly cause?: unknown
+}
+
+export class FerryError extends Error {
+  readonly code: string
+  readonly exit: ExitCode
+  readonly suggestions: readonly string[]
+  readonly device: string | undefined
+  readonly errno: number | undefined
+  readonly errnoName: string | undefined
+  readonly operation: string | undefined
+  readonly side: Role | undefined
+  readonly reasons: readonly ErrorReason[]
+  readonly diagnostics: readonly Diagnostic[]
+  readonly detail: string | undefined
+  readonly result: unknown
+
+  constructor(options: FerryErrorOptions) {
+    super(options.message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'FerryError'
+    this.code = options.code
+    this.exit = options.exit
+    this.suggestions = options.suggestions ?? []
+    this.device = options.device
+    this.errno = options.errno
+    this.errnoName = options.errnoName
+    this.operation = options.operation
+    this.side = options.side
+    this.reasons = options.reasons ?? []
+    this.diagnostics = options.diagnostics ?? []
+    this.detail = options.detail
+    this.result = options.result
+  }
+}
+
+/** What a helper's error says, in one sentence: message, what the errno means here, the state left behind. */
+export function helperErrorText(body: HelperErrorBody): string {
+  const meaning = body.meaning === undefined ? '' : ` (${body.meaning})`
+  const state = body.state === undefined ? '' : `; the device is ${body.state}`
+  return `${body.message}${meaning}${state}`
+}
+
+/** A helper's error as ours. `exit` defaults to 1: the caller knows whether something had been changed already. */
+export function fromHelperError(
+  body: HelperErrorBody,
+  context: { readonly exit?: ExitCode; readonly side?: Role; readonly result?: unknown } = {},
+): FerryError {
+  return new FerryError({
+    code: body.code,
+    exit: context.exit ?? EXIT.error,
+    message: helperErrorText(body),
+    suggestions: body.suggestion === undefined ? [] : [body.suggestion],
+    ...(body.device !== undefined && { device: body.device }),
+    ...(body.errno !== undefined && { errno: body.errno }),
+    ...(body.errnoName !== undefined && { errnoName: body.errnoName }),
+    ...(body.operation !== undefined && { operation: body.operation }),
+    ...(context.side !== undefined && { side: context.side }),
+    ...(context.result !== undefined && { result: context.result }),
+  })
+}
+
+/** A failed Node system call (fs, net, spawn) as ours, with its errno. */
+export function fromSystemError(
+  error: unknown,
+  options: Omit<FerryErrorOptions, 'errno' | 'errnoName' | 'cause'>,
+): FerryError {
+  const { errno, code } = error as NodeJS.ErrnoException
+  return new FerryError({
+    ...options,
+    // libuv negates errnos; people and errno(3) do not.
+    ...(typeof errno === 'number' && { errno: Math.abs(errno) }),
+    ...(typeof code === 'string' && { errnoName: code }),
+    cause: error,
+  })
+}
+
+/** Bad usage of the command line, exit 2. */
+export function usageError(code: string, message: string, ...suggestions: string[]): FerryError {
+  return new FerryError({ code: `usage/${code}`, exit: EXIT.usage, message, suggestions })
+}
+
+/** Shape of oclif's own errors, as far as we read it. */
+interface OclifError extends Error {
+  readonly oclif?: { readonly exit?: number | false }
+  readonly parse?: unknown
+  readonly flags?: readonly string[]
+  readonly args?: unknown
+  readonly code?: string
+}
+
+/** oclif throws this to end the process quietly; it is no error. */
+export function isQuietExit(error: unknown): error is Error & { readonly oclif: { readonly exit: number } } {
+  return error instanceof Error && (error as OclifError).code === 'EEXIT'
+}
+
+/**
+ * Whatever was thrown, as a FerryError: ours unchanged, oclif's usage errors with exit 2, the rest as a bug.
+ * `unexpectedExit` is the exit code of a bug: 1 while nothing was touched, 9 once a run is under way.
+ */
+export function toFerryError(thrown: unknown, unexpectedExit: ExitCode = EXIT.error): FerryError {
+  if (thrown instanceof FerryError) return thrown
+  if (thrown instanceof Error && (thrown as OclifError).oclif !== undefined)
+    return fromOclif(thrown as OclifError)
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+  return new FerryError({
+    code: 'internal/bug',
+    exit: unexpectedExit,
+    message: `${error.name}: ${error.message}`,
+    suggestions: ['this is a bug in ferry: please report it with the stack trace'],
+    cause: error,
+  })
+}
+
+function fromOclif(error: OclifError): FerryError {
+  const message = error.message
+    .replace(/\n*See more help with --help\n*/u, '')
+    .replace(/:?\n+\s*/gu, ': ')
+    .trim()
+  const code = Array.isArray(error.flags)
+    ? 'unknown-flag'
+    : error.args === undefined
+      ? 'invalid'
+      : 'arguments'
+  return new FerryError({
+    code: `usage/${code}`,
+    exit: EXIT.usage,
+    message,
+    suggestions: ['see --help'],
+    cause: error,
+  })
+}

@@ -1,0 +1,47 @@
+import type { Outcome } from './run/event.js'
+
+/**
+ * What a script may branch on: the one table of exit codes. Help, the README and the tests are made from it.
+ * Numbers never change their meaning once released.
+ */
+export const EXIT_CODES = {
+  done: { exit: 0, meaning: 'done and verified' },
+  error: { exit: 1, meaning: 'error, nothing changed' },
+  usage: { exit: 2, meaning: 'bad usage: a flag, an argument or the profile' },
+  blocked: { exit: 3, meaning: 'blocked by preflight; the blockers are listed' },
+  cancelled: { exit: 4, meaning: 'cancelled, source running and checked' },
+  rolledBack: { exit: 5, meaning: 'failed, rolled back, source running and checked' },
+  needsPerson: { exit: 6, meaning: 'failed, a device needs a person' },
+  downtimeLimit: { exit: 7, meaning: 'the downtime limit would be passed' },
+  sidesDisagree: { exit: 8, meaning: 'the two sides disagree' },
+  unknown: { exit: 9, meaning: 'outcome unknown, run id printed' },
+} as const
+
+export type ExitName = keyof typeof EXIT_CODES
+export type ExitCode = (typeof EXIT_CODES)[ExitName]['exit']
+
+/** `EXIT.blocked` is 3. */
+export const EXIT = {
+  done: EXIT_CODES.done.exit,
+  error: EXIT_CODES.error.exit,
+  usage: EXIT_CODES.usage.exit,
+  blocked: EXIT_CODES.blocked.exit,
+  cancelled: EXIT_CODES.cancelled.exit,
+  rolledBack: EXIT_CODES.rolledBack.exit,
+  needsPerson: EXIT_CODES.needsPerson.exit,
+  downtimeLimit: EXIT_CODES.downtimeLimit.exit,
+  sidesDisagree: EXIT_CODES.sidesDisagree.exit,
+  unknown: EXIT_CODES.unknown.exit,
+} as const satisfies { readonly [N in ExitName]: (typeof EXIT_CODES)[N]['exit'] }
+
+/** The exit code of a run that ended with this outcome. */
+export const OUTCOME_EXIT: Readonly<Record<Outcome, ExitCode>> = {
+  done: EXIT.done,
+  'not-started': EXIT.error,
+  cancelled: EXIT.cancelled,
+  'rolled-back': EXIT.rolledBack,
+  'needs-person': EXIT.needsPerson,
+  'downtime-limit': EXIT.downtimeLimit,
+  'sides-disagree': EXIT.sidesDisagree,
+  unknown: EXIT.unknown,
+}

@@ -1,0 +1,268 @@
+import { EXIT, FerryError, type ExitCode } from '../errors.js'
+import { endText, type Connection, type HelperEnd } from './connection.js'
+import { HelperRequestError } from './helper-error.js'
+import { LineReader, type Line } from './lines.js'
+import {
+  PROTOCOL_VERSION,
+  type HelloReply,
+  type HelperErrorBody,
+  type HelperEvent,
+  type Op,
+} from './protocol.js'
+import type { Requests, Role } from './protocol.js'
+
+export interface ClientOptions {
+  readonly side: Role
+  readonly onEvent?: (event: HelperEvent) => void
+  /** Things that are wrong but end nothing: an unreadable line while no request was waiting, a stray reply. */
+  readonly onProblem?: (error: HelperErrorBody) => void
+}
+export interface RequestOptions {
+  /** Stops waiting. The helper goes on, and its late reply is dropped: to stop the work itself, send `cancel`. */
+  readonly signal?: AbortSignal
+  /** Stops waiting after this many milliseconds, as `signal` does. */
+  readonly timeoutMs?: number
+}
+interface Pending {
+  readonly op: Op
+  readonly resolve: (ok: never) => void
+  readonly reject: (error: Error) => void
+}
+
+/** Unpinning terabytes takes its time; a helper that is not through by then is stuck. */
+const KILL_AFTER_MS = 30_000
+/** Requests that belong to no run. */
+const UNBOUND: ReadonlySet<Op> = new Set(['hello', 'inventory'])
+
+/**
+ * One helper, as `ferry` speaks to it. Many requests may be under way at once (`receive` lasts as long as the run).
+ *
+ * INVARIANTS
+ * 1. Every request settles: by its reply, by the helper's end, by an unreadable line, or by the caller's signal.
+ * 2. Nothing the helper writes throws out of the stream handlers: it becomes an error of a request or a problem.
+ * 3. A reply is given to the request of its id and to no other; ids are never used twice.
+ */
+export class HelperClient {
+  readonly side: Role
+  readonly label: string
+  private readonly connection: Connection
+  private readonly options: ClientOptions
+  private readonly pending = new Map<number, Pending>()
+  private readonly reader = new LineReader()
+  private nextId = 1
+  private run: { readonly run: string; readonly epoch: number } | undefined
+  private end: HelperEnd | undefined
+  private hello_: HelloReply | undefined
+  /** Settles when the helper is gone and every request was answered or rejected. */
+  readonly ended: Promise<HelperEnd>
+
+  constructor(connection: Connection, options: ClientOptions) {
+    this.connection = connection
+    this.options = options
+    this.side = options.side
+    this.label = connection.label
+    connection.stdout.on('data', (chunk: Buffer) => this.read(chunk))
+    connection.stdout.on('error', () => undefined)
+    // EPIPE after the helper's death says less than its exit status, which `ended` brings.
+    connection.stdin.on('error', () => undefined)
+    this.ended = connection.ended.then((end) => {
+      this.end = end
+      this.rejectAll((op) => this.deathError(op, end))
+      return end
+    })
+  }
+
+  /** What the helper said of itself; throws before `hello`. */
+  get helloReply(): HelloReply {
+    if (this.hello_ === undefined) throw new Error('hello() comes first')
+    return this.hello_
+  }
+
+  /** False once the process is known to be gone. */
+  get alive(): boolean {
+    return this.end === undefined
+  }
+
+  /** Greets the helper. A FerryError of exit 8 when it speaks another protocol version. */
+  async hello(options: RequestOptions = {}): Promise<HelloReply> {
+    const params = { protocol: PROTOCOL_VERSION }
+    let reply: HelloReply
+    try {
+      reply = await this.request('hello', params, options)
+    } catch (error) {
+      if (error instanceof HelperRequestError && error.body.code === 'hello/protocol') {
+        throw this.versionError(error.body.message, error)
+      }
+      throw error
+    }
+    if (reply.protocol !== PROTOCOL_VERSION) {
+      throw this.versionError(`it speaks version ${reply.protocol} (ferry-helper ${reply.version})`)
+    }
+    this.hello_ = reply
+    return reply
+  }
+
+  /** From now on every request carries this run and epoch. */
+  bind(run: string, epoch: number): void {
+    this.run = { run, epoch }
+  }
+
+  /** Sends one request. Rejects with a HelperRequestError for a helper's own error, or a FerryError of the link. */
+  request<K extends Op>(
+    op: K,
+    params: Requests[K]['params'],
+    options: RequestOptions = {},
+  ): Promise<Requests[K]['reply']> {
+    if (this.end !== undefined) return Promise.reject(this.deathError(op, this.end))
+    const signal = waitSignal(options)
+    if (signal?.aborted) return Promise.reject(this.noReply(op, signal))
+    const id = this.nextId++
+    const bound = UNBOUND.has(op) ? undefined : this.run
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        if (this.pending.delete(id)) reject(this.noReply(op, signal))
+      }
+      signal?.addEventListener('abort', abort, { once: true })
+      const settle = (): void => signal?.removeEventListener('abort', abort)
+      this.pending.set(id, {
+        op,
+        resolve: (ok) => (settle(), resolve(ok)),
+        reject: (error) => (settle(), reject(error)),
+      })
+      this.connection.stdin.write(`${JSON.stringify({ id, op, ...bound, params })}\n`)
+    })
+  }
+
+  /** Ends the helper's stdin, which makes it undo what is not committed and exit; kills it if it does not. */
+  async close(): Promise<HelperEnd> {
+    this.connection.stdin.end()
+    const kill = setTimeout(() => this.connection.kill('SIGKILL'), KILL_AFTER_MS)
+    try {
+      return await this.ended
+    } finally {
+      clearTimeout(kill)
+    }
+  }
+
+  private read(chunk: Buffer): void {
+    for (const line of this.reader.push(chunk)) this.line(line)
+  }
+
+  private line(line: Line): void {
+    const message = line.kind === 'line' ? parseObject(line.text) : undefined
+    if (message === undefined) return this.unreadable(line)
+    if (typeof message['event'] === 'string') {
+      this.options.onEvent?.(message as unknown as HelperEvent)
+      return
+    }
+    const error = message['error'] as HelperErrorBody | undefined
+    const broken =
+      error !== undefined && (typeof error?.code !== 'string' || typeof error.message !== 'string')
+    const isReply = 'ok' in message || error !== undefined
+    if (!isReply || broken) return this.unreadable(line)
+    if (message['id'] === null && error !== undefined) {
+      // The helper could not read one of our lines, and does not know which.
+      if (this.pending.size === 0) this.options.onProblem?.(error)
+      return this.rejectAll((op) => new HelperRequestError(error, { side: this.side, op }))
+    }
+    const id = message['id']
+    const pending = typeof id === 'number' ? this.pending.get(id) : undefined
+    if (pending === undefined) {
+      const late = typeof id === 'number' && Number.isInteger(id) && id > 0 && id < this.nextId
+      if (!late)
+        this.options.onProblem?.(linkError('link/stray-reply', `${this.label} answered no request of ours`))
+      return
+    }
+    this.pending.delete(id as number)
+    if (error !== undefined)
+      pending.reject(new HelperRequestError(error, { side: this.side, op: pending.op }))
+    else pending.resolve(message['ok'] as never)
+  }
+
+  /**
+   * The line may have been the reply of any request that waits, so all of them fail; the next line is readable
+   * again, so later requests (`status`, `rollback`) still work.
+   */
+  private unreadable(line: Line): void {
+    const what =
+      line.kind === 'too-long'
+        ? `a line over 1 MiB, beginning ${JSON.stringify(line.start)}`
+        : `what is no message: ${JSON.stringify(line.text.slice(0, 120))}`
+    const body = linkError('link/garbage', `${this.label} wrote ${what}`)
+    if (this.pending.size === 0) this.options.onProblem?.(body)
+    this.rejectAll(() => this.linkFailure(body.code, body.message, [body.suggestion ?? '']))
+  }
+
+  private rejectAll(error: (op: Op) => Error): void {
+    const waiting = [...this.pending.values()]
+    this.pending.clear()
+    for (const { op, reject } of waiting) reject(error(op))
+  }
+
+  private deathError(op: Op, end: HelperEnd): FerryError {
+    if (end.explanation !== undefined) {
+      const { code, message, suggestion } = end.explanation
+      return this.linkFailure(code, [message, ...end.stderr].join('\n  '), [suggestion])
+    }
+    const lastWords =
+      end.stderr.length === 0 ? '' : `; its last words:\n  ${end.stderr.slice(-5).join('\n  ')}`
+    return this.linkFailure('helper/died', `${this.label} ${endText(end)} during ${op}${lastWords}`, [
+      'its devices were closed by the kernel; `ferry devices` shows what it left behind',
+    ])
+  }
+
+  private noReply(op: Op, signal: AbortSignal | undefined): FerryError {
+    const timedOut = signal?.reason instanceof Error && signal.reason.name === 'TimeoutError'
+    return this.linkFailure(
+      timedOut ? 'helper/no-reply' : 'helper/not-waited',
+      timedOut ? `${this.label} did not answer ${op} in time` : `${op} was not waited for`,
+      [],
+    )
+  }
+
+  private linkFailure(
+    code: string,
+    message: string,
+    suggestions: readonly string[],
+    exit?: ExitCode,
+  ): FerryError {
+    return new FerryError({ code, exit: exit ?? EXIT.error, message, suggestions, side: this.side })
+  }
+
+  private versionError(found: string, cause?: unknown): FerryError {
+    return new FerryError({
+      code: 'peer/version',
+      exit: EXIT.sidesDisagree,
+      message: `${this.label}: ferry speaks control protocol version ${PROTOCOL_VERSION}, ${found}`,
+      suggestions: [
+        'install the ferry-helper of this ferry there, or name another with --helper or `helper:`',
+      ],
+      side: this.side,
+      cause,
+    })
+  }
+}
+
+function linkError(code: string, message: string): HelperErrorBody {
+  return {
+    code,
+    message,
+    suggestion:
+      'nothing but ferry-helper may write to its stdout: look for output of login scripts on that host',
+  }
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function waitSignal({ signal, timeoutMs }: RequestOptions): AbortSignal | undefined {
+  if (timeoutMs === undefined) return signal
+  const timeout = AbortSignal.timeout(timeoutMs)
+  return signal === undefined ? timeout : AbortSignal.any([signal, timeout])
+}

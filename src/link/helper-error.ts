@@ -1,0 +1,45 @@
+import { EXIT, FerryError, helperErrorText } from '../errors.js'
+import type { HelperErrorBody, Op, Role } from './protocol.js'
+
+/** A helper answered a request with an error. The body stays whole: the journal keeps it as it came. */
+export class HelperRequestError extends FerryError {
+  readonly body: HelperErrorBody
+  readonly op: Op
+
+  constructor(body: HelperErrorBody, context: { readonly side: Role; readonly op: Op }) {
+    super({
+      code: body.code,
+      exit: EXIT.error,
+      message: helperErrorText(body),
+      suggestions: body.suggestion === undefined ? [] : [body.suggestion],
+      side: context.side,
+      operation: body.operation ?? context.op,
+      ...(body.device !== undefined && { device: body.device }),
+      ...(body.errno !== undefined && { errno: body.errno }),
+      ...(body.errnoName !== undefined && { errnoName: body.errnoName }),
+    })
+    this.name = 'HelperRequestError'
+    this.body = body
+    this.op = context.op
+  }
+}
+
+/** Whatever a request was rejected with, as the body that the journal and the report carry. */
+export function errorBodyOf(error: unknown): HelperErrorBody {
+  if (error instanceof HelperRequestError) return error.body
+  if (error instanceof FerryError) {
+    return {
+      code: error.code,
+      message: error.message,
+      ...(error.device !== undefined && { device: error.device }),
+      ...(error.operation !== undefined && { operation: error.operation }),
+      ...(error.errno !== undefined && { errno: error.errno }),
+      ...(error.errnoName !== undefined && { errnoName: error.errnoName }),
+      ...(error.suggestions[0] !== undefined && { suggestion: error.suggestions[0] }),
+    }
+  }
+  return {
+    code: 'internal/bug',
+    message: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+  }
+}

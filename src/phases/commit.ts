@@ -1,0 +1,78 @@
+/** The destination runs. What is left is to prove that nothing was lost, and to let both sides go. */
+import { EXIT, FerryError, fromHelperError } from '../errors.js'
+import { errorBodyOf } from '../link/helper-error.js'
+import type { CheckReply, ReceiveReply } from '../link/protocol.js'
+import type { Phase, PhaseContext, Settled } from './phase.js'
+
+/** After RUNNING the destination's own account follows at once; longer than this means it will not come. */
+const RECEIVE_WAIT_MS = 30_000
+
+export const commit: Phase = {
+  name: 'commit',
+  async run(context) {
+    await destinationRuns(context)
+    if (context.profile.devices.some((device) => device.destination.kind === 'sim'))
+      await checkWrites(context)
+    await release(context)
+  },
+  // Nothing is undone once the destination runs.
+  undo: async () => undefined,
+}
+
+async function destinationRuns({ state, pause }: PhaseContext): Promise<void> {
+  if (state.receive === null) return
+  const timedOut: Settled<ReceiveReply> = {
+    ok: false,
+    error: {
+      code: 'helper/no-reply',
+      message: 'the source reports the destination running, and the destination does not confirm it',
+    },
+  }
+  const received = await Promise.race([state.receive, pause(RECEIVE_WAIT_MS).then(() => timedOut)])
+  if (!received.ok) throw fromHelperError(received.error, { exit: EXIT.needsPerson, side: 'destination' })
+  if (received.reply.outcome === 'running') return
+  throw new FerryError({
+    code: 'peer/outcome',
+    exit: EXIT.sidesDisagree,
+    message: `the source reports the destination running, the destination reports that it discarded the run${
+      received.reply.reason === undefined ? '' : ` (${received.reply.reason})`
+    }`,
+    suggestions: [
+      'leave both sides as they are and look at both helpers’ records before anything is started',
+    ],
+  })
+}
+
+async function checkWrites({ step }: PhaseContext): Promise<void> {
+  const reply = await step({
+    side: 'destination',
+    op: 'check',
+    params: {},
+    text: 'replay every write of the simulated devices and compare the memory',
+  })
+  if (reply.lost.length > 0) throw lostPages(reply)
+}
+
+function lostPages(reply: CheckReply): FerryError {
+  const first = reply.lost.slice(0, 4).map((page) => `${page.iova} (${page.device})`)
+  return new FerryError({
+    code: 'verify/lost-pages',
+    exit: EXIT.needsPerson,
+    message: `${reply.lost.length} of ${reply.pages} pages lost a write on the way, first ${first.join(', ')}`,
+    suggestions: [
+      'do not use the destination: its memory is wrong; the source still holds the right pages, stopped',
+    ],
+  })
+}
+
+/** Letting go can fail without changing what was reached. */
+async function release({ destination, source, state, step }: PhaseContext): Promise<void> {
+  for (const helper of [source, destination]) {
+    if (helper === null || !helper.alive) continue
+    try {
+      await step({ side: helper.side, op: 'release', params: {}, text: `release the ${helper.side}` })
+    } catch (error) {
+      state.problems.push(errorBodyOf(error))
+    }
+  }
+}

@@ -1,0 +1,110 @@
+/** What a phase is, and what it may use: the link and the plan, never the terminal. */
+import type { RequestOptions } from '../link/client.js'
+import type {
+  CutoverReply,
+  HelloReply,
+  HelperErrorBody,
+  Op,
+  PrecopyReply,
+  ReceiveReply,
+  Requests,
+  Role,
+} from '../link/protocol.js'
+import type { PhaseName, Plan, Step, UndoStep } from '../plan/plan.js'
+import type { Profile } from '../profile/profile.js'
+
+/** A helper as the phases need it; src/link's HelperClient is one. */
+export interface Helper {
+  readonly side: Role
+  readonly label: string
+  readonly alive: boolean
+  readonly helloReply: HelloReply
+  request<K extends Op>(
+    op: K,
+    params: Requests[K]['params'],
+    options?: RequestOptions,
+  ): Promise<Requests[K]['reply']>
+}
+
+/** One request with what a person reads about it, and what takes it back. */
+export interface Call<K extends Op> {
+  readonly side: Role
+  readonly op: K
+  readonly params: Requests[K]['params']
+  readonly text: string
+  readonly undo?: UndoStep
+}
+
+export type Settled<T> =
+  { readonly ok: true; readonly reply: T } | { readonly ok: false; readonly error: HelperErrorBody }
+
+/** What phases learn and hand on. */
+export interface RunState {
+  /** The destination's side of the transfer, under way since the helpers were connected. */
+  receive: Promise<Settled<ReceiveReply>> | null
+  precopy: PrecopyReply | null
+  cutover: CutoverReply | null
+  /** The destination runs: from here on nothing is undone. */
+  committed: boolean
+  /** The source may have written COMMIT and nobody told us what came of it. */
+  outcomeUnknown: boolean
+  /** The destination is known to have discarded the run. */
+  peerDiscarded: boolean
+  /** Devices left in a state that needs a person, on either side. */
+  readonly needsPerson: HelperErrorBody[]
+  /** Things that went wrong and changed nothing about the outcome. */
+  readonly problems: HelperErrorBody[]
+}
+
+export interface PhaseContext {
+  readonly run: string
+  readonly profile: Profile
+  readonly plan: Plan
+  readonly source: Helper
+  /** Null for commands that work on the source alone. */
+  readonly destination: Helper | null
+  readonly state: RunState
+  /** Whether a request of this op was ever sent to this side, whatever came of it. */
+  attempted(side: Role, op: Op): boolean
+  /** Journals the intent, sends the request, journals the outcome, and remembers how to take it back. */
+  step<K extends Op>(call: Call<K>): Promise<Requests[K]['reply']>
+  /** The same without waiting: the outcome is journaled when it comes. Never rejects. */
+  background<K extends Op>(call: Call<K>): Promise<Settled<Requests[K]['reply']>>
+  /** Takes back, last first, every step of a phase that was done. Failures become problems. */
+  undoSteps(phase: PhaseName): Promise<void>
+  /** Waits; cut short by a cancel. */
+  pause(ms: number): Promise<void>
+}
+
+/**
+ * A phase either ends having done all it stands for, or throws. `undo` is called for every phase that was started,
+ * in reverse order, also for one that threw half-way; it does what it can and does not throw.
+ */
+export interface Phase {
+  readonly name: PhaseName
+  run(context: PhaseContext): Promise<void>
+  undo(context: PhaseContext): Promise<void>
+}
+
+/** Requests that phases make themselves, because their parameters are known only while running. */
+const MADE_BY_PHASES: ReadonlySet<Op> = new Set<Op>([
+  'listen',
+  'receive',
+  'connect',
+  'precopy',
+  'cutover',
+  'check',
+  'release',
+  'rollback',
+  'status',
+  'dirty',
+])
+
+/** Carries out the plan's own steps of one phase, in the plan's order; on one side only if there is but one. */
+export async function runPlanned(context: PhaseContext, phase: PhaseName): Promise<void> {
+  for (const step of context.plan.steps) {
+    if (step.phase !== phase || MADE_BY_PHASES.has(step.op)) continue
+    if (step.side === 'destination' && context.destination === null) continue
+    await context.step(step as Step & Call<Op>)
+  }
+}

@@ -1,0 +1,107 @@
+/** Putting everything back: the source's devices RUNNING and seen to be, the destination empty-handed. */
+import { errorBodyOf } from '../link/helper-error.js'
+import type { DeviceState, HelperErrorBody, Requests, RollbackReply, Role } from '../link/protocol.js'
+import type { Helper, Phase, PhaseContext } from './phase.js'
+
+/**
+ * Ends every way back, and every command that only looks: whatever was undone before, the source is rolled back
+ * (which repeated is safe), asked for its devices' states, and both sides are released.
+ */
+export const rollback: Phase = {
+  name: 'rollback',
+  async run(context) {
+    await putBack(context)
+    await sourceRuns(context)
+    for (const helper of [context.destination, context.source]) {
+      if (helper === null || !context.attempted(helper.side, 'claim')) continue
+      await attempt(context, helper, 'release', `release the ${helper.side}`)
+    }
+  },
+  undo: async () => undefined,
+}
+
+/**
+ * The workload first: the source's devices run again before the destination is told and anything is taken down.
+ * Every phase's undo begins with it, and only the first of them sends anything. It must come before the
+ * destination is asked to take something down: its helper works off requests one by one, and `receive` ends only
+ * when the run is discarded.
+ */
+export async function putBack(context: PhaseContext): Promise<void> {
+  const { destination, source, state } = context
+  for (const helper of [source, destination]) {
+    if (helper === null || !context.attempted(helper.side, 'claim')) continue
+    // Once each: a second one is sent only by the recovery, which knows what the other side did.
+    if (context.attempted(helper.side, 'rollback')) continue
+    const params = helper.side === 'source' && state.peerDiscarded ? { peerDiscarded: true } : {}
+    const text =
+      helper.side === 'source' ? 'bring the devices back to RUNNING' : 'discard what the destination received'
+    const reply = await attempt(context, helper, 'rollback', text, params)
+    if (reply !== null) judge(context, helper.side, reply)
+  }
+}
+
+function judge({ state }: PhaseContext, side: Role, reply: RollbackReply): void {
+  state.needsPerson.push(...reply.needsPerson)
+  if (side === 'destination') return
+  const named = new Set(reply.needsPerson.map((body) => body.device))
+  for (const { device, state: found } of reply.devices) {
+    if (found !== 'RUNNING' && !named.has(device)) state.needsPerson.push(notRunning(device, found))
+  }
+}
+
+/** INVARIANT: a run that was not committed ends with every source device seen RUNNING, or named. */
+async function sourceRuns(context: PhaseContext): Promise<void> {
+  const { plan, source, state } = context
+  if (!context.attempted('source', 'device')) return
+  if (!source.alive) {
+    const devices = plan.pairs.map((pair) => pair.device).join(', ')
+    state.needsPerson.push({
+      code: 'source/helper-died',
+      message:
+        `the source's helper died holding ${devices}: the kernel closed them, which resets a device, and nobody ` +
+        'is left who can say in which state they are',
+      suggestion: 'look at them with `ferry devices` on the source, and start the workload again there',
+    })
+    return
+  }
+  const status = await attempt(context, source, 'status', 'see that every device is RUNNING')
+  if (status === null) {
+    state.needsPerson.push({
+      code: 'source/not-checked',
+      message: 'the source does not say in which states its devices are',
+      suggestion: 'look at them with `ferry devices` on the source',
+    })
+    return
+  }
+  const named = new Set(state.needsPerson.map((body) => body.device))
+  for (const { device, state: found } of status.devices) {
+    if (found !== 'RUNNING' && !named.has(device)) state.needsPerson.push(notRunning(device, found))
+  }
+}
+
+function notRunning(device: string, found: DeviceState): HelperErrorBody {
+  return {
+    code: 'source/not-running',
+    message: `${device} is ${found} on the source after the rollback, not RUNNING`,
+    device,
+    state: found,
+    suggestion: 'reset the device, then start the workload again on the source',
+  }
+}
+
+/** Null when the helper is gone or refuses; what it said is kept among the problems. */
+async function attempt<K extends 'rollback' | 'status' | 'release'>(
+  { state, step }: PhaseContext,
+  helper: Helper,
+  op: K,
+  text: string,
+  params: Requests[K]['params'] = {},
+): Promise<Requests[K]['reply'] | null> {
+  if (!helper.alive) return null
+  try {
+    return await step({ side: helper.side, op, params, text })
+  } catch (error) {
+    state.problems.push(errorBodyOf(error))
+    return null
+  }
+}

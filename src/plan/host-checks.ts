@@ -1,0 +1,203 @@
+import type { Inventory } from '../inventory/inventory.js'
+import type { Role } from '../link/protocol.js'
+import type { Profile } from '../profile/profile.js'
+import type { Draft } from './containers.js'
+import { isEmulated } from './device.js'
+import { record, type Findings } from './findings.js'
+import type { PlanContainer } from './plan.js'
+import { bytesText, countText, listText } from './quantities.js'
+
+interface Side {
+  readonly role: Role
+  readonly inventory: Inventory
+}
+
+/** Limits of the hosts: privileges, locked memory, free memory, page sizes, kernels. */
+export function checkHosts(
+  profile: Profile,
+  source: Inventory,
+  destination: Inventory | null,
+  drafts: readonly Draft[],
+  containers: readonly PlanContainer[],
+  findings: Findings,
+): void {
+  const sides: Side[] = [{ role: 'source', inventory: source }]
+  if (destination !== null) sides.push({ role: 'destination', inventory: destination })
+  const real = drafts.some((draft) => draft.device.source.sim === null)
+  for (const side of sides) {
+    checkRoot(side, drafts, findings)
+    checkMemlock(side, profile, drafts, containers, findings)
+    checkHugePages(side, profile, findings)
+  }
+  checkMemory(sides, profile, findings)
+  checkPageSizes(sides, profile, findings)
+  if (destination !== null && real && source.host.kernel !== destination.host.kernel) {
+    record(
+      findings,
+      'warn',
+      'plan/kernel-differs',
+      { side: 'both' },
+      `the source runs Linux ${source.host.kernel}, the destination ${destination.host.kernel}`,
+      'drivers may change their state format between releases; a load that fails is rolled back',
+    )
+  }
+}
+
+function devicesOf(side: Side, drafts: readonly Draft[]) {
+  return drafts.flatMap((draft) => {
+    const planned = side.role === 'source' ? draft.device.source : draft.device.destination
+    return planned === null || planned.sim !== null ? [] : [planned]
+  })
+}
+
+function checkRoot(side: Side, drafts: readonly Draft[], findings: Findings): void {
+  const { host } = side.inventory
+  const unopened = devicesOf(side, drafts).filter(
+    (planned) => planned.device !== null && !planned.device.probe.done,
+  )
+  if (host.uid === 0 || unopened.length === 0) return
+  record(
+    findings,
+    'block',
+    'host/not-root',
+    { side: side.role },
+    `the helper on ${host.hostname} runs as uid ${host.uid} and could not open ${listText(unopened.map((planned) => planned.id))}`,
+    'run ferry as root there (remote hosts: ssh to root, or to a user who owns the device nodes)',
+  )
+}
+
+/**
+ * Mapping a physical group pins all of the memory, once per container: type1 charges each container to the process,
+ * iommufd charges the user. Emulated groups pin what their drivers ask for, at most all of it.
+ */
+function checkMemlock(
+  side: Side,
+  profile: Profile,
+  drafts: readonly Draft[],
+  containers: readonly PlanContainer[],
+  findings: Findings,
+): void {
+  const { host } = side.inventory
+  if (host.memlockBytes === null) return
+  const limit = BigInt(host.memlockBytes)
+  const memory = memoryBytes(profile)
+  const real = containers.filter((container) => container.side === side.role && container.backend !== 'sim')
+  const isPhysical = (name: string): boolean => {
+    const device = drafts.find((draft) => draft.device.name === name)?.device
+    const planned = side.role === 'source' ? device?.source : device?.destination
+    return planned ? !isEmulated(planned) : false
+  }
+  const pinning = real.filter((container) => container.devices.some(isPhysical))
+  const need = memory * BigInt(pinning.length)
+  const remedy = `raise it on ${host.hostname} (ulimit -l, LimitMEMLOCK= in systemd), or run as root with CAP_IPC_LOCK`
+  if (need > limit) {
+    record(
+      findings,
+      'block',
+      'host/memlock',
+      { side: side.role },
+      `mapping pins ${bytesText(need)} (${bytesText(memory)} in ${countText(pinning.length, 'container')} with ` +
+        `physical groups), but RLIMIT_MEMLOCK is ${bytesText(limit)}`,
+      remedy,
+    )
+  } else if (real.length > pinning.length && need + memory > limit) {
+    record(
+      findings,
+      'warn',
+      'host/memlock',
+      { side: side.role },
+      `mdevs may pin up to ${bytesText(memory)}${need > 0n ? ` beside the ${bytesText(need)} of the functions` : ''}, ` +
+        `but RLIMIT_MEMLOCK is ${bytesText(limit)}; how much their drivers pin cannot be seen`,
+      remedy,
+    )
+  }
+}
+
+/** Ordinary memory each side allocates for the workload: memfd regions without huge pages. */
+function checkMemory(sides: readonly Side[], profile: Profile, findings: Findings): void {
+  const need = (role: Role): bigint =>
+    profile.memory.reduce((sum, region) => {
+      const backing = region[role]
+      return backing.kind === 'memfd' && backing.hugePageBytes === null ? sum + region.bytes : sum
+    }, 0n)
+  const shared = sides.length === 2 && profile.source.host === profile.destination.host
+  if (shared) {
+    const both = need('source') + need('destination')
+    const available = sides
+      .map((side) => BigInt(side.inventory.host.memoryAvailableBytes))
+      .reduce((least, value) => (value < least ? value : least))
+    if (both > available) {
+      record(
+        findings,
+        'block',
+        'host/memory',
+        { side: 'both' },
+        `source and destination are one host and need ${bytesText(both)} together, but ${bytesText(available)} are available`,
+        'free memory there, or use another host or a smaller workload',
+      )
+    }
+    return
+  }
+  for (const { role, inventory } of sides) {
+    const available = BigInt(inventory.host.memoryAvailableBytes)
+    if (need(role) <= available) continue
+    record(
+      findings,
+      'block',
+      'host/memory',
+      { side: role },
+      `${inventory.host.hostname} needs ${bytesText(need(role))} for the workload, but ${bytesText(available)} are available`,
+      'free memory there, or use another host or a smaller workload',
+    )
+  }
+}
+
+function checkHugePages(side: Side, profile: Profile, findings: Findings): void {
+  const huge = profile.memory.filter((region) => {
+    const backing = region[side.role]
+    return backing.kind === 'memfd' && backing.hugePageBytes !== null
+  })
+  if (huge.length === 0) return
+  const bytes = huge.reduce((sum, region) => sum + region.bytes, 0n)
+  record(
+    findings,
+    'warn',
+    'host/huge-pages',
+    { side: side.role },
+    `${listText(huge.map((region) => region.name))} want ${bytesText(bytes)} of huge pages; the free pool was not seen`,
+    `see /sys/kernel/mm/hugepages/*/free_hugepages on ${side.inventory.host.hostname}`,
+  )
+}
+
+function checkPageSizes(sides: readonly Side[], profile: Profile, findings: Findings): void {
+  const sizes = sides.map((side) => side.inventory.host.pageSize)
+  const largest = BigInt(Math.max(...sizes))
+  const crooked = profile.memory.filter(
+    (region) => region.iova % largest !== 0n || region.bytes % largest !== 0n,
+  )
+  if (crooked.length > 0) {
+    record(
+      findings,
+      'block',
+      'plan/page-size',
+      { side: 'profile' },
+      `${listText(crooked.map((region) => region.name))} ${crooked.length > 1 ? 'are' : 'is'} not aligned to pages of ` +
+        bytesText(largest),
+      `make iova and size multiples of ${bytesText(largest)}`,
+    )
+  } else if (new Set(sizes).size > 1) {
+    record(
+      findings,
+      'warn',
+      'plan/page-size',
+      { side: 'both' },
+      `page sizes differ: ${sides.map((side) => `${side.role} ${bytesText(BigInt(side.inventory.host.pageSize))}`).join(', ')}`,
+      'the plan tracks at the smaller one; check that the devices’ drivers do not depend on it',
+    )
+  }
+}
+
+/** All memory of the workload, in bytes. */
+export function memoryBytes(profile: Profile): bigint {
+  return profile.memory.reduce((sum, region) => sum + region.bytes, 0n)
+}

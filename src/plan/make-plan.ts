@@ -1,0 +1,125 @@
+import type { Inventory } from '../inventory/inventory.js'
+import type { Profile } from '../profile/profile.js'
+import { chooseBackends } from './backends.js'
+import { partition, type Draft } from './containers.js'
+import { planSide, stateBytesOf, type PlannedDevice } from './device.js'
+import { newFindings } from './findings.js'
+import { makeForecast } from './forecast.js'
+import { checkHosts } from './host-checks.js'
+import {
+  checkP2p,
+  checkPair,
+  checkSharedGroups,
+  checkSide,
+  checkUniqueness,
+  type Purpose,
+} from './pairing.js'
+import type { DevicePair, Plan } from './plan.js'
+import { makeSteps, type StateFolders } from './steps.js'
+import { chooseTracker } from './tracker-choice.js'
+import { planTrackers } from './trackers.js'
+
+export interface PlanOptions extends StateFolders {
+  /** `measure` (pin, dirty-log) takes devices that cannot migrate, too. Default `migrate`. */
+  readonly purpose?: Purpose
+}
+
+/**
+ * (Profile, Inventory, Inventory) -> Plan. Pure: nothing is opened, nothing is asked. Every check runs whatever
+ * the others found, so that all blockers come at once; a plan with blockers carries no steps, so there is nothing
+ * that could be run. `destination` null plans the source side alone.
+ */
+export function makePlan(
+  profile: Profile,
+  source: Inventory,
+  destination: Inventory | null,
+  options: PlanOptions,
+): Plan {
+  const purpose = options.purpose ?? 'migrate'
+  const findings = newFindings()
+  const devices = profile.devices.map((device): PlannedDevice => ({
+    name: device.name,
+    profile: device,
+    source: planSide(device, device.source, 'source', source),
+    destination:
+      destination === null ? null : planSide(device, device.destination, 'destination', destination),
+  }))
+  for (const device of devices) {
+    checkSide(device, device.source, source, purpose, findings)
+    if (device.destination !== null && destination !== null) {
+      checkSide(device, device.destination, destination, purpose, findings)
+    }
+    if (purpose === 'migrate') checkPair(device, findings)
+  }
+  checkUniqueness(devices, profile, findings)
+  checkSharedGroups(devices, profile, findings)
+  if (purpose === 'migrate') checkP2p(devices, findings)
+
+  const backends = chooseBackends(devices, { source, destination }, findings)
+  const backendOf = (name: string) => backends.get(name) ?? { source: 'sim', destination: 'sim' }
+  const choices = new Map(
+    devices.map((device) => [
+      device.name,
+      chooseTracker(device, backendOf(device.name).source, profile, findings),
+    ]),
+  )
+  const drafts = devices.map((device): Draft => ({
+    device,
+    backend: backendOf(device.name),
+    tracker: choices.get(device.name)?.kind ?? null,
+  }))
+  const containers = [
+    ...partition(drafts, 'source', findings),
+    ...(destination === null ? [] : partition(drafts, 'destination', findings)),
+  ]
+  checkHosts(profile, source, destination, drafts, containers, findings)
+  const trackers = planTrackers(drafts, choices, containers)
+  const forecast = makeForecast(profile, devices, trackers, findings)
+  const pageSize = Math.min(source.host.pageSize, destination?.host.pageSize ?? source.host.pageSize)
+  const blocked = findings.blockers.length > 0
+  const named = new Set(devices.flatMap((device) => [device.source.id, device.destination?.id]))
+  return {
+    profile: profile.name,
+    pageSize,
+    pairs: drafts.map((draft) => pair(draft)),
+    containers,
+    trackers,
+    steps: blocked
+      ? []
+      : makeSteps(
+          { profile, pageSize, devices, containers, trackers },
+          { source, destination },
+          { stateDir: options.stateDir },
+        ),
+    forecast,
+    blockers: findings.blockers,
+    warnings: findings.warnings,
+    inventories: {
+      source: only(source, named),
+      destination: destination === null ? notAsked(source) : only(destination, named),
+    },
+  }
+}
+
+function pair({ device, backend }: Draft): DevicePair {
+  return {
+    device: device.name,
+    source: device.source.id,
+    destination: device.destination?.id ?? '(none)',
+    backend: backend.source,
+    stateBytes: stateBytesOf(device.source),
+  }
+}
+
+/** The plan keeps the devices it speaks of; a host may have hundreds more. */
+function only(inventory: Inventory, ids: ReadonlySet<string | undefined>): Inventory {
+  return { ...inventory, devices: inventory.devices.filter((device) => ids.has(device.id)) }
+}
+
+function notAsked(source: Inventory): Inventory {
+  return {
+    host: source.host,
+    devices: [],
+    unseen: ['the destination was not asked: this plan is for the source'],
+  }
+}

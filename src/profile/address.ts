@@ -1,0 +1,68 @@
+/** PCI addresses, mdev UUIDs, hosts and listen addresses: what each looks like, and what is wrong with one that does not. */
+import { isIP } from 'node:net'
+import type { Parsed } from './quantity.js'
+
+const ok = <T>(value: T): Parsed<T> => ({ ok: true, value })
+const bad = (problem: string): Parsed<never> => ({ ok: false, problem })
+
+/** "0000:41:00.2", in lower case as sysfs names it. */
+export function parseBdf(text: string): Parsed<string> {
+  const groups =
+    /^(?:(?<domain>[\da-f]{4,8}):)?(?<bus>[\da-f]{2}):(?<device>[\da-f]{2})\.(?<fn>[\da-f])$/iu.exec(
+      text,
+    )?.groups
+  if (groups === undefined) return bad('write a PCI address as domain:bus:device.function, e.g. 0000:41:00.2')
+  const { domain, bus, device, fn } = groups
+  if (Number.parseInt(device ?? '', 16) > 0x1f) return bad('a PCI device number goes from 00 to 1f')
+  if (Number.parseInt(fn ?? '', 16) > 7) return bad('a PCI function number goes from 0 to 7')
+  // lspci leaves domain 0 out; more than one domain is common on servers, so we want it said.
+  if (domain === undefined) return bad(`the PCI domain is missing: did you mean 0000:${text.toLowerCase()}?`)
+  return ok(`${domain}:${bus}:${device}.${fn}`.toLowerCase())
+}
+
+/** An mdev's UUID, in lower case as sysfs names it. */
+export function parseUuid(text: string): Parsed<string> {
+  if (/^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/iu.test(text)) return ok(text.toLowerCase())
+  const digits = text.replaceAll(/[{}\s-]/gu, '')
+  if (/^[\da-f]{32}$/iu.test(digits)) {
+    const dashed = digits.toLowerCase().replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/u, '$1-$2-$3-$4-$5')
+    return bad(`a UUID is written with dashes: did you mean ${dashed}?`)
+  }
+  return bad('write the UUID as `ls /sys/bus/mdev/devices` shows it')
+}
+
+/** "local", or what ssh takes: [user@]host. Never an option: ssh would read a leading dash as one. */
+export function parseHost(text: string): Parsed<string> {
+  if (/^(?:[A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9_[:][\w.:%\]-]*$/u.test(text)) return ok(text)
+  return bad('write `local`, or a host as ssh takes it: [user@]host')
+}
+
+export interface ListenAddress {
+  readonly address: string
+  readonly port: number
+}
+
+/** "192.0.2.7:7440" or "[2001:db8::7]:7440"; port 0 lets the kernel choose. */
+export function parseListen(text: string): Parsed<ListenAddress> {
+  const groups = /^(?:\[(?<six>[^\]]*)\]|(?<four>[^:[\]]*)):(?<port>\d{1,5})$/u.exec(text)?.groups
+  const address = groups?.['six'] ?? groups?.['four']
+  const family = groups?.['six'] === undefined ? 4 : 6
+  if (address === undefined || isIP(address) !== family) {
+    const six = isIP(text) === 6 ? `: did you mean [${text}]:0?` : ''
+    return bad(`write an IP address and a port, e.g. 192.0.2.7:7440 or [2001:db8::7]:7440${six}`)
+  }
+  const port = Number(groups?.['port'])
+  return port > 65_535 ? bad('a port goes from 0 (any free one) to 65535') : ok({ address, port })
+}
+
+export function formatListen({ address, port }: ListenAddress): string {
+  return isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+export function isLoopback(address: string): boolean {
+  return address === '::1' || /^127\./u.test(address)
+}
+
+export function isWildcard(address: string): boolean {
+  return address === '::' || address === '0.0.0.0'
+}

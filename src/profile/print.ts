@@ -1,0 +1,93 @@
+/** A resolved profile as YAML again, every default written out; reading it back gives the same profile. */
+import { stringify } from 'yaml'
+import type { SimFault } from '../link/protocol.js'
+import { formatListen } from './address.js'
+import type { Backing, DeviceRef, MemoryRegion, Profile, Sim } from './profile.js'
+import { formatRate, formatSize, formatTime } from './quantity.js'
+
+export function printProfile(profile: Profile): string {
+  const { migration } = profile
+  const ms = (value: number): string => formatTime(value * 1000)
+  const document = {
+    version: profile.version,
+    name: profile.name,
+    source: profile.source,
+    destination: { ...profile.destination, listen: formatListen(profile.destination.listen) },
+    memory: profile.memory.map(region),
+    devices: profile.devices.map((device) => ({
+      ...device,
+      source: reference(device.source),
+      destination: reference(device.destination),
+    })),
+    trackers: profile.trackers,
+    migration: {
+      downtimeLimit: ms(migration.downtimeLimitMs),
+      precopy: { rounds: migration.precopy.maxRounds, time: ms(migration.precopy.maxTimeMs) },
+      onNotConverged: migration.onNotConverged,
+      verify: migration.verify,
+      bandwidth: migration.bandwidth === null ? null : formatRate(migration.bandwidth),
+      linkTimeout: ms(migration.linkTimeoutMs),
+    },
+    transport: profile.transport,
+  }
+  return stringify(document, escapeDollar, { aliasDuplicateObjects: false, lineWidth: 0 })
+}
+
+/** What was interpolated once must not be interpolated again. */
+function escapeDollar(_key: unknown, value: unknown): unknown {
+  return typeof value === 'string' ? value.replaceAll('$', '$$$$') : value
+}
+
+function region({ name, iova, bytes, source, destination, fill }: MemoryRegion): object {
+  return {
+    name,
+    iova: `0x${iova.toString(16)}`,
+    size: formatSize(bytes),
+    backing: { source: backing(source), destination: backing(destination) },
+    fill: fill && { seed: fill.seed, zero: `${fill.zeroPercent}%` },
+  }
+}
+
+function backing(from: Backing): unknown {
+  if (from.kind === 'file') return { file: from.path }
+  return from.hugePageBytes === null ? 'memfd' : { memfd: { hugePages: formatSize(from.hugePageBytes) } }
+}
+
+function reference(ref: DeviceRef): object {
+  switch (ref.kind) {
+    case 'mdev':
+      return { mdev: ref.uuid }
+    case 'function':
+      return { function: ref.bdf }
+    case 'sim':
+      return { sim: sim(ref.sim) }
+  }
+}
+
+function sim(from: Sim): object {
+  return {
+    model: from.model,
+    flags: from.flags,
+    trackers: from.trackers,
+    state: formatSize(from.stateBytes),
+    precopy: formatSize(from.precopyBytes),
+    stateRate: from.stateBytesPerSecond === null ? null : formatRate(from.stateBytesPerSecond),
+    seed: from.seed,
+    window: { iova: `0x${from.window.iova.toString(16)}`, size: formatSize(from.window.bytes) },
+    writes: formatRate(from.writeBytesPerSecond),
+    pattern: from.pattern,
+    latency: Object.fromEntries(Object.entries(from.latencyUs).map(([state, us]) => [state, formatTime(us)])),
+    faults: from.faults.map(fault),
+  }
+}
+
+function fault(from: SimFault): object {
+  switch (from.kind) {
+    case 'short-stream':
+      return { kind: from.kind, bytes: formatSize(BigInt(from.bytes)) }
+    case 'slow-stop':
+      return { kind: from.kind, delay: formatTime(from.delayUs) }
+    default:
+      return from
+  }
+}

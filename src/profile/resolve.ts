@@ -1,0 +1,68 @@
+import { LOCAL_LISTEN } from './check-hosts.js'
+import type { Backing, DeviceRef, MemoryRegion, Profile } from './profile.js'
+import type { BackingInput, DeviceInput, ProfileInput, RegionInput } from './schema.js'
+import { toSim } from './sim-schema.js'
+
+/** A checked profile as the rest of ferry works with it. */
+export function resolveProfile(input: ProfileInput, file: string): Profile {
+  const { source, destination, migration } = input
+  return {
+    version: 1,
+    name: input.name,
+    file,
+    source: { host: source.host, helper: source.helper },
+    destination: {
+      host: destination.host,
+      helper: destination.helper,
+      listen: destination.listen ?? LOCAL_LISTEN,
+    },
+    memory: input.memory.map(toRegion),
+    devices: input.devices.map((device) => ({
+      name: device.name,
+      source: toRef(device.source),
+      destination: toRef(device.destination),
+      backend: device.backend,
+      tracker: device.tracker,
+      container: device.container,
+    })),
+    trackers: input.trackers,
+    migration: {
+      downtimeLimitMs: migration.downtimeLimit,
+      precopy: { maxRounds: migration.precopy.rounds, maxTimeMs: migration.precopy.time },
+      onNotConverged: migration.onNotConverged,
+      verify: migration.verify,
+      bandwidth: migration.bandwidth,
+      linkTimeoutMs: migration.linkTimeout,
+    },
+    transport: input.transport,
+  }
+}
+
+function toRegion(region: RegionInput): MemoryRegion {
+  const { backing } = region
+  const both = backing === 'memfd' ? backing : undefined
+  return {
+    name: region.name,
+    iova: region.iova,
+    bytes: region.size,
+    source: toBacking(both ?? (backing as { source?: BackingInput }).source ?? backing),
+    destination: toBacking(both ?? (backing as { destination?: BackingInput }).destination ?? backing),
+    fill: region.fill && { seed: region.fill.seed, zeroPercent: region.fill.zero },
+  }
+}
+
+const HUGE_PAGES = { '2MiB': 2n * 1024n ** 2n, '1GiB': 1024n ** 3n } as const
+
+function toBacking(backing: BackingInput): Backing {
+  if (backing !== 'memfd' && backing.file !== undefined) return { kind: 'file', path: backing.file }
+  const hugePages = backing === 'memfd' ? null : (backing.memfd?.hugePages ?? null)
+  return { kind: 'memfd', hugePageBytes: hugePages === null ? null : HUGE_PAGES[hugePages] }
+}
+
+function toRef(ref: DeviceInput['source']): DeviceRef {
+  if (ref.mdev !== undefined) return { kind: 'mdev', uuid: ref.mdev }
+  if (ref.function !== undefined) return { kind: 'function', bdf: ref.function }
+  // The schema lets nothing else through.
+  if (ref.sim === undefined) throw new TypeError('a device reference without a device')
+  return { kind: 'sim', sim: toSim(ref.sim) }
+}

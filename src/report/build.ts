@@ -1,0 +1,153 @@
+import { EXIT, FerryError } from '../errors.js'
+import type { CheckReply, CutoverReply, PrecopyReply, Role } from '../link/protocol.js'
+import type { PlanDigest } from '../run/plan-digest.js'
+import type { EventRecord } from '../run/event.js'
+import { Steps, type StepRecord } from './steps.js'
+import type { DeviceReport, PhaseReport, Report, RoundReport, Verification } from './report.js'
+import { bytesOf, dirtyReads, pinReports, roundReports } from './measures.js'
+
+/**
+ * The report of a run from its records alone: pure, so the one shown at the end of a run and the one read back
+ * years later are the same. A FerryError when the records hold something no ferry of this version wrote.
+ */
+export function buildReport(records: readonly EventRecord[]): Report {
+  try {
+    return build(records)
+  } catch (error) {
+    if (error instanceof FerryError) throw error
+    throw new FerryError({
+      code: 'journal/broken',
+      exit: EXIT.error,
+      message: `these records cannot be made into a report: ${error instanceof Error ? error.message : String(error)}`,
+      suggestions: ['was the journal written by another version of ferry, or edited?'],
+      cause: error,
+    })
+  }
+}
+
+function build(records: readonly EventRecord[]): Report {
+  const first = records[0]
+  if (first?.body.type !== 'run-start') throw new Error('the first record is not run-start')
+  const start = first.body
+  const plan = start.plan as PlanDigest
+  const steps = new Steps(records)
+  const rounds = roundReports(records)
+  const cutover = steps.last<CutoverReply>('cutover')
+  const precopy = steps.last<PrecopyReply>('precopy')?.reply
+  const end = records.findLast((record) => record.body.type === 'run-end')?.body
+  const ended = end?.type === 'run-end' ? end : null
+  const limitMs = (cutover?.params as { downtimeLimitMs?: number } | undefined)?.downtimeLimitMs
+  return {
+    run: start.run,
+    command: start.command,
+    profile: start.profile,
+    file: start.file,
+    version: start.version,
+    startedAt: first.time,
+    outcome: ended?.outcome ?? 'incomplete',
+    exit: ended?.exit ?? null,
+    error: ended?.error ?? null,
+    elapsedUs: ended?.elapsedUs ?? records.at(-1)?.atUs ?? 0,
+    cancelAsked: records.some((record) => record.body.type === 'cancel-asked'),
+    phases: phaseReports(records, rounds, cutover?.reply ?? null),
+    memoryBytes: bytesOf(plan.forecast.memoryBytes),
+    pageSize: plan.pageSize,
+    devices: deviceReports(plan, records, cutover?.reply ?? null),
+    trackers: plan.trackers.map(({ covers, kind, reason, refused, tracker }) => ({
+      tracker,
+      kind,
+      covers,
+      reason,
+      refused,
+    })),
+    pins: pinReports(steps),
+    rounds,
+    dirtyReads: dirtyReads(steps),
+    precopy: precopy
+      ? {
+          reason: precopy.reason,
+          rounds: precopy.rounds,
+          estimatedBlackoutUs: precopy.estimatedBlackoutUs,
+          bytes: bytesOf(precopy.bytes),
+          remainingBytes: bytesOf(precopy.remainingBytes),
+          bytesPerSecond: bytesOf(precopy.bytesPerSecond),
+        }
+      : null,
+    cutover: cutover?.reply
+      ? {
+          outcome: cutover.reply.outcome,
+          blackout: cutover.reply.blackout,
+          downtimeLimitUs: limitMs === undefined ? null : limitMs * 1000,
+          lastPages: cutover.reply.lastPages,
+          lastBytes: bytesOf(cutover.reply.lastBytes),
+        }
+      : null,
+    verification: verification(cutover?.reply ?? null, steps.last<CheckReply>('check')),
+    failedSteps: steps.failed().map(({ error, phase, side, text }) => ({ phase, side, text, error })),
+    unfinished: steps.unfinished().map(({ side, text }) => ({ side, text })),
+  }
+}
+
+function phaseReports(
+  records: readonly EventRecord[],
+  rounds: readonly RoundReport[],
+  cutover: CutoverReply | null,
+): readonly PhaseReport[] {
+  const lastUs = records.at(-1)?.atUs ?? 0
+  return records.flatMap(({ atUs, body }, index): PhaseReport[] => {
+    if (body.type !== 'phase-start') return []
+    const rest = records.slice(index + 1)
+    const end = rest.find(
+      (record) => record.body.type === 'phase-end' && record.body.phase === body.phase,
+    )?.body
+    const done = end?.type === 'phase-end' ? end : null
+    const sent = body.phase === 'pre-copy' ? rounds.reduce((sum, round) => sum + round.sentBytes, 0n) : 0n
+    return [
+      {
+        phase: body.phase,
+        outcome: done?.outcome ?? 'unfinished',
+        elapsedUs: done?.elapsedUs ?? lastUs - atUs,
+        bytes: body.phase === 'cutover' && cutover !== null ? bytesOf(cutover.lastBytes) : sent,
+        rounds: body.phase === 'pre-copy' ? rounds.length : 0,
+      },
+    ]
+  })
+}
+
+function deviceReports(
+  plan: PlanDigest,
+  records: readonly EventRecord[],
+  cutover: CutoverReply | null,
+): readonly DeviceReport[] {
+  const states = new Map<string, string>()
+  for (const { body } of records) {
+    if (body.type !== 'helper' || body.event.event !== 'device-state') continue
+    states.set(`${body.side} ${body.event.device}`, body.event.to)
+  }
+  const stateOf = (side: Role, device: string): string | null => states.get(`${side} ${device}`) ?? null
+  return plan.pairs.map(({ backend, destination, device, source, stateBytes }) => {
+    const moved = cutover?.devices.find((entry) => entry.device === device)
+    const planned = stateBytes === null ? null : bytesOf(stateBytes)
+    return {
+      device,
+      source,
+      destination,
+      backend,
+      trackers: plan.trackers.filter((tracker) => tracker.covers.includes(device)).map(({ kind }) => kind),
+      stateBytes: moved ? bytesOf(moved.stateBytes) : planned,
+      moved: moved !== undefined,
+      stateHash: moved?.stateHash ?? null,
+      states: { source: stateOf('source', device), destination: stateOf('destination', device) },
+    }
+  })
+}
+
+function verification(cutover: CutoverReply | null, check: StepRecord<CheckReply> | undefined): Verification {
+  const checked = check?.reply
+  return {
+    full: cutover?.verified ?? null,
+    writes: checked
+      ? { pages: checked.pages, writes: bytesOf(checked.writes), lost: checked.lost.map((page) => page.iova) }
+      : null,
+  }
+}

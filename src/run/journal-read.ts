@@ -1,0 +1,146 @@
+/** Reading journals back, and finding them. */
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { EXIT, FerryError, fromSystemError, usageError } from '../errors.js'
+import type { Event, EventRecord } from './event.js'
+import { runsFolder } from './journal.js'
+import { isRunId } from './run-id.js'
+
+export interface SavedJournal {
+  readonly path: string
+  readonly records: readonly EventRecord[]
+  /** The last line was cut off: the writer died while writing it. Everything before it is whole. */
+  readonly torn: boolean
+}
+
+/** Every event type; the compiler keeps it complete. */
+const EVENT_TYPES: Readonly<Record<Event['type'], true>> = {
+  'run-start': true,
+  'phase-start': true,
+  'phase-end': true,
+  intent: true,
+  outcome: true,
+  helper: true,
+  'cancel-asked': true,
+  'run-end': true,
+}
+
+/**
+ * Parses a journal's bytes. A last line that is cut off is dropped and flagged; anything else that is not a record
+ * of ours, in order, beginning with run-start, is a FerryError naming the line.
+ */
+export function parseJournal(bytes: Buffer, path: string): SavedJournal {
+  const lines = bytes.toString('utf8').split('\n')
+  const tail = lines.pop() ?? ''
+  const records: EventRecord[] = []
+  for (const [index, line] of lines.entries()) {
+    const record = parseRecord(line)
+    if (record === undefined) throw notJournal(path, `line ${index + 1} is no record of a run`)
+    const before = records.at(-1)
+    if (before !== undefined && record.seq <= before.seq) {
+      throw notJournal(path, `line ${index + 1} is out of order (record ${record.seq} after ${before.seq})`)
+    }
+    records.push(record)
+  }
+  const first = records[0]
+  if (first === undefined) throw notJournal(path, 'it holds no whole record')
+  if (first.body.type !== 'run-start')
+    throw notJournal(path, `it begins with ${first.body.type}, not with run-start`)
+  return { path, records, torn: tail !== '' }
+}
+
+export function readJournal(path: string): SavedJournal {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (error) {
+    throw fromSystemError(error, {
+      code: 'journal/read',
+      exit: EXIT.error,
+      message: `the journal ${path} cannot be read`,
+    })
+  }
+  return parseJournal(bytes, path)
+}
+
+/** Ids of the saved runs, newest first. */
+export function listRuns(stateDir: string): readonly string[] {
+  let names: string[]
+  try {
+    names = readdirSync(runsFolder(stateDir))
+  } catch {
+    return []
+  }
+  const ids = names.filter((name) => name.endsWith('.ndjson')).map((name) => basename(name, '.ndjson'))
+  return ids.filter(isRunId).sort().reverse()
+}
+
+/** The journal that RUN means: an id, a prefix of just one id, `last`, or a path. */
+export function findJournal(stateDir: string, run: string): string {
+  const ids = listRuns(stateDir)
+  const pathOf = (id: string): string => join(runsFolder(stateDir), `${id}.ndjson`)
+  if (run === 'last') {
+    if (ids[0] === undefined) throw unknownRun(run, stateDir, ids)
+    return pathOf(ids[0])
+  }
+  if (run.includes('/') || run.endsWith('.ndjson')) {
+    if (isFile(run)) return run
+    throw unknownRun(run, stateDir, ids)
+  }
+  const matching = run === '' ? [] : ids.filter((id) => id.startsWith(run))
+  if (matching.length === 1 && matching[0] !== undefined) return pathOf(matching[0])
+  if (matching.length > 1) {
+    throw usageError(
+      'run',
+      `${run} may mean ${matching.length} runs: ${shown(matching)}`,
+      'give more of the id',
+    )
+  }
+  throw unknownRun(run, stateDir, ids)
+}
+
+function unknownRun(run: string, stateDir: string, ids: readonly string[]): FerryError {
+  return usageError(
+    'run',
+    `there is no run ${run} in ${runsFolder(stateDir)}`,
+    ids.length === 0
+      ? 'no run is saved there yet; --state-dir names another folder'
+      : `recent runs: ${shown(ids)}`,
+  )
+}
+
+function shown(ids: readonly string[]): string {
+  return ids.length <= 5 ? ids.join(', ') : `${ids.slice(0, 5).join(', ')}, …`
+}
+
+function parseRecord(line: string): EventRecord | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch {
+    return undefined
+  }
+  if (typeof value !== 'object' || value === null) return undefined
+  const { seq, time, atUs, body } = value as Record<string, unknown>
+  if (typeof seq !== 'number' || typeof time !== 'string' || typeof atUs !== 'number') return undefined
+  if (typeof body !== 'object' || body === null) return undefined
+  const { type } = body as Record<string, unknown>
+  return typeof type === 'string' && Object.hasOwn(EVENT_TYPES, type) ? (value as EventRecord) : undefined
+}
+
+function notJournal(path: string, why: string): FerryError {
+  return new FerryError({
+    code: 'journal/broken',
+    exit: EXIT.error,
+    message: `${path} is not a journal ferry can read: ${why}`,
+    suggestions: ['journals are written by ferry alone; a file edited by hand cannot be trusted'],
+  })
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,165 @@
+/** One run from its preparation to its last event: what `migrate`, `pin` and `dirty-log` have in common. */
+import { EXIT, FerryError } from '../errors.js'
+import type { HelperErrorBody, HelperEvent, Role } from '../link/protocol.js'
+import type { Phase } from '../phases/index.js'
+import type { EventRecord } from './event.js'
+import { EventStream, type Subscriber } from './events.js'
+import { Journal } from './journal.js'
+import { blockedError, prepare, type Prepared, type PrepareOptions } from './prepare.js'
+import { newRunId } from './run-id.js'
+import { Runner, type RunnerInput, type RunResult } from './runner.js'
+import { problemEvent } from './session.js'
+import { onSignals } from './signals.js'
+
+export interface OperationInput extends Omit<PrepareOptions, 'onEvent' | 'onProblem'> {
+  readonly command: RunnerInput['command']
+  readonly phases: readonly Phase[]
+  readonly version: string
+  /** A view of the run: told every event, stopped when the run is over. */
+  readonly view: (nowUs: () => number) => { readonly take: Subscriber; stop(): void }
+  /** Called when the first helper may be asked to change something. */
+  readonly onStart?: (run: string) => void
+}
+export interface OperationResult extends RunResult {
+  /** All that a report needs: every event but the many that only tell of progress. */
+  readonly records: readonly EventRecord[]
+  readonly journal: string
+  readonly prepared: Prepared
+  /** Set when the journal could not be written to the end. */
+  readonly journalError: FerryError | undefined
+}
+
+/**
+ * Prepares and runs. Throws only while nothing was changed: blocked (3), cancelled before the start (4),
+ * helpers missing or of another version, no journal. After that every end is a result.
+ */
+export async function operate(input: OperationInput): Promise<OperationResult> {
+  const stop = new Stop()
+  const restore = onSignals(
+    () => stop.first(),
+    () => stop.second(),
+  )
+  // What helpers say while they are asked for their inventory is not of the run, and has no stream to go to.
+  let stream: EventStream | undefined
+  const say = (side: Role, event: HelperEvent): void => stream?.emit({ type: 'helper', side, event })
+  const complain = (side: Role, error: HelperErrorBody): void => stream?.emit(problemEvent(side, error))
+  try {
+    const prepared = await stop.before(prepare({ ...input, onEvent: say, onProblem: complain }))
+    try {
+      if (prepared.plan.blockers.length > 0) throw blockedError(prepared.plan)
+      const run = newRunId()
+      const journal = new Journal(input.stateDir, run)
+      const events = new EventStream()
+      const records: EventRecord[] = []
+      events.subscribe(journal.append)
+      events.subscribe((record) => {
+        if (!isProgress(record)) records.push(record)
+      })
+      const view = input.view(() => events.nowUs())
+      events.subscribe(view.take)
+      bind(prepared, run)
+      const runner = new Runner({
+        ...prepared,
+        run,
+        command: input.command,
+        phases: input.phases,
+        version: input.version,
+        events,
+        journalError: () => journal.error,
+      })
+      input.onStart?.(run)
+      const running = runner.execute()
+      stream = events
+      stop.follow(runner)
+      const result = await running
+      view.stop()
+      journal.close()
+      if (result.error?.code === 'run/detached') letGo(prepared)
+      else await prepared.close()
+      return {
+        ...result,
+        records,
+        journal: journal.path,
+        prepared,
+        journalError: journal.error,
+      }
+    } catch (error) {
+      await prepared.close()
+      throw error
+    }
+  } finally {
+    restore()
+  }
+}
+
+/** A run that did not end well, as the error of its command; `result` is what the command returns of it. */
+export function runError(ended: OperationResult, result: unknown): FerryError {
+  const { error, exit, outcome, run } = ended
+  return new FerryError({
+    code: error?.code ?? `run/${outcome}`,
+    exit,
+    message: error?.message ?? `the run ended ${outcome}`,
+    suggestions: [
+      ...(error?.suggestion === undefined ? [] : [error.suggestion]),
+      `run ${run}: \`ferry report ${run}\` shows all of it`,
+    ],
+    ...(error?.device !== undefined && { device: error.device }),
+    ...(error?.errno !== undefined && { errno: error.errno }),
+    ...(error?.errnoName !== undefined && { errnoName: error.errnoName }),
+    ...(error?.operation !== undefined && { operation: error.operation }),
+    result,
+  })
+}
+
+function bind(prepared: Prepared, run: string): void {
+  prepared.source.bind(run, 1)
+  prepared.destination?.bind(run, 1)
+}
+
+/** Ends the helpers' stdin without waiting for what they do about it. */
+function letGo(prepared: Prepared): void {
+  void prepared.close()
+}
+
+/** Many a second, and nothing of the report comes from them. */
+function isProgress({ body }: EventRecord): boolean {
+  return body.type === 'helper' && (body.event.event === 'progress' || body.event.event === 'device-precopy')
+}
+
+/** What a first and a second Ctrl-C mean before the run, and hands on during it. */
+class Stop {
+  private runner: Runner | undefined
+  private asked = false
+  private reject: (error: FerryError) => void = () => undefined
+
+  first(): void {
+    this.asked = true
+    if (this.runner !== undefined) this.runner.cancel()
+    else this.reject(notStarted())
+  }
+
+  second(): void {
+    this.runner?.detach()
+  }
+
+  follow(runner: Runner): void {
+    this.runner = runner
+    if (this.asked) runner.cancel()
+  }
+
+  /** The promise, unless a cancel is asked first; the helpers it may have opened end with ferry's own end. */
+  before<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.reject = reject
+      promise.then(resolve, reject)
+    })
+  }
+}
+
+function notStarted(): FerryError {
+  return new FerryError({
+    code: 'run/cancelled',
+    exit: EXIT.cancelled,
+    message: 'cancelled before anything was changed: the source runs as it did',
+  })
+}

@@ -1,0 +1,77 @@
+/** From what went wrong to how the run ended: the one place that knows the meaning of error codes. */
+import type { ExitCode } from '../errors.js'
+import { EXIT } from '../errors.js'
+import type { HelperErrorBody, Role } from '../link/protocol.js'
+import type { RunState } from '../phases/phase.js'
+import type { PhaseName } from '../plan/plan.js'
+import type { Outcome } from './event.js'
+
+export interface Failure {
+  readonly phase: PhaseName
+  readonly body: HelperErrorBody
+  readonly exit: ExitCode
+  readonly side: Role | null
+}
+
+/** Codes by which one side says that the other is not who or what it should be. */
+const DISAGREE: ReadonlySet<string> = new Set([
+  'peer/version',
+  'peer/run',
+  'peer/outcome',
+  'hello/protocol',
+  'wire/version',
+  'wire/run',
+  'wire/epoch',
+  'protocol/other-run',
+  'protocol/old-epoch',
+])
+/** Codes of the ceiling: it would be passed, or was about to be. */
+const CEILING: ReadonlySet<string> = new Set(['limit/downtime', 'limit/not-converged'])
+/** What one side sees when the other one is in trouble. */
+const ONLY_THE_LINK = /^(?:link\/|peer\/gave-up$)/u
+/** How long the destination is given to say why the link broke. */
+const GRACE_MS = 500
+
+export interface Judged {
+  readonly outcome: Outcome
+  readonly error: HelperErrorBody | null
+}
+
+/**
+ * How a run that was not committed ended, after everything was put back. A device that needs a person comes before
+ * every other reading: scripts must never take such a run for a clean one.
+ */
+export function judgeFailure(
+  failure: Failure | null,
+  facts: { readonly state: RunState; readonly cancelAsked: boolean; readonly touched: boolean },
+): Judged {
+  const { cancelAsked, state, touched } = facts
+  const person = state.needsPerson[0]
+  if (person !== undefined) return { outcome: 'needs-person', error: withCause(person, failure?.body) }
+  if (failure === null) return { outcome: 'done', error: null }
+  const { body } = failure
+  if (cancelAsked) return { outcome: 'cancelled', error: { code: 'run/cancelled', message: 'cancelled' } }
+  if (CEILING.has(body.code)) return { outcome: 'downtime-limit', error: body }
+  if (DISAGREE.has(body.code) || failure.exit === EXIT.sidesDisagree)
+    return { outcome: 'sides-disagree', error: body }
+  return { outcome: touched ? 'rolled-back' : 'not-started', error: body }
+}
+
+/** The destination's reason, when all the source saw of it was the link breaking. */
+export async function rootCause(failure: Failure, state: RunState): Promise<Failure> {
+  if (failure.side === 'destination' || state.receive === null || !ONLY_THE_LINK.test(failure.body.code))
+    return failure
+  let timer: NodeJS.Timeout | undefined
+  const grace = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), GRACE_MS)
+  })
+  const received = await Promise.race([state.receive, grace])
+  clearTimeout(timer)
+  if (received === null || received.ok || ONLY_THE_LINK.test(received.error.code)) return failure
+  return { ...failure, side: 'destination', body: withCause(received.error, failure.body) }
+}
+
+function withCause(body: HelperErrorBody, cause: HelperErrorBody | undefined): HelperErrorBody {
+  if (cause === undefined || cause.code === body.code) return body
+  return { ...body, message: `${body.message}; it began with [${cause.code}] ${cause.message}` }
+}

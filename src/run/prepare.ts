@@ -1,0 +1,81 @@
+/** From a profile to a plan with both helpers waiting: everything before the first change. */
+import { collectInventory } from '../inventory/collect.js'
+import { simDevices } from '../inventory/sim-spec.js'
+import { EXIT, FerryError } from '../errors.js'
+import type { HelperClient } from '../link/client.js'
+import { openHelper } from '../link/open.js'
+import type { HelperErrorBody, HelperEvent, Role } from '../link/protocol.js'
+import { makePlan } from '../plan/make-plan.js'
+import type { Plan } from '../plan/plan.js'
+import type { Profile } from '../profile/profile.js'
+
+export interface PrepareOptions {
+  readonly profile: Profile
+  /** `measure` asks the source alone. */
+  readonly purpose: 'migrate' | 'measure'
+  readonly stateDir: string
+  /** --helper; for helpers on this host. */
+  readonly helper?: string | undefined
+  /** ferry's own folder. */
+  readonly root?: string
+  readonly onEvent?: (side: Role, event: HelperEvent) => void
+  readonly onProblem?: (side: Role, error: HelperErrorBody) => void
+  readonly onStderr?: (side: Role, line: string) => void
+}
+export interface Prepared {
+  readonly profile: Profile
+  readonly plan: Plan
+  readonly source: HelperClient
+  readonly destination: HelperClient | null
+  /** Ends both helpers and waits until they are gone. */
+  close(): Promise<void>
+}
+
+/** Opens the helpers, asks what their hosts have, plans. Leaves no helper behind when it throws. */
+export async function prepare(options: PrepareOptions): Promise<Prepared> {
+  const roles: readonly Role[] = options.purpose === 'migrate' ? ['source', 'destination'] : ['source']
+  const opened = await Promise.allSettled(roles.map((side) => open(side, options)))
+  const clients = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+  const close = async (): Promise<void> => {
+    await Promise.all(clients.map((client) => client.close()))
+  }
+  try {
+    const failed = opened.find((result) => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+    const [source, destination = null] = clients
+    if (source === undefined) throw new Error('no helper was opened')
+    const { profile, purpose, stateDir } = options
+    const ask = (client: HelperClient) => collectInventory(client, { sim: simDevices(profile, client.side) })
+    const inventories = await Promise.all([ask(source), destination === null ? null : ask(destination)])
+    const plan = makePlan(profile, inventories[0], inventories[1], { stateDir, purpose })
+    return { profile, plan, source, destination, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+function open(side: Role, options: PrepareOptions): Promise<HelperClient> {
+  const { helper, onEvent, onProblem, onStderr, profile, root } = options
+  return openHelper(profile[side], {
+    side,
+    helper,
+    ...(root !== undefined && { root }),
+    onEvent: (event) => onEvent?.(side, event),
+    onProblem: (error) => onProblem?.(side, error),
+    onStderr: (line) => onStderr?.(side, line),
+  })
+}
+
+/** The refusal of a plan with blockers: all of them at once. */
+export function blockedError(plan: Plan): FerryError {
+  const { blockers } = plan
+  return new FerryError({
+    code: 'plan/blocked',
+    exit: EXIT.blocked,
+    message: `${plan.profile} cannot be run: ${blockers.length} blocker${blockers.length === 1 ? '' : 's'}; nothing was opened`,
+    reasons: blockers,
+    suggestions: ['`ferry plan` shows the plan with the choices behind it'],
+    result: { plan },
+  })
+}

@@ -1,0 +1,197 @@
+import { EXIT, FerryError, OUTCOME_EXIT, type ExitCode } from '../errors.js'
+import { errorBodyOf } from '../link/helper-error.js'
+import type { HelperErrorBody } from '../link/protocol.js'
+import { rollback, type Phase } from '../phases/index.js'
+import type { PhaseName } from '../plan/plan.js'
+import type { Event, Outcome } from './event.js'
+import { planDigest } from './plan-digest.js'
+import { judgeFailure, rootCause, type Failure } from './outcome.js'
+import { recover } from './recovery.js'
+import { Session, type SessionInput } from './session.js'
+
+export interface RunnerInput extends SessionInput {
+  readonly command: Extract<Event, { type: 'run-start' }>['command']
+  readonly phases: readonly Phase[]
+  /** ferry's version. */
+  readonly version: string
+}
+export interface RunResult {
+  readonly run: string
+  readonly outcome: Outcome
+  readonly exit: ExitCode
+  readonly error: HelperErrorBody | null
+  /** What else went wrong without changing the outcome. */
+  readonly problems: readonly HelperErrorBody[]
+}
+
+/**
+ * Carries out one run: phase by phase, each request journaled before and after; on a failure or a cancel, back
+ * again in reverse order.
+ *
+ * INVARIANTS
+ * 1. Nothing is sent before its intent is in the journal; nothing new is begun without a journal.
+ * 2. After COMMIT nothing is undone; before it, every step that was done and can be undone is, last first.
+ * 3. A run that was not committed ends with the source rolled back and seen RUNNING, or with the device that is
+ *    not named (outcome needs-person), or says that it does not know (outcome unknown). Never silence.
+ * 4. The source is rolled back after a cutover without an answer only when the destination confirmed that it
+ *    discarded the run.
+ * 5. `execute` does not throw and ends with exactly one run-end; its outcome alone decides the exit code.
+ */
+export class Runner {
+  private readonly input: RunnerInput
+  private readonly session: Session
+  private detach_: (result: RunResult) => void = () => undefined
+  private readonly detached: Promise<RunResult>
+  private over = false
+
+  constructor(input: RunnerInput) {
+    this.input = input
+    this.session = new Session(input)
+    this.detached = new Promise((resolve) => {
+      this.detach_ = resolve
+    })
+  }
+
+  async execute(): Promise<RunResult> {
+    const { command, events, plan, profile, run, version } = this.input
+    events.emit({
+      type: 'run-start',
+      run,
+      command,
+      profile: profile.name,
+      file: profile.file,
+      version,
+      plan: planDigest(plan),
+    })
+    const result = await Promise.race([this.carryOut(), this.detached])
+    return this.finish(result)
+  }
+
+  /** Asks both helpers to stop what they do; the run then goes back, and `execute` ends. Too late after COMMIT. */
+  cancel(): void {
+    if (this.over || this.session.cancelAsked) return
+    this.input.events.emit({ type: 'cancel-asked' })
+    this.session.cancel()
+    for (const helper of [this.input.source, this.input.destination]) {
+      if (helper === null || !helper.alive || !this.session.attempted(helper.side, 'claim')) continue
+      helper
+        .request('cancel', {})
+        .catch((error: unknown) => this.session.state.problems.push(errorBodyOf(error)))
+    }
+  }
+
+  /** Stops waiting. The helpers see the end of their stdin: before COMMIT they put everything back by themselves. */
+  detach(): void {
+    const { run } = this.input
+    this.session.detach()
+    this.detach_(
+      this.result('unknown', {
+        code: 'run/detached',
+        message:
+          `ferry stopped waiting for run ${run}; its helpers put everything back if it was not committed, and ` +
+          'leave the destination running if it was',
+        suggestion: `\`ferry report ${run}\` shows how far it came; \`ferry devices\` shows what state the devices are in`,
+      }),
+    )
+  }
+
+  private async carryOut(): Promise<RunResult> {
+    const { session } = this
+    const started: Phase[] = []
+    let failure: Failure | null = null
+    for (const phase of this.input.phases) {
+      if (failure !== null) break
+      started.push(phase)
+      failure = await this.phase(phase.name, () => phase.run(session))
+      if (failure !== null && session.state.outcomeUnknown && !session.state.committed) {
+        const recovered = await this.recovered()
+        if (recovered === 'unknown') return this.result('unknown', this.unknownError(failure))
+        if (recovered === 'running') failure = null
+      }
+      // From here on only the commit is left, and it is not cancelled.
+      if (session.state.committed) session.forward = false
+    }
+    if (session.state.committed) return this.committed(failure)
+    return this.back(started, failure)
+  }
+
+  private async recovered(): Promise<'running' | 'discarded' | 'unknown'> {
+    const { session } = this
+    session.forward = false
+    const outcome = await recover(session)
+    if (outcome === 'running') session.state.committed = true
+    return outcome
+  }
+
+  private async back(started: readonly Phase[], failure: Failure | null): Promise<RunResult> {
+    const { session } = this
+    const cause = failure && (await rootCause(failure, session.state))
+    session.forward = false
+    await this.phase('rollback', async () => {
+      for (const phase of [...started].reverse()) await phase.undo(session)
+      await rollback.run(session)
+    })
+    const judged = judgeFailure(cause, {
+      state: session.state,
+      cancelAsked: session.cancelAsked,
+      touched: session.attempted('source', 'device'),
+    })
+    return this.result(judged.outcome, judged.error)
+  }
+
+  private committed(failure: Failure | null): RunResult {
+    if (failure === null) return this.result('done', null)
+    const disagree = failure.exit === EXIT.sidesDisagree
+    return this.result(disagree ? 'sides-disagree' : 'needs-person', failure.body)
+  }
+
+  /** Runs `work` as a phase of the journal; what it throws is returned. */
+  private async phase(name: PhaseName, work: () => Promise<void>): Promise<Failure | null> {
+    const { events } = this.input
+    this.session.phase = name
+    const startUs = events.nowUs()
+    events.emit({ type: 'phase-start', phase: name })
+    let failure: Failure | null = null
+    try {
+      await work()
+    } catch (thrown) {
+      const exit = thrown instanceof FerryError ? thrown.exit : EXIT.error
+      const side = thrown instanceof FerryError ? (thrown.side ?? null) : null
+      failure = { phase: name, body: errorBodyOf(thrown), exit, side }
+    }
+    const outcome = failure === null ? 'ok' : failure.body.code === 'run/cancelled' ? 'cancelled' : 'failed'
+    events.emit({ type: 'phase-end', phase: name, outcome, elapsedUs: events.nowUs() - startUs })
+    return failure
+  }
+
+  private unknownError({ body }: Failure): HelperErrorBody {
+    const { run } = this.input
+    return {
+      code: 'run/unknown',
+      message:
+        `run ${run}: the cutover ended without an answer, and the destination cannot be asked what became of it ` +
+        `(${body.message})`,
+      suggestion:
+        'start nothing by hand before looking: on the destination, `ferry devices` shows whether its devices run; ' +
+        'the source keeps its own stopped, because both must never run at once',
+    }
+  }
+
+  private result(outcome: Outcome, error: HelperErrorBody | null): RunResult {
+    const { problems } = this.session.state
+    return { run: this.input.run, outcome, exit: OUTCOME_EXIT[outcome], error, problems }
+  }
+
+  private finish(result: RunResult): RunResult {
+    const { events } = this.input
+    this.over = true
+    events.emit({
+      type: 'run-end',
+      outcome: result.outcome,
+      exit: result.exit,
+      ...(result.error !== null && { error: result.error }),
+      elapsedUs: events.nowUs(),
+    })
+    return result
+  }
+}

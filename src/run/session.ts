@@ -1,0 +1,199 @@
+/** What the phases work with: requests journaled before and after, steps remembered so they can be taken back. */
+import { EXIT, FerryError } from '../errors.js'
+import { errorBodyOf } from '../link/helper-error.js'
+import type { HelperErrorBody, Op, Requests, Role } from '../link/protocol.js'
+import type { Call, Helper, PhaseContext, RunState, Settled } from '../phases/phase.js'
+import type { PhaseName, Plan, UndoStep } from '../plan/plan.js'
+import type { Profile } from '../profile/profile.js'
+import type { EventStream } from './events.js'
+
+export interface SessionInput {
+  readonly run: string
+  readonly profile: Profile
+  readonly plan: Plan
+  readonly source: Helper
+  readonly destination: Helper | null
+  readonly events: EventStream
+  /** The journal's first failed write, if any. */
+  readonly journalError: () => FerryError | undefined
+}
+
+interface Done {
+  readonly phase: PhaseName
+  readonly side: Role
+  readonly undo: UndoStep
+  readonly text: string
+}
+
+export class Session implements PhaseContext {
+  readonly run: string
+  readonly profile: Profile
+  readonly plan: Plan
+  readonly source: Helper
+  readonly destination: Helper | null
+  readonly state: RunState = {
+    receive: null,
+    precopy: null,
+    cutover: null,
+    committed: false,
+    outcomeUnknown: false,
+    peerDiscarded: false,
+    needsPerson: [],
+    problems: [],
+  }
+  /** The phase whose steps are being carried out. */
+  phase: PhaseName = 'pin'
+  /** Forward work stops at a cancel or a lost journal; putting back and committing go on. */
+  forward = true
+  private readonly input: SessionInput
+  private readonly done: Done[] = []
+  private readonly sent = new Set<string>()
+  private readonly cancelled = new AbortController()
+  private readonly detached = new AbortController()
+  private steps = 0
+
+  constructor(input: SessionInput) {
+    this.input = input
+    this.run = input.run
+    this.profile = input.profile
+    this.plan = input.plan
+    this.source = input.source
+    this.destination = input.destination
+  }
+
+  get cancelAsked(): boolean {
+    return this.cancelled.signal.aborted
+  }
+
+  cancel(): void {
+    this.cancelled.abort()
+  }
+
+  /** Nothing is waited for or sent any more. */
+  detach(): void {
+    this.detached.abort()
+  }
+
+  attempted(side: Role, op: Op): boolean {
+    return this.sent.has(`${side} ${op}`)
+  }
+
+  // Arrow functions: phases take them out of the context by destructuring.
+  readonly step = async <K extends Op>(call: Call<K>): Promise<Requests[K]['reply']> => {
+    this.mayBegin()
+    const { settled } = this.begin(call)
+    const result = await settled
+    if (!result.ok) throw result.thrown
+    if (call.undo !== undefined) {
+      this.done.push({ phase: this.phase, side: call.side, undo: call.undo, text: call.text })
+    }
+    return result.reply
+  }
+
+  readonly background = <K extends Op>(call: Call<K>): Promise<Settled<Requests[K]['reply']>> => {
+    this.mayBegin()
+    return this.begin(call).settled.then((result) =>
+      result.ok ? { ok: true, reply: result.reply } : { ok: false, error: errorBodyOf(result.thrown) },
+    )
+  }
+
+  readonly undoSteps = async (phase: PhaseName): Promise<void> => {
+    for (let index = this.done.length - 1; index >= 0; index--) {
+      const step = this.done[index]
+      if (step?.phase !== phase) continue
+      this.done.splice(index, 1)
+      // Letting go of the devices comes last of all, after they were seen running: the rollback phase does it.
+      if (step.undo.op === 'release') continue
+      if (this.helper(step.side)?.alive !== true) continue
+      try {
+        await this.step({ side: step.side, ...step.undo, text: `undo: ${step.text}` } as Call<Op>)
+      } catch (error) {
+        this.state.problems.push(errorBodyOf(error))
+      }
+    }
+  }
+
+  readonly pause = (ms: number): Promise<void> => {
+    const signal = this.forward ? this.cancelled.signal : this.detached.signal
+    if (signal.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', finish)
+        resolve()
+      }
+      const timer = setTimeout(finish, ms)
+      signal.addEventListener('abort', finish, { once: true })
+    })
+  }
+
+  private mayBegin(): void {
+    if (this.detached.signal.aborted) throw detachedError()
+    if (!this.forward) return
+    if (this.cancelAsked) throw cancelledError()
+    const lost = this.input.journalError()
+    if (lost !== undefined) throw lost
+  }
+
+  private begin<K extends Op>(
+    call: Call<K>,
+  ): {
+    settled: Promise<{ ok: true; reply: Requests[K]['reply'] } | { ok: false; thrown: unknown }>
+  } {
+    const { events } = this.input
+    const { op, params, side, text } = call
+    const step = ++this.steps
+    const startUs = events.nowUs()
+    events.emit({ type: 'intent', step, phase: this.phase, side, op, text, params })
+    // The intent may be what found the disk full: then the request it announces is not sent.
+    try {
+      this.mayBegin()
+    } catch (thrown) {
+      return { settled: Promise.resolve({ ok: false, thrown }) }
+    }
+    this.sent.add(`${side} ${op}`)
+    const helper = this.helper(side)
+    const reply =
+      helper === null
+        ? Promise.reject<Requests[K]['reply']>(new Error(`there is no ${side} in this run`))
+        : helper.request(op, params, { signal: this.detached.signal })
+    const settled = reply.then(
+      (value) => {
+        const elapsedUs = events.nowUs() - startUs
+        events.emit({ type: 'outcome', step, ok: true, elapsedUs, reply: value })
+        return { ok: true as const, reply: value }
+      },
+      (thrown: unknown) => {
+        const elapsedUs = events.nowUs() - startUs
+        events.emit({ type: 'outcome', step, ok: false, elapsedUs, error: errorBodyOf(thrown) })
+        return { ok: false as const, thrown }
+      },
+    )
+    return { settled }
+  }
+
+  private helper(side: Role): Helper | null {
+    return side === 'source' ? this.source : this.destination
+  }
+}
+
+function cancelledError(): FerryError {
+  return new FerryError({ code: 'run/cancelled', exit: EXIT.cancelled, message: 'cancelled by the operator' })
+}
+
+function detachedError(): FerryError {
+  return new FerryError({
+    code: 'run/detached',
+    exit: EXIT.unknown,
+    message: 'ferry no longer waits for this run',
+  })
+}
+
+/** The warning of a helper's own stream, as an event of the run. */
+export function problemEvent(side: Role, body: HelperErrorBody): Parameters<EventStream['emit']>[0] {
+  return {
+    type: 'helper',
+    side,
+    event: { event: 'log', level: 'warn', message: `[${body.code}] ${body.message}` },
+  }
+}

@@ -1,0 +1,97 @@
+/** The plain view, for logs and pipes: a line for each event that matters, and a sign of life in between. */
+import type { EventRecord } from '../run/event.js'
+import { duration, percent, plural, rate, size } from './units.js'
+import { phaseText } from './words.js'
+import { advance, EMPTY_VIEW, type ViewState } from './view-state.js'
+
+const HEARTBEAT_US = 5_000_000
+
+/** The line for one event, or null for an event that is none of a reader's business. Pure. */
+export function plainLine({ body }: EventRecord): string | null {
+  switch (body.type) {
+    case 'run-start':
+      return `run ${body.run}: ${body.command} ${body.profile}`
+    case 'phase-start':
+      return `${phaseText(body.phase)}: begins`
+    case 'phase-end':
+      return `${phaseText(body.phase)}: ${body.outcome} after ${duration(body.elapsedUs)}`
+    case 'intent':
+      return `${phaseText(body.phase)}: ${body.side}: ${body.text}`
+    case 'outcome':
+      return body.error === undefined ? null : `failed: [${body.error.code}] ${body.error.message}`
+    case 'cancel-asked':
+      return 'cancel asked: stopping, then putting everything back; once more to stop waiting'
+    case 'run-end':
+      return `run ended: ${body.outcome} after ${duration(body.elapsedUs)}`
+    case 'helper':
+      break
+  }
+  const { event } = body
+  switch (event.event) {
+    case 'device-state':
+      return `${body.side}: ${event.device}: ${event.from} -> ${event.to} in ${duration(event.elapsedUs)}`
+    case 'round-end': {
+      const { bytesPerSecond, dirtyBytes, elapsedUs, estimatedBlackoutUs, round, sentBytes } = event
+      return (
+        `round ${round}: ${size(BigInt(sentBytes))} in ${duration(elapsedUs)} (${rate(BigInt(bytesPerSecond))}), ` +
+        `${size(BigInt(dirtyBytes))} dirty again, blackout now about ${duration(estimatedBlackoutUs)}`
+      )
+    }
+    case 'cutover':
+      return event.done ? `cutover: ${event.step} ${duration(event.elapsedUs)}` : null
+    case 'log':
+      return `${body.side}: ${event.level}: ${event.device === undefined ? '' : `${event.device}: `}${event.message}`
+    default:
+      return null
+  }
+}
+
+export class PlainView {
+  private state: ViewState = EMPTY_VIEW
+  private lastUs = 0
+  private readonly write: (text: string) => void
+  private readonly nowUs: () => number
+  private readonly timer: NodeJS.Timeout
+
+  constructor(write: (text: string) => void, nowUs: () => number) {
+    this.write = write
+    this.nowUs = nowUs
+    this.timer = setInterval(() => this.heartbeat(), 1000)
+    this.timer.unref()
+  }
+
+  readonly take = (record: EventRecord): void => {
+    this.state = advance(this.state, record)
+    const line = plainLine(record)
+    if (line === null) return
+    this.lastUs = record.atUs
+    this.write(`${stamp(record.atUs)} ${line}\n`)
+  }
+
+  stop(): void {
+    clearInterval(this.timer)
+  }
+
+  /** Only when nothing else was said for a while: a log must show that a long step is alive. */
+  heartbeat(): void {
+    const nowUs = this.nowUs()
+    if (this.state.phase === null || nowUs - this.lastUs < HEARTBEAT_US) return
+    this.lastUs = nowUs
+    this.write(`${stamp(nowUs)} ${heartbeatText(this.state, nowUs)}\n`)
+  }
+}
+
+export function heartbeatText(state: ViewState, nowUs: number): string {
+  const spent = `${phaseText(state.phase ?? '')}: ${duration(nowUs - state.phaseSinceUs)}`
+  if (state.phase === 'pre-copy' && state.round > 0) {
+    const speed = state.bytesPerSecond === null ? '' : `, ${rate(state.bytesPerSecond)}`
+    const part = percent(state.sentBytes, state.roundBytes)
+    return `${spent}, round ${state.round}, ${part} of ${size(state.roundBytes)}${speed}`
+  }
+  return `${spent}, ${plural(state.doing.size, 'step')} under way: ${[...state.doing.values()].at(-1) ?? 'none'}`
+}
+
+/** Seconds since the run began: "[  12.345]". */
+function stamp(us: number): string {
+  return `[${(us / 1_000_000).toFixed(3).padStart(8)}]`
+}

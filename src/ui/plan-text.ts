@@ -1,0 +1,183 @@
+/** A plan as people read it before they run it. Blockers stand last, where the eye rests when the screen has scrolled. */
+import type { InventoryDevice } from '../inventory/inventory.js'
+import type { Blocker, DevicePair, Plan, PlanTracker, Step } from '../plan/plan.js'
+import { reasonText } from './reason-text.js'
+import { table } from './table.js'
+import { duration, plural, size } from './units.js'
+import { textWidth, wrap } from './wrap.js'
+
+export interface PlanTextOptions {
+  readonly width?: number
+}
+
+export function planText(plan: Plan, options: PlanTextOptions = {}): string {
+  const width = textWidth(options.width)
+  return [
+    heading(plan, width),
+    pairsText(plan, options.width),
+    trackersText(plan.trackers, width),
+    containersText(plan, width),
+    stepsText(plan.steps, width),
+    forecastText(plan, width),
+    findingsText('WARNINGS', plan.warnings, width),
+    findingsText('BLOCKERS', plan.blockers, width),
+  ]
+    .filter((section) => section !== null)
+    .join('\n\n')
+}
+
+function heading(plan: Plan, width: number): string {
+  const { source, destination } = plan.inventories
+  const [from, to] = [source.host, destination.host]
+  const route =
+    from.hostname === to.hostname ? `both sides on ${from.hostname}` : `${from.hostname} -> ${to.hostname}`
+  const verdict =
+    plan.blockers.length > 0
+      ? `BLOCKED by ${plural(plan.blockers.length, 'cause')}`
+      : `can run${plan.warnings.length > 0 ? `, with ${plural(plan.warnings.length, 'warning')}` : ''}`
+  return wrap(
+    `plan ${plan.profile}: ${verdict}; ${plural(plan.pairs.length, 'device')}, ` +
+      `${size(plan.forecast.memoryBytes)} of memory, ${route}. Nothing has been changed.`,
+    width,
+    '',
+    '  ',
+  )
+}
+
+function pairsText(plan: Plan, width: number | undefined): string {
+  const find = (side: 'source' | 'destination', pair: DevicePair): InventoryDevice | undefined =>
+    plan.inventories[side].devices.find((device) => device.id === pair[side])
+  const rows = plan.pairs.map((pair) => {
+    const device = find('source', pair)
+    return [
+      pair.device,
+      whatText(device),
+      device?.simulated ? '(simulated)' : pair.source,
+      find('destination', pair)?.simulated ? '(simulated)' : pair.destination,
+      pair.backend,
+      plan.trackers.find((tracker) => tracker.covers.includes(pair.device))?.kind ?? 'none',
+      pair.stateBytes === null ? '?' : size(pair.stateBytes),
+    ]
+  })
+  const columns = [
+    { title: 'DEVICE' },
+    { title: 'WHAT' },
+    { title: 'SOURCE' },
+    { title: 'DESTINATION' },
+    { title: 'BACKEND' },
+    { title: 'TRACKER' },
+    { title: 'STATE', align: 'right' as const },
+  ]
+  const wide = table(columns, rows)
+  if (wide.split('\n').every((line) => line.length <= (width ?? 120))) return wide
+  // Two UUIDs do not fit a narrow terminal: the ids get lines of their own, so that nothing is cut.
+  const slim = <T>(cells: readonly T[]): T[] => cells.filter((_, index) => index !== 2 && index !== 3)
+  const [title, ...lines] = table(slim(columns), rows.map(slim)).split('\n')
+  return [
+    title,
+    ...rows.flatMap((row, index) => [lines[index], `  from ${row[2]}`, `  to   ${row[3]}`]),
+  ].join('\n')
+}
+
+function whatText(device: InventoryDevice | undefined): string {
+  if (device === undefined) return 'not found'
+  if (device.kind === 'mdev') return device.mdevType === null ? 'mdev' : `mdev ${device.mdevType}`
+  const id = device.vendor === null ? '' : ` ${bare(device.vendor)}:${bare(device.device ?? '????')}`
+  return `${device.physicalFunction === null ? 'function' : 'VF'}${id}`
+}
+
+function bare(hex: string): string {
+  return hex.replace(/^0x/, '')
+}
+
+function trackersText(trackers: readonly PlanTracker[], width: number): string | null {
+  if (trackers.length === 0) return null
+  const lines = ['TRACKERS  (what any of them reports dirty is sent again)']
+  for (const tracker of trackers) {
+    const where = tracker.container === null ? '' : ` in ${tracker.container}`
+    lines.push(wrap(`${tracker.kind} for ${tracker.covers.join(', ')}${where}`, width, '  '))
+    for (const reason of tracker.reason.split('\n')) lines.push(wrap(reason, width, '      because '))
+    for (const refused of tracker.refused) {
+      lines.push(wrap(`${refused.kind} (${refused.code}): ${refused.reason}`, width, '      not '))
+    }
+  }
+  return lines.join('\n')
+}
+
+function containersText(plan: Plan, width: number): string {
+  const lines = ['CONTAINERS']
+  for (const side of ['source', 'destination'] as const) {
+    for (const container of plan.containers.filter((entry) => entry.side === side)) {
+      const dirty = container.dirtyTracking ? ', dirty tracking' : ''
+      lines.push(
+        wrap(
+          `${container.container} (${container.backend}${dirty}): ${container.devices.join(', ')}`,
+          width,
+          `  ${side.padEnd(11)}  `,
+        ),
+      )
+      if (side === 'source' || plan.containers.every((entry) => entry.side === 'destination')) {
+        lines.push(wrap(container.reason, width, ' '.repeat(17)))
+      }
+    }
+  }
+  return lines.join('\n')
+}
+
+function stepsText(steps: readonly Step[], width: number): string {
+  if (steps.length === 0) return 'STEPS\n  none: a plan with blockers has nothing that could be run'
+  const lines = ['STEPS']
+  let phase = ''
+  steps.forEach((step, index) => {
+    if (step.phase !== phase) {
+      phase = step.phase
+      lines.push(`  ${phase}`)
+    }
+    const undo = step.undo === undefined ? '' : ` (undone by ${step.undo.op})`
+    lines.push(
+      wrap(`${step.text}${undo}`, width, `  ${String(index + 1).padStart(4)}  ${step.side.padEnd(11)}  `),
+    )
+  })
+  if (steps.some((step) => step.side === 'destination')) {
+    lines.push(wrap('then connect, pre-copy, cutover and commit, as the profile bounds them', width, '  '))
+  }
+  return lines.join('\n')
+}
+
+function forecastText({ forecast, pageSize }: Plan, width: number): string {
+  const { fixedBlackoutUs, floorBytes, memoryBytes, notes, stateBytes } = forecast
+  const line = (name: string, text: string): string => `  ${name.padEnd(13)}  ${text}`
+  return [
+    'FORECAST  (lower bounds)',
+    line('memory', `${size(memoryBytes)}, tracked in pages of ${size(BigInt(pageSize))}`),
+    line('device state', stateBytes === null ? 'not known' : size(stateBytes)),
+    line('always dirty', floorBytes === 0n ? 'nothing known' : size(floorBytes)),
+    line('transitions', fixedBlackoutUs === 0 ? 'not known' : `${duration(fixedBlackoutUs)} of the blackout`),
+    ...notes.map((note) => wrap(note, width, '  - ')),
+  ].join('\n')
+}
+
+function findingsText(title: string, findings: readonly Blocker[], width: number): string | null {
+  if (findings.length === 0) return null
+  return [
+    `${title} (${findings.length})`,
+    ...merged(findings).map((one) => reasonText(one, width, '  ', one.who)),
+  ].join('\n')
+}
+
+/** One finding on both sides is one entry that names both. */
+function merged(findings: readonly Blocker[]): readonly (Blocker & { readonly who: string })[] {
+  const entries = new Map<string, Blocker & { who: string }>()
+  for (const finding of findings) {
+    const key = [finding.code, finding.device, finding.found].join('\n')
+    const known = entries.get(key)
+    const sides = known === undefined ? sideText(finding) : 'both sides'
+    const who = [sides, finding.device].filter((part) => part !== null && part !== '').join(', ')
+    entries.set(key, { ...finding, who })
+  }
+  return [...entries.values()]
+}
+
+function sideText(finding: Blocker): string {
+  return finding.side === 'both' ? 'both sides' : finding.side
+}

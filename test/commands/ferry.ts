@@ -1,0 +1,62 @@
+/** `ferry` as a process, from source, with fake helpers on both sides. */
+import { execa } from 'execa'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { fakeHelper, temporaryFolder, type FakeAction } from '../link/fake.js'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const QUICKSTART = join(ROOT, 'profiles', 'quickstart.yaml')
+
+export type Replies = Readonly<Record<string, readonly FakeAction[]>>
+export interface Scene {
+  readonly stateDir: string
+  /** Requests of both helpers, in order: `source claim`. */
+  requests(): readonly string[]
+  /** Starts `ferry COMMAND quickstart.yaml …` with the scene's helpers. */
+  start(command: string, ...flags: string[]): Ferry
+  /** Starts `ferry` with the scene's state folder and nothing else. */
+  ferry(...argv: string[]): Ferry
+  runs(): readonly string[]
+}
+
+function launch(stateDir: string, argv: readonly string[]) {
+  return execa(process.execPath, ['--import', 'tsx', join(ROOT, 'src', 'cli.ts'), ...argv], {
+    cwd: ROOT,
+    reject: false,
+    env: { FERRY_STATE_DIR: stateDir, FERRY_HELPER: undefined, LC_ALL: 'C.UTF-8', NO_COLOR: '1' },
+  })
+}
+export type Ferry = ReturnType<typeof launch>
+
+export function scene(replies: { readonly source?: Replies; readonly destination?: Replies } = {}): Scene {
+  const folder = temporaryFolder()
+  const link = join(folder, 'link')
+  const log = join(folder, 'log')
+  const stateDir = join(folder, 'state')
+  mkdirSync(link)
+  const helpers = (['source', 'destination'] as const).map((side) => [
+    `--set`,
+    `${side}.helper=${fakeHelper(folder, side, { log, link, replies: replies[side] ?? {} })}`,
+  ])
+  const ferry = (...argv: string[]): Ferry => launch(stateDir, argv)
+  return {
+    stateDir,
+    requests: () => readFileSync(log, 'utf8').trim().split('\n'),
+    start: (command, ...flags) => ferry(command, QUICKSTART, ...flags, ...helpers.flat()),
+    ferry,
+    runs: () => readdirSync(join(stateDir, 'runs')),
+  }
+}
+
+/** Resolves when the process has written a line that matches on stderr. */
+export function said(running: Ferry, pattern: RegExp): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    running.stderr?.on('data', (chunk: Buffer) => {
+      text += chunk.toString()
+      if (pattern.test(text)) resolve()
+    })
+    void running.then(() => reject(new Error(`ferry ended without saying ${String(pattern)}:\n${text}`)))
+  })
+}

@@ -1,0 +1,89 @@
+import { readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import { EDU, edu, mtty, reply, simulated, UUID_A, UUID_B } from '../inventory/fixtures.js'
+import { fakeHost, type FakeHost } from './fake-helper.js'
+
+let host: FakeHost | undefined
+afterEach(() => {
+  host?.remove()
+  host = undefined
+})
+const MDEV = `version: 1
+name: uart
+source: { host: local }
+destination: { host: local, listen: "127.0.0.1:0" }
+memory:
+  - { name: ram, iova: 0x0, size: 64MiB, backing: memfd }
+devices:
+  - name: uart
+    source: { mdev: ${UUID_A} }
+    destination: { mdev: ${UUID_B} }
+`
+const EDUS = MDEV.replace(UUID_A, 'x')
+  .replace('mdev: x', `function: "${EDU}"`)
+  .replace(`mdev: ${UUID_B}`, `function: "0000:00:05.0"`)
+
+function onLab(profile: string, inventory = reply([mtty(UUID_A), mtty(UUID_B), edu()])): [FakeHost, string] {
+  host = fakeHost(inventory)
+  const file = join(host.folder, 'profile.yaml')
+  writeFileSync(file, profile)
+  return [host, file]
+}
+
+describe('ferry plan', { timeout: 30_000 }, () => {
+  it('prints pairs, choices with reasons, steps and forecast; changes nothing', async () => {
+    const [here, file] = onLab(MDEV)
+    const { exitCode, stdout, stderr } = await here.ferry('plan', file)
+    expect(stderr).toBe('')
+    expect(exitCode).toBe(0)
+    expect(stdout).toMatch(/^plan uart: can run/)
+    expect(stdout).toContain('pinned for uart in type1-mdevs')
+    expect(stdout).toContain('not iommu (not-for-mdev)')
+    expect(stdout).toMatch(/1 {2}source +claim uart/)
+    expect(stdout).toContain('FORECAST')
+    expect(new Set(here.requests().map((request) => request.op))).toEqual(new Set(['hello', 'inventory']))
+    expect(readdirSync(here.folder).toSorted()).toEqual(['ferry-helper', 'profile.yaml', 'requests.ndjson'])
+  })
+  it('blocked: exit 3, all blockers with codes and remedies, and no steps', async () => {
+    const [here, file] = onLab(EDUS)
+    const { exitCode, stdout, stderr } = await here.ferry('plan', file)
+    expect(exitCode).toBe(3)
+    expect(stdout).toContain('BLOCKED by 2 causes')
+    expect(stdout).toContain('[generic-driver] source, uart')
+    expect(stdout).toContain('[plan/no-such-device] destination, uart')
+    expect(stdout).toContain('none: a plan with blockers has nothing that could be run')
+    expect(stderr).toContain('plan/blocked')
+  })
+  it('--json gives the whole plan, blocked or not', async () => {
+    const [here, file] = onLab(MDEV)
+    const fine = JSON.parse((await here.ferry('plan', file, '--json')).stdout)
+    expect(fine).toMatchObject({ command: 'plan', status: 'ok', exit: 0 })
+    expect(fine.result.plan.trackers[0].tracker).toBe('pinned:type1-mdevs')
+    expect(fine.result.plan.forecast.memoryBytes).toBe('67108864')
+    writeFileSync(file, EDUS)
+    const run = await here.ferry('plan', file, '--json')
+    const blocked = JSON.parse(run.stdout)
+    expect(run.exitCode).toBe(3)
+    expect(blocked).toMatchObject({ status: 'error', exit: 3, error: { code: 'plan/blocked' } })
+    expect(blocked.error.reasons.map((reason: { code: string }) => reason.code)).toEqual([
+      'generic-driver',
+      'plan/no-such-device',
+    ])
+    expect(blocked.result.plan.steps).toEqual([])
+  })
+  it('tells the helper the profile’s simulated devices', async () => {
+    const [here] = onLab('', reply([simulated('vgpu', 'mdev'), simulated('nic', 'function')]))
+    const { exitCode, stdout } = await here.ferry('plan', 'profiles/quickstart.yaml')
+    expect(exitCode).toBe(0)
+    expect(stdout).toContain('sim-mdevs')
+    const asked = here.requests().find((request) => request.op === 'inventory')!
+    expect((asked.params['sim'] as { name: string }[]).map((entry) => entry.name)).toEqual(['vgpu', 'nic'])
+  })
+  it('--set lays a value over the profile', async () => {
+    const [here, file] = onLab(MDEV)
+    const { exitCode, stdout } = await here.ferry('plan', file, '--set', 'devices.uart.tracker=iommu')
+    expect(exitCode).toBe(3)
+    expect(stdout).toContain('[plan/tracker-unavailable]')
+  })
+})
