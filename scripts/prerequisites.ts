@@ -18,8 +18,11 @@ export async function requireTools(...groups: readonly ('node' | 'rust' | 'rust-
     if (problem !== undefined) problems.push(problem)
   }
   if (groups.includes('rust')) {
-    for (const { what, remedy } of await missingForRust())
-      problems.push(`error: ${what}\n  = help: ${remedy}`)
+    problems.push(...(await missingForRust()).map(shown))
+  }
+  // Without Rust itself there is no point in naming its components.
+  if (groups.includes('rust-lints') && problems.length === 0) {
+    problems.push(...(await missingRustLints()).map(shown))
   }
   if (problems.length === 0) return
   process.stderr.write(`${problems.join('\n')}\n`)

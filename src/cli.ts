@@ -38,7 +38,7 @@ if (fromSource) {
 
 const argv = process.argv.slice(2)
 // `ferry help plan` is `ferry plan --help`.
-if (argv[0] === 'help') argv.push(argv.shift() === 'help' ? '--help' : '')
+if (argv[0] === 'help') argv.splice(0, argv.length, ...argv.slice(1), '--help')
 
 try {
   await run(argv, { pjson, root, ...(plugins && { plugins: plugins as never }) })

@@ -25,8 +25,11 @@ function commandNotFound(thrown: unknown, commands: readonly string[]): FerryErr
   const name =
     thrown instanceof Error && /^command (?<name>.+) not found\.?$/iu.exec(thrown.message)?.groups?.['name']
   if (!name) return undefined
-  const typed = name.replaceAll(':', ' ')
-  const near = didYouMean(typed, commands)
+  // The name holds the arguments as well: oclif cannot know where a command it does not know would have ended.
+  const words = name.split(':')
+  const prefixes = words.map((_, index) => words.slice(0, words.length - index).join(' '))
+  const typed = prefixes.at(-1) ?? name
+  const near = prefixes.map((prefix) => didYouMean(prefix, commands)).find((command) => command !== undefined)
   return usageError(
     'unknown-command',
     `there is no command \`${typed}\``,

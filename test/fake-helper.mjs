@@ -211,7 +211,7 @@ const defaults = {
     rolledBack('discarded')
     return { devices: states(), needsPerson: [] }
   },
-  check: () => ({ pages: MEMORY / 4096, writes: '12345', lost: [] }),
+  check: () => ({ pages: MEMORY / 4096, writes: '12345', lostPages: 0, lost: [] }),
   release: () => ({}),
   status: () => ({ role, ...session, phase, devices: states(), residentBytes: '1048576' }),
   cancel: () => {

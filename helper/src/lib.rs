@@ -7,6 +7,7 @@ pub mod dirty;
 pub mod error;
 pub mod iommu;
 pub mod memory;
+pub mod privileges;
 pub mod protocol;
 pub mod session;
 pub mod sysfs;

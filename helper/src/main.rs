@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use ferry_helper::control::message::PROTOCOL_VERSION;
 use ferry_helper::control::output::Output;
 use ferry_helper::control::server::serve;
+use ferry_helper::privileges::drop_unneeded;
 
 const USAGE: &str = "\
 Usage: ferry-helper --serve | --version | --help
@@ -21,7 +22,10 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match (arguments.next().as_deref(), arguments.next()) {
         (Some("--serve"), None) => {
-            drop_privilege_growth();
+            if let Err(error) = drop_unneeded() {
+                eprintln!("ferry-helper: cannot give up capabilities: {error}");
+                return ExitCode::FAILURE;
+            }
             match serve(BufReader::new(stdin()), Output::new(stdout())) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
@@ -44,11 +48,4 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// Nothing this process starts or maps may gain rights, and its files are nobody else's.
-fn drop_privilege_growth() {
-    // Best effort: an old kernel without it is no reason not to run.
-    let _ = rustix::thread::set_no_new_privs(true);
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }

@@ -13,6 +13,7 @@ export const commit: Phase = {
     await destinationRuns(context)
     if (context.profile.devices.some((device) => device.destination.kind === 'sim'))
       await checkWrites(context)
+    await askResident(context)
     await release(context)
   },
   // Nothing is undone once the destination runs.
@@ -34,7 +35,7 @@ async function destinationRuns({ state, pause }: PhaseContext): Promise<void> {
   throw new FerryError({
     code: 'peer/outcome',
     exit: EXIT.sidesDisagree,
-    message: `the source reports the destination running, the destination reports that it discarded the run${
+    message: `the source reports the destination running, the destination reports ${received.reply.outcome}${
       received.reply.reason === undefined ? '' : ` (${received.reply.reason})`
     }`,
     suggestions: [
@@ -50,7 +51,7 @@ async function checkWrites({ step }: PhaseContext): Promise<void> {
     params: {},
     text: 'replay every write of the simulated devices and compare the memory',
   })
-  if (reply.lost.length > 0) throw lostPages(reply)
+  if (reply.lostPages > 0) throw lostPages(reply)
 }
 
 function lostPages(reply: CheckReply): FerryError {
@@ -58,11 +59,23 @@ function lostPages(reply: CheckReply): FerryError {
   return new FerryError({
     code: 'verify/lost-pages',
     exit: EXIT.needsPerson,
-    message: `${reply.lost.length} of ${reply.pages} pages lost a write on the way, first ${first.join(', ')}`,
+    message: `${reply.lostPages} of ${reply.pages} pages lost a write on the way, first ${first.join(', ')}`,
     suggestions: [
       'do not use the destination: its memory is wrong; the source still holds the right pages, stopped',
     ],
   })
+}
+
+/** For the report: what each helper held besides the workload. Not knowing it changes nothing. */
+async function askResident({ destination, source, state, step }: PhaseContext): Promise<void> {
+  for (const helper of [source, destination]) {
+    if (helper === null || !helper.alive) continue
+    try {
+      await step({ side: helper.side, op: 'status', params: {}, text: `ask how the ${helper.side} stands` })
+    } catch (error) {
+      state.problems.push(errorBodyOf(error))
+    }
+  }
 }
 
 /** Letting go can fail without changing what was reached. */

@@ -64,7 +64,7 @@ function claim(role: Role, planned: Planned, inventories: Sides, { stateDir }: S
 
 function sideSteps(role: Role, planned: Planned): Step[] {
   const containers = planned.containers.filter((container) => container.side === role)
-  const sides = new Map(sidesOf(role, planned.devices).map(({ name, side }) => [name, side]))
+  const sides = sidesOf(role, planned.devices)
   const memory = bytesText(memoryBytes(planned.profile))
   return [
     memoryStep(role, planned),
@@ -79,20 +79,18 @@ function sideSteps(role: Role, planned: Planned): Step[] {
       },
       text: `open container ${container.container} (${container.backend}${container.dirtyTracking ? ', dirty tracking' : ''})`,
     })),
-    ...containers.flatMap((container) =>
-      container.devices.map((name): Step => {
-        const side = sides.get(name)
-        if (side === undefined)
-          throw new Error(`container ${container.container} holds unknown device ${name}`)
-        return {
-          phase: 'pin',
-          side: role,
-          op: 'device',
-          params: { device: name, container: container.container, target: target(side) },
-          text: `open ${name} (${side.sim === null ? `${side.kind} ${side.id}` : `simulated ${side.kind}`}) in ${container.container}`,
-        }
-      }),
-    ),
+    // In the profile's order on both sides, however each side is partitioned: the helpers name devices by position.
+    ...sides.map(({ name, side }): Step => {
+      const container = containers.find(({ devices }) => devices.includes(name))
+      if (container === undefined) throw new Error(`no container holds ${name}`)
+      return {
+        phase: 'pin',
+        side: role,
+        op: 'device',
+        params: { device: name, container: container.container, target: target(side) },
+        text: `open ${name} (${side.sim === null ? `${side.kind} ${side.id}` : `simulated ${side.kind}`}) in ${container.container}`,
+      }
+    }),
     ...containers.map((container): Step => ({
       phase: 'pin',
       side: role,

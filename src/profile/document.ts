@@ -16,17 +16,15 @@ import {
 import type { Node, Pair, YAMLMap } from 'yaml'
 import type { Finding, Path } from './finding.js'
 import type { SourceText, Span } from './source-text.js'
-import {
-  excessAlias,
-  MAX_ALIASES,
-  repeatedKeys,
-  syntaxFindings,
-  thrownFinding,
-  tooDeep,
-  tooManyAliases,
-} from './syntax.js'
+import { aliasFindings, MAX_ALIASES, repeatedKeys, syntaxFindings, thrownFinding, tooDeep } from './syntax.js'
 
-const PARSE = { prettyErrors: false, uniqueKeys: false, merge: true, intAsBigInt: true } as const
+const PARSE = {
+  prettyErrors: false,
+  uniqueKeys: false,
+  merge: true,
+  intAsBigInt: true,
+  logLevel: 'error',
+} as const
 
 export interface ProfileDocument {
   readonly source: SourceText
@@ -47,17 +45,14 @@ export function readDocument(source: SourceText): {
   const deep = tooDeep(source)
   if (deep !== undefined) return { findings: [deep] }
   let document: Document
-  let extra: Node | undefined
-  let repeated: Finding[]
+  let shape: Finding[]
   try {
     document = parseDocument(source.text, PARSE)
-    extra = excessAlias(document)
-    repeated = repeatedKeys(document, source)
+    shape = [...repeatedKeys(document, source), ...aliasFindings(document, source)]
   } catch (error) {
     return { findings: [thrownFinding(error, source)] }
   }
-  const findings = [...syntaxFindings(document, source), ...repeated]
-  if (extra?.range) findings.push(tooManyAliases({ source, start: extra.range[0], end: extra.range[1] }))
+  const findings = [...syntaxFindings(document, source), ...shape]
   const foreign = new WeakMap<object, SourceText>()
   const keySpans = new WeakMap<object, Span>()
   const indexes = new WeakMap<object, ReadonlyMap<string, Pair>>()

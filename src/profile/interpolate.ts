@@ -18,12 +18,13 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export function interpolate(doc: ProfileDocument, env: Environment): Finding[] {
   const findings: Finding[] = []
   visit(doc.document, {
-    Node(_key, node) {
-      // The shell has expanded what came by --set already.
+    // The shell has expanded what came by --set already.
+    Collection(_key, node) {
       return doc.foreign.has(node) ? visit.SKIP : undefined
     },
     Scalar(key, node) {
-      if (key === 'key' || typeof node.value !== 'string' || !node.value.includes('$')) return
+      if (key === 'key' || doc.foreign.has(node)) return
+      if (typeof node.value !== 'string' || !node.value.includes('$')) return
       const { text, problems } = expand(node.value, env)
       for (const problem of problems) findings.push(place(doc, node, problem))
       node.value = node.type === Scalar.PLAIN ? typed(text) : text

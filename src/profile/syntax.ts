@@ -1,5 +1,5 @@
 /** YAML's own complaints as findings, and the limits that keep a hostile text from its parser. */
-import { isScalar, visit, type Document, type Node, type YAMLError } from 'yaml'
+import { isScalar, visit, type Document, type YAMLError } from 'yaml'
 import type { Finding } from './finding.js'
 import { positionOf, type SourceText, type Span } from './source-text.js'
 
@@ -49,29 +49,46 @@ function braceHelp(source: SourceText, offset: number): { readonly help?: string
   return { help: 'inside { }, put a value with ${…} in quotes' }
 }
 
+/** What yaml throws instead of collecting: depth, aliases, `<<` of something that is no mapping. Rethrows the rest. */
 export function thrownFinding(error: unknown, source: SourceText): Finding {
   const span = { source, start: 0, end: 1 }
-  if (error instanceof RangeError) return deepFinding(span)
-  if (error instanceof ReferenceError) return tooManyAliases(span)
-  const message = error instanceof Error ? error.message : String(error)
-  return { code: 'profile/syntax', path: [], span, message }
+  if (!(error instanceof Error)) throw error
+  if (error instanceof RangeError && error.message.includes('call stack')) return deepFinding(span)
+  if (error instanceof ReferenceError && /alias/iu.test(error.message)) return tooManyAliases(span)
+  if (error.name !== 'Error') throw error
+  return { code: 'profile/syntax', path: [], span, message: error.message }
 }
 
-/** The first alias over the limit. Resolving one walks the document, so their number is bounded before any is. */
-export function excessAlias(document: Document): Node | undefined {
+/** Too many aliases, or ones that stand for nothing. */
+export function aliasFindings(document: Document, source: SourceText): Finding[] {
   let count = 0
-  let extra: Node | undefined
+  const findings: Finding[] = []
   visit(document, {
-    Alias(_key, node) {
-      if (++count <= MAX_ALIASES) return undefined
-      extra = node
-      return visit.BREAK
+    Alias(_key, alias) {
+      const [start, end] = alias.range ?? [0, 1]
+      const span = { source, start, end }
+      // Resolving one walks the document, so their number is bounded before any is.
+      if (++count > MAX_ALIASES) {
+        findings.push(tooManyAliases(span))
+        return visit.BREAK
+      }
+      if (alias.resolve(document) === undefined) {
+        const message = `there is no anchor \`${alias.source}\` before this`
+        findings.push({
+          code: 'profile/syntax',
+          path: [],
+          span,
+          message,
+          help: `write &${alias.source} before the value`,
+        })
+      }
+      return undefined
     },
   })
-  return extra
+  return findings
 }
 
-export function tooManyAliases(span: Span): Finding {
+function tooManyAliases(span: Span): Finding {
   return {
     code: 'profile/too-many-aliases',
     path: [],

@@ -1,10 +1,11 @@
 import { EXIT, FerryError } from '../errors.js'
-import type { CheckReply, CutoverReply, PrecopyReply, Role } from '../link/protocol.js'
+import type { CheckReply, CutoverReply, PrecopyReply } from '../link/protocol.js'
 import type { PlanDigest } from '../run/plan-digest.js'
 import type { EventRecord } from '../run/event.js'
+import { lastStates } from './states.js'
 import { Steps, type StepRecord } from './steps.js'
 import type { DeviceReport, PhaseReport, Report, RoundReport, Verification } from './report.js'
-import { bytesOf, dirtyReads, pinReports, roundReports } from './measures.js'
+import { bytesOf, dirtyReads, pinReports, residentBytes, roundReports } from './measures.js'
 
 /**
  * The report of a run from its records alone: pure, so the one shown at the end of a run and the one read back
@@ -83,6 +84,7 @@ function build(records: readonly EventRecord[]): Report {
         }
       : null,
     verification: verification(cutover?.reply ?? null, steps.last<CheckReply>('check')),
+    resident: residentBytes(steps),
     failedSteps: steps.failed().map(({ error, phase, side, text }) => ({ phase, side, text, error })),
     unfinished: steps.unfinished().map(({ side, text }) => ({ side, text })),
   }
@@ -119,12 +121,9 @@ function deviceReports(
   records: readonly EventRecord[],
   cutover: CutoverReply | null,
 ): readonly DeviceReport[] {
-  const states = new Map<string, string>()
-  for (const { body } of records) {
-    if (body.type !== 'helper' || body.event.event !== 'device-state') continue
-    states.set(`${body.side} ${body.event.device}`, body.event.to)
-  }
-  const stateOf = (side: Role, device: string): string | null => states.get(`${side} ${device}`) ?? null
+  const stateOf = lastStates(records)
+  // A destination that holds nothing of the run has devices in some state, too; it is no news of the workload.
+  const runs = cutover?.outcome === 'running'
   return plan.pairs.map(({ backend, destination, device, source, stateBytes }) => {
     const moved = cutover?.devices.find((entry) => entry.device === device)
     const planned = stateBytes === null ? null : bytesOf(stateBytes)
@@ -137,7 +136,10 @@ function deviceReports(
       stateBytes: moved ? bytesOf(moved.stateBytes) : planned,
       moved: moved !== undefined,
       stateHash: moved?.stateHash ?? null,
-      states: { source: stateOf('source', device), destination: stateOf('destination', device) },
+      states: {
+        source: stateOf('source', device),
+        destination: runs ? stateOf('destination', device) : null,
+      },
     }
   })
 }
@@ -147,7 +149,12 @@ function verification(cutover: CutoverReply | null, check: StepRecord<CheckReply
   return {
     full: cutover?.verified ?? null,
     writes: checked
-      ? { pages: checked.pages, writes: bytesOf(checked.writes), lost: checked.lost.map((page) => page.iova) }
+      ? {
+          pages: checked.pages,
+          writes: bytesOf(checked.writes),
+          lostPages: checked.lostPages,
+          lost: checked.lost.map((page) => page.iova),
+        }
       : null,
   }
 }

@@ -1,7 +1,7 @@
 /** Figures of a report, from replies and events. */
-import type { DirtyReply, HelperEvent, MapReply, TrackReply } from '../link/protocol.js'
+import type { DirtyReply, HelperEvent, MapReply, Role, StatusReply, TrackReply } from '../link/protocol.js'
 import type { EventRecord } from '../run/event.js'
-import type { DirtyRead, PinReport, RoundReport } from './report.js'
+import type { DirtyRead, PinReport, Report, RoundReport } from './report.js'
 import type { Steps } from './steps.js'
 
 /** Bytes as a journal carries them: a decimal string; in memory they may still be a bigint. */
@@ -64,4 +64,14 @@ export function dirtyReads(steps: Steps): readonly DirtyRead[] {
       unionBytes: bytesOf(reply.unionBytes),
     }
   })
+}
+
+/** Peaks of both helpers, as they told them when the run was committed. */
+export function residentBytes(steps: Steps): Report['resident'] {
+  const told = steps.answered<StatusReply>('status').filter(({ phase }) => phase === 'commit')
+  const of = (role: Role): string | undefined =>
+    told.findLast(({ side }) => side === role)?.reply.residentBytes
+  const [source, destination] = [of('source'), of('destination')]
+  if (source === undefined || destination === undefined) return null
+  return { source: bytesOf(source), destination: bytesOf(destination) }
 }

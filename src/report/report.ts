@@ -36,6 +36,8 @@ export interface Report {
   readonly precopy: PrecopySummary | null
   readonly cutover: CutoverSummary | null
   readonly verification: Verification
+  /** What each helper held at its peak without the workload's own memory; null when it was not asked. */
+  readonly resident: { readonly source: bigint; readonly destination: bigint } | null
   /** What had failed on the way, the cause of the outcome aside. */
   readonly failedSteps: readonly FailedStep[]
   /** Begun and never answered: what was under way when the journal ended. */
@@ -117,10 +119,11 @@ export interface CutoverSummary {
 export interface Verification {
   /** Both sides hashed every page after the stop, before COMMIT. */
   readonly full: { readonly pages: number; readonly mismatches: readonly string[] } | null
-  /** Every write of the simulated devices was replayed on the destination. */
+  /** Every write of the simulated devices was replayed on the destination; `lost` names the first of the lost pages. */
   readonly writes: {
     readonly pages: number
     readonly writes: bigint
+    readonly lostPages: number
     readonly lost: readonly string[]
   } | null
 }

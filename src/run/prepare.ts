@@ -46,8 +46,10 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     if (source === undefined) throw new Error('no helper was opened')
     const { profile, purpose, stateDir } = options
     const ask = (client: HelperClient) => collectInventory(client, { sim: simDevices(profile, client.side) })
-    const inventories = await Promise.all([ask(source), destination === null ? null : ask(destination)])
-    const plan = makePlan(profile, inventories[0], inventories[1], { stateDir, purpose })
+    // One after the other: asking opens each device, and on one host the two would find each other's busy.
+    const here = await ask(source)
+    const there = destination === null ? null : await ask(destination)
+    const plan = makePlan(profile, here, there, { stateDir, purpose })
     return { profile, plan, source, destination, close }
   } catch (error) {
     await close()

@@ -8,23 +8,30 @@ import type { PhaseContext } from '../phases/phase.js'
 
 /**
  * running: the destination has committed and runs; the source stays stopped.
+ * stuck: it has committed and could not start every device, as its reply to `receive` says; the source stays stopped.
  * discarded: the destination holds nothing of this run and never will, so the source may run again.
  * unknown: the destination cannot be asked, or does not come to rest.
  */
-export type Recovered = 'running' | 'discarded' | 'unknown'
+export type Recovered = 'running' | 'stuck' | 'discarded' | 'unknown'
 
-const PATIENCE = { polls: 20, betweenMs: 250 }
+/** How often the destination is asked, and how long is waited between. */
+export interface Patience {
+  readonly polls: number
+  readonly betweenMs: number
+}
+const PATIENCE: Patience = { polls: 20, betweenMs: 250 }
 
 /**
  * INVARIANT (one runner): 'discarded' is answered only after the destination itself confirmed it. A destination
  * that refuses to discard has committed meanwhile, so it is asked again instead of being overruled.
  */
-export async function recover(context: PhaseContext, patience = PATIENCE): Promise<Recovered> {
+export async function recover(context: PhaseContext, patience: Patience = PATIENCE): Promise<Recovered> {
   for (let poll = 0; poll < patience.polls; poll++) {
     if (context.destination?.alive !== true) return 'unknown'
     const status = await ask(context)
     if (status === 'lost') return 'unknown'
     if (status?.phase === 'running') return 'running'
+    if (status?.phase === 'committed' && (await gaveUp(context))) return 'stuck'
     if (status?.phase === 'discarded') return discarded(context)
     if (status !== null && status.phase !== 'committed' && (await discard(context))) return discarded(context)
     await context.pause(patience.betweenMs)
@@ -47,6 +54,12 @@ async function ask({ run, state, step }: PhaseContext): Promise<StatusReply | 'l
     state.problems.push(errorBodyOf(error))
     return null
   }
+}
+
+/** Whether the destination itself has answered that it did not get its devices to run. It tries only once. */
+async function gaveUp({ state }: PhaseContext): Promise<boolean> {
+  const received = await Promise.race([state.receive, Promise.resolve(null)])
+  return received !== null && !received.ok && !/^(?:link|helper)\//u.test(received.error.code)
 }
 
 async function discard({ state, step }: PhaseContext): Promise<boolean> {

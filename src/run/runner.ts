@@ -6,12 +6,14 @@ import type { PhaseName } from '../plan/plan.js'
 import type { Event, Outcome } from './event.js'
 import { planDigest } from './plan-digest.js'
 import { judgeFailure, rootCause, type Failure } from './outcome.js'
-import { recover } from './recovery.js'
+import { recover, type Patience, type Recovered } from './recovery.js'
 import { Session, type SessionInput } from './session.js'
 
 export interface RunnerInput extends SessionInput {
   readonly command: Extract<Event, { type: 'run-start' }>['command']
   readonly phases: readonly Phase[]
+  /** With a destination that does not come to rest after a cutover without an answer. */
+  readonly patience?: Patience
   /** ferry's version. */
   readonly version: string
 }
@@ -106,7 +108,8 @@ export class Runner {
       if (failure !== null && session.state.outcomeUnknown && !session.state.committed) {
         const recovered = await this.recovered()
         if (recovered === 'unknown') return this.result('unknown', this.unknownError(failure))
-        if (recovered === 'running') failure = null
+        // Whether its devices run is for the commit to say.
+        if (recovered === 'running' || recovered === 'stuck') failure = null
       }
       // From here on only the commit is left, and it is not cancelled.
       if (session.state.committed) session.forward = false
@@ -115,11 +118,11 @@ export class Runner {
     return this.back(started, failure)
   }
 
-  private async recovered(): Promise<'running' | 'discarded' | 'unknown'> {
+  private async recovered(): Promise<Recovered> {
     const { session } = this
     session.forward = false
-    const outcome = await recover(session)
-    if (outcome === 'running') session.state.committed = true
+    const outcome = await recover(session, this.input.patience)
+    if (outcome === 'running' || outcome === 'stuck') session.state.committed = true
     return outcome
   }
 

@@ -38,7 +38,7 @@ export function plainLine({ body }: EventRecord): string | null {
       )
     }
     case 'cutover':
-      return event.done ? `cutover: ${event.step} ${duration(event.elapsedUs)}` : null
+      return event.done ? `cutover: ${body.side}: ${event.step} ${duration(event.elapsedUs)}` : null
     case 'log':
       return `${body.side}: ${event.level}: ${event.device === undefined ? '' : `${event.device}: `}${event.message}`
     default:

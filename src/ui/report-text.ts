@@ -23,6 +23,7 @@ export function reportText(report: Report, options: TextOptions = {}): string {
     report.command === 'dirty-log' ? dirtyText(report, { ...options, utf8 }) : null,
     blackout(report, options),
     verification(report),
+    resident(report),
     troubles(report),
   ]
   return sections.filter((section) => section !== null).join('\n\n')
@@ -61,7 +62,7 @@ function heading(report: Report): string {
 /** Whether something was compared, and nothing differed. */
 export function isVerified({ verification: { full, writes } }: Report): boolean {
   if (full === null && writes === null) return false
-  return (full?.mismatches.length ?? 0) === 0 && (writes?.lost.length ?? 0) === 0
+  return (full?.mismatches.length ?? 0) === 0 && (writes?.lostPages ?? 0) === 0
 }
 
 function phases(report: Report, options: TextOptions): string | null {
@@ -190,7 +191,7 @@ function verification({ command, cutover, verification: { full, writes } }: Repo
     )
   }
   if (writes !== null) {
-    const lost = writes.lost.length
+    const lost = writes.lostPages
     const checked = `${count(writes.writes)} device writes replayed over ${count(writes.pages)} pages`
     lines.push(
       lost === 0
@@ -201,6 +202,11 @@ function verification({ command, cutover, verification: { full, writes } }: Repo
   if (lines.length === 0)
     lines.push('memory not compared (`verify: none`); device states arrived with the right hashes')
   return lines.join('\n')
+}
+
+function resident({ resident: held }: Report): string | null {
+  if (held === null) return null
+  return `helpers held ${size(held.source)} (source) and ${size(held.destination)} (destination) besides the workload`
 }
 
 function troubles(report: Report): string | null {

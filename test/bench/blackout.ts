@@ -15,6 +15,12 @@ interface Run {
   readonly residentBytes: number
 }
 
+/** What this needs of a run's report. */
+interface Moved {
+  readonly cutover: { readonly blackout: { readonly totalUs: number }; readonly lastBytes: string }
+  readonly resident: { readonly source: string; readonly destination: string }
+}
+
 /** A simulated function that writes its window over and over, and nothing else. */
 function profile(windowMib: number): string {
   const sim =
@@ -43,16 +49,11 @@ async function migrate(dir: string, windowMib: number): Promise<Run> {
   await writeFile(file, profile(windowMib))
   const args = [FERRY, 'migrate', file, '--json', '--state-dir', path.join(dir, 'state')]
   const { stdout } = await execa(process.execPath, args)
-  const { result } = JSON.parse(stdout) as {
-    result: {
-      cutover: { blackout: { totalUs: number }; lastBytes: string }
-      resident: { source: string; destination: string }
-    }
-  }
+  const { report } = (JSON.parse(stdout) as { result: { report: Moved } }).result
   return {
-    blackoutUs: result.cutover.blackout.totalUs,
-    lastBytes: Number(result.cutover.lastBytes),
-    residentBytes: Math.max(Number(result.resident.source), Number(result.resident.destination)),
+    blackoutUs: report.cutover.blackout.totalUs,
+    lastBytes: Number(report.cutover.lastBytes),
+    residentBytes: Math.max(Number(report.resident.source), Number(report.resident.destination)),
   }
 }
 

@@ -49,11 +49,16 @@ export function scene(replies: { readonly source?: Replies; readonly destination
   }
 }
 
+/** A process, as far as one listens to it. */
+interface Speaking extends PromiseLike<unknown> {
+  readonly stderr: { on(event: 'data', listener: (chunk: Buffer) => void): unknown }
+}
+
 /** Resolves when the process has written a line that matches on stderr. */
-export function said(running: Ferry, pattern: RegExp): Promise<void> {
+export function said(running: Speaking, pattern: RegExp): Promise<void> {
   return new Promise((resolve, reject) => {
     let text = ''
-    running.stderr?.on('data', (chunk: Buffer) => {
+    running.stderr.on('data', (chunk: Buffer) => {
       text += chunk.toString()
       if (pattern.test(text)) resolve()
     })

@@ -81,7 +81,10 @@ describe.each([
     expect(totalUs).toBeLessThanOrEqual(downtimeLimitUs!)
     expect(Object.values(parts).reduce((sum, part) => sum + part, 0)).toBe(totalUs)
     // mtty has no DMA: the first round sends all there is, and nothing is dirty after it.
-    expect(report.rounds[0]).toMatchObject({ pages: PAGES, zeroPages: PAGES / 4, dirtyPages: 0 })
+    expect(report.rounds).toMatchObject([{ pages: PAGES, dirtyPages: 0 }])
+    const { sentBytes, zeroPages } = report.rounds[0]!
+    expect(zeroPages).toBeGreaterThan(0)
+    expect(Number(sentBytes)).toBe((PAGES - zeroPages) * 4096)
     expect(report.cutover).toMatchObject({ outcome: 'running', lastPages: 0, lastBytes: '0' })
 
     const records = await journal(guest, run.result.journal)
@@ -114,7 +117,7 @@ describe.each([
     expectExit(run, 5)
     expect(run.result.outcome).toBe('rolled-back')
     expect(run.error).toMatchObject({ code: 'device/stream-write', device: 'mtty' })
-    expect(['EFAULT', 'ENOMEM']).toContain(run.error!.errnoName)
+    expect(run.error).toMatchObject({ errnoName: 'EFAULT' })
 
     expect(await migrationState(guest, uuids.from)).toBe('RUNNING')
     expect(await migrationState(guest, uuids.to)).toBe('RUNNING')

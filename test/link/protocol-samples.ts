@@ -357,11 +357,12 @@ rep('rollback', {
   ],
 })
 req('check', {})
-rep('check', { pages: 131072, writes: '9007199254740993', lost: [] })
+rep('check', { pages: 131072, writes: '9007199254740993', lostPages: 0, lost: [] })
 req('check', {})
 rep('check', {
   pages: 131072,
   writes: '40000',
+  lostPages: 1,
   lost: [{ iova: '0x100003000', device: 'vgpu-0', expected: '311', found: '290' }],
 })
 req('release', {})

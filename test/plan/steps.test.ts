@@ -53,8 +53,27 @@ describe('steps', () => {
     })
     const there = one(steps, 'memory', 'destination').params.regions[0]!
     expect(there.populate).toBe(true)
-    expect(there.fill).toBeUndefined()
+    // It fills nothing, but the checker must know what the memory began with.
+    expect(there.fill).toEqual({ seed: 1, zeroPercent: 20 })
     expect(one(steps, 'memory').text).toBe('allocate and fill 512 MiB in 1 region')
+  })
+  it('both sides open the devices in the same order, though only the source keeps a dirty-tracking container', () => {
+    const { containers, steps } = plan(
+      profile([
+        simDevice('a', { model: 'function', trackers: ['iommu'] }),
+        simDevice('b', { model: 'mdev' }),
+        simDevice('c', { model: 'function', trackers: ['device'] }),
+        simDevice('d', { model: 'function', trackers: ['iommu'] }),
+      ]),
+    )
+    expect(containers.filter(({ side }) => side === 'source')).toHaveLength(3)
+    expect(containers.filter(({ side }) => side === 'destination')).toHaveLength(2)
+    for (const side of ['source', 'destination']) {
+      const opened = steps.flatMap((step) =>
+        step.op === 'device' && step.side === side ? [step.params.device] : [],
+      )
+      expect(opened).toEqual(['a', 'b', 'c', 'd'])
+    }
   })
   it('every device is opened in its container, and read back as it was declared', () => {
     const { steps } = plan(real, both)

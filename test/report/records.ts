@@ -7,6 +7,7 @@ export class Tape {
   readonly records: EventRecord[] = []
   private atUs = 0
   private step = 0
+  private current: PhaseName = 'pin'
 
   add(body: Event, afterUs = 0): this {
     this.atUs += afterUs
@@ -16,6 +17,7 @@ export class Tape {
   }
 
   phase(phase: PhaseName, elapsedUs: number, work: (tape: Tape) => void = () => undefined): this {
+    this.current = phase
     this.add({ type: 'phase-start', phase })
     work(this)
     return this.add({ type: 'phase-end', phase, outcome: 'ok', elapsedUs }, elapsedUs)
@@ -23,7 +25,8 @@ export class Tape {
 
   done<K extends Op>(side: Role, op: K, params: Requests[K]['params'], reply: Requests[K]['reply']): this {
     const step = ++this.step
-    this.add({ type: 'intent', step, phase: 'pin', side, op, text: `${op} it`, params })
+    const phase = this.current
+    this.add({ type: 'intent', step, phase, side, op, text: `${op} it`, params })
     return this.add({ type: 'outcome', step, ok: true, elapsedUs: 10, reply }, 10)
   }
 
@@ -164,7 +167,19 @@ export function migrated(): Tape {
         ),
     )
     .phase('commit', 52_000, (tape) =>
-      tape.done('destination', 'check', {}, { pages: 131_072, writes: '9007199254740993', lost: [] }),
+      tape
+        .done(
+          'destination',
+          'check',
+          {},
+          { pages: 131_072, writes: '9007199254740993', lostPages: 0, lost: [] },
+        )
+        .done('source', 'status', {}, status('source', '12582912'))
+        .done('destination', 'status', {}, status('destination', '8388608')),
     )
     .end('done', 0)
+}
+
+function status(role: Role, residentBytes: string): Requests['status']['reply'] {
+  return { role, run: '20261122T151733-4f2a', epoch: 1, phase: 'running', devices: [], residentBytes }
 }

@@ -106,6 +106,9 @@ export class FakeSide implements Helper {
       if (this.side === 'destination') this.pair.settle('discarded')
       throw linkError('helper/died', this.side)
     }
+    // Even a rollback that fails has ended what was under way before it was tried.
+    if (op === 'rollback' && this.side === 'destination' && !this.pair.committed)
+      this.pair.settle('discarded')
     if (mishap?.kind === 'error') throw this.refusal(op, mishap.code ?? 'test/refused')
     const reply = await this.carryOut(op, params)
     if (mishap?.kind === 'lost') throw linkError('link/garbage', this.side)
@@ -178,7 +181,7 @@ export class FakeSide implements Helper {
         return { role: this.side, run: RUN, epoch: 1, phase, devices: this.devices(), residentBytes: '0' }
       }
       case 'check':
-        return { pages: 1, writes: '1', lost: [] }
+        return { pages: 1, writes: '1', lostPages: 0, lost: [] }
       case 'listen':
         return { address: '127.0.0.1', port: 4000 }
       default:

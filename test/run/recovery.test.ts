@@ -26,6 +26,7 @@ async function run(
     events: new EventStream(),
     phases: PHASES,
     version: '0.0.0',
+    patience: { polls: 4, betweenMs: 1 },
     journalError: () => undefined,
   })
   return { ...(await runner.execute()), pair }
@@ -47,6 +48,22 @@ describe('recovery', () => {
     expect(rollbacks.map(({ side }) => side)).toEqual(['destination', 'source'])
     expect(rollbacks[1]?.params).toEqual({ peerDiscarded: true })
     expect(pair.source.state).toBe('RUNNING')
+  })
+
+  it('hears from a destination that committed and did not come up: exit 6, and the source stays stopped', async () => {
+    const { error, exit, pair } = await run(
+      [{ side: 'destination', op: 'receive', kind: 'error', code: 'device/set-failed' }],
+      { cutover: { outcome: 'unknown' }, status: { phase: 'committed' } },
+    )
+    expect([exit, error?.code]).toEqual([6, 'device/set-failed'])
+    expect(pair.trace).not.toContain('source rollback')
+    expect(pair.trace).not.toContain('destination rollback')
+  })
+
+  it('waits for a destination that has committed and is still starting its devices', async () => {
+    const { exit, pair } = await run([], { cutover: { outcome: 'unknown' }, status: { phase: 'committed' } })
+    expect(exit).toBe(9)
+    expect(pair.trace.filter((sent) => sent === 'destination status')).toHaveLength(4)
   })
 
   it('does not know when the destination is gone: exit 9, nothing is started, the run id is said', async () => {

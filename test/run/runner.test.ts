@@ -76,10 +76,12 @@ describe('a run in which nothing goes wrong', () => {
     expect([outcome, exit]).toEqual(['done', 0])
     const phases = records.flatMap(({ body }) => (body.type === 'phase-start' ? [body.phase] : []))
     expect(phases).toEqual(['pin', 'dirty-log', 'pre-copy', 'cutover', 'commit'])
-    expect(pair.trace.slice(-5)).toEqual([
+    expect(pair.trace.slice(-7)).toEqual([
       'source precopy',
       'source cutover',
       'destination check',
+      'source status',
+      'destination status',
       'source release',
       'destination release',
     ])
@@ -259,7 +261,7 @@ describe('the ceiling and the other side', () => {
 
   it('lost pages after COMMIT are never called done', async () => {
     const lost = [{ iova: '0x3000', device: 'nic', expected: '3', found: '2' }]
-    const { error, exit, pair } = await run({ replies: { check: { lost } } })
+    const { error, exit, pair } = await run({ replies: { check: { lostPages: 1, lost } } })
     expect([exit, error?.code]).toEqual([6, 'verify/lost-pages'])
     expect(error?.message).toContain('0x3000 (nic)')
     expect(pair.trace).not.toContain('source rollback')

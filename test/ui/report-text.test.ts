@@ -36,7 +36,9 @@ describe('reportText', () => {
         resume       640 µs  devices started on the destination
 
       verified: 131 072 pages hashed on both sides after the stop, none differ
-      verified: 9 007 199 254 740 993 device writes replayed over 131 072 pages, none lost"
+      verified: 9 007 199 254 740 993 device writes replayed over 131 072 pages, none lost
+
+      helpers held 12.0 MiB (source) and 8.00 MiB (destination) besides the workload"
     `)
   })
 
@@ -119,7 +121,7 @@ describe('reportText', () => {
     )
     const unverified = JSON.stringify(records)
       .replace(full, '"verified":null')
-      .replaceAll('"op":"check"', '"op":"status"')
+      .replaceAll('"op":"check"', '"op":"unmap"')
     const shown = reportText(buildReport(JSON.parse(unverified)))
     expect(shown).not.toContain('and verified')
     expect(shown).toContain('memory not compared')

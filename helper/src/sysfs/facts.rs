@@ -139,12 +139,16 @@ impl TrackerFacts {
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ProbeFacts {
     pub done: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub via: Option<&'static str>,
+    /// The process that has the device open, where /proc shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<HelperError>,
 }
@@ -165,6 +169,11 @@ impl ProbeFacts {
 
     pub fn done(via: &'static str) -> Self {
         Self { done: true, via: Some(via), ..Self::default() }
+    }
+
+    #[must_use]
+    pub fn held_by(self, pid: u32) -> Self {
+        Self { held_by: Some(pid), ..self }
     }
 }
 

@@ -38,11 +38,11 @@ fn attempt(seen: &Seen, holders: &[Holder]) -> (ProbeFacts, Option<Answers>) {
     if let Some(user) = user(seen, holders, group_node.as_deref(), cdev_node.as_deref()) {
         return match user {
             User::Certain { pid, fd, via } => match borrow(id, pid, fd).and_then(|fd| ask(id, &fd)) {
-                Ok(answers) => (ProbeFacts::done(via), Some(answers)),
+                Ok(answers) => (ProbeFacts::done(via).held_by(pid), Some(answers)),
                 // Its user may have let go of it meanwhile, or may be out of our reach.
-                Err(_) => (ProbeFacts::skipped("busy"), None),
+                Err(_) => (ProbeFacts::skipped("busy").held_by(pid), None),
             },
-            User::Somebody => (ProbeFacts::skipped("busy"), None),
+            User::Somebody { pid } => (ProbeFacts::skipped("busy").held_by(pid), None),
         };
     }
     let iommufd = cdev_node.as_ref().and_then(|_| Iommufd::open().ok());
@@ -86,7 +86,9 @@ enum User {
         fd: i32,
         via: &'static str,
     },
-    Somebody,
+    Somebody {
+        pid: u32,
+    },
 }
 
 /// Who uses the device, as far as /proc shows. A cdev descriptor names its device. A group's device descriptors are
@@ -105,7 +107,7 @@ fn user(seen: &Seen, holders: &[Holder], group_node: Option<&Path>, cdev_node: O
     let alone = seen.facts.group.as_ref().is_some_and(one_member);
     match devices.as_slice() {
         [fd] if groups == 1 && alone => Some(User::Certain { pid: holder.pid, fd: *fd, via: "group" }),
-        _ => Some(User::Somebody),
+        _ => Some(User::Somebody { pid: holder.pid }),
     }
 }
 
@@ -156,9 +158,9 @@ mod tests {
         let one = [(3, "/dev/vfio/vfio"), (4, "/dev/vfio/7"), (5, DEVICE_INODE)];
         assert_eq!(who(&one), Some(User::Certain { pid: 9, fd: 5, via: "group" }));
         let two_groups = [(4, "/dev/vfio/7"), (6, "/dev/vfio/8"), (5, DEVICE_INODE)];
-        assert_eq!(who(&two_groups), Some(User::Somebody));
+        assert_eq!(who(&two_groups), Some(User::Somebody { pid: 9 }));
         let two_devices = [(4, "/dev/vfio/7"), (5, DEVICE_INODE), (6, DEVICE_INODE)];
-        assert_eq!(who(&two_devices), Some(User::Somebody));
+        assert_eq!(who(&two_devices), Some(User::Somebody { pid: 9 }));
     }
 
     #[test]

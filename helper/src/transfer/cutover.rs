@@ -305,8 +305,12 @@ impl Source {
         }
         let mut cause = blackout.cause;
         if outcome == CutoverOutcome::NeedsPerson {
-            // The device that is stuck matters more than what made us turn back; the log has both.
+            // The device that is stuck matters more than what made us turn back, which is not lost for that.
+            let began = cause.clone();
             cause = self.needs_person.first().cloned().or(cause);
+            if let (Some(stuck), Some(began)) = (&mut cause, began.filter(|_| !self.needs_person.is_empty())) {
+                stuck.message = format!("{}; it began with [{}] {began}", stuck.message, began.code);
+            }
         }
         let mut split = blackout.split;
         split.total_us = blackout.began.map_or(0, |_| split.total_us);

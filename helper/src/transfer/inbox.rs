@@ -2,7 +2,7 @@
 //! Both buffers have a fixed size: what a peer announces never makes this grow.
 
 use super::socket::{Socket, Wait};
-use super::wire::{Frame, HEADER_BYTES, MAX_DATA, open};
+use super::wire::{Frame, HEADER_BYTES, Kind, MAX_DATA, open};
 use crate::error::{HelperError, Result};
 
 const AHEAD: usize = 64 * 1024;
@@ -29,6 +29,16 @@ impl Inbox {
     /// Whether bytes of a next frame are already here.
     pub fn holds_any(&self) -> bool {
         self.from < self.to
+    }
+
+    /// Whether an ABORT comes next, as far as what is here or readable can tell. Whatever else comes stays here.
+    pub fn abort_comes(&mut self, socket: &mut Socket) -> Result<bool> {
+        if !self.holds_any() {
+            self.from = 0;
+            self.to = 0;
+            self.to = socket.read(&mut self.ahead, Wait::Due)?;
+        }
+        Ok(self.ahead[self.from] == Kind::Abort as u8)
     }
 
     /// The next frame and its payload, checked.

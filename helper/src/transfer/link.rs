@@ -173,6 +173,11 @@ impl Link {
         drop(sent);
     }
 
+    /// Says that nothing more will come from this side; what the peer still says can be read.
+    pub fn finish(&mut self) {
+        self.socket.finish();
+    }
+
     /// Closes our direction and reads on until the peer has closed its own, so that the last words of either side
     /// are not lost to a reset. At most `at_most`.
     pub fn linger(&mut self, at_most: Duration) {
@@ -184,11 +189,11 @@ impl Link {
         }
     }
 
+    /// The peer's ABORT as an error, if it is the next thing to read. A link that broke shows in what is sent next.
     fn look_for_abort(&mut self, at_most: Duration) -> Result<()> {
-        if self.inbox.holds_any() || self.socket.is_readable(at_most) {
-            let Err(error) = self.expect(Kind::Abort, Wait::Due).map(drop) else { return Ok(()) };
-            // A link that broke shows in what is sent next, with its own cause.
-            return if error.code.starts_with("link/") && self.peer_abort.is_none() { Ok(()) } else { Err(error) };
+        let something = self.inbox.holds_any() || self.socket.is_readable(at_most);
+        if something && self.inbox.abort_comes(&mut self.socket).is_ok_and(|comes| comes) {
+            self.expect(Kind::Abort, Wait::Due).map(drop)?;
         }
         Ok(())
     }

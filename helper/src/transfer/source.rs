@@ -135,7 +135,8 @@ impl Source {
     /// Every device to RUNNING, checked, and the destination told. First those with P2P to RUNNING_P2P, so that none
     /// reaches into a peer that is still stopped.
     pub(super) fn undo(&mut self, devices: &mut [Stepper], cause: &HelperError) -> Event {
-        self.needs_person.clear();
+        // What a reset lost stays lost, however often the devices are brought back after it.
+        self.needs_person.retain(|error| error.code == STATE_LOST);
         for device in devices.iter_mut() {
             let stopped = device.state().is_ok_and(|state| {
                 matches!(state, DeviceState::StopCopy | DeviceState::Stop | DeviceState::PreCopyP2p)
@@ -156,6 +157,7 @@ impl Source {
             saving.leave();
         }
         self.link.abort(cause, false);
+        self.link.finish();
         if self.needs_person.is_empty() { Event::Succeeded } else { Event::Failed }
     }
 
@@ -197,9 +199,11 @@ impl Source {
     }
 }
 
+const STATE_LOST: &str = "device/state-lost";
+
 /// The device runs again but not as it was: that needs somebody, even though it is RUNNING.
 fn lost(device: &str) -> HelperError {
-    HelperError::new("device/state-lost", "only a reset brought it back to RUNNING; what it held is lost")
+    HelperError::new(STATE_LOST, "only a reset brought it back to RUNNING; what it held is lost")
         .device(device)
         .operation("VFIO_DEVICE_RESET")
         .state(DeviceState::Running)

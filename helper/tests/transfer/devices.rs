@@ -92,7 +92,10 @@ fn devices_without_p2p_are_not_cut_over_together() {
     let ran = rig.run();
     assert_eq!(ran.cause(), "device/p2p");
     ran.assert_undone("p2p");
-    assert!(!ran.source_seen[1].lock().unwrap().asked.iter().any(|state| *state != DeviceState::Running), "nothing moved");
+    assert!(
+        !ran.source_seen[1].lock().unwrap().asked.iter().any(|state| *state != DeviceState::Running),
+        "nothing moved"
+    );
 }
 
 #[test]

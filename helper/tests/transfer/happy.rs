@@ -20,7 +20,8 @@ fn check(ran: &Ran) {
         assert_eq!(device.state_hash.len(), 32);
     }
     let split = reply.blackout;
-    let parts = split.quiesce_us + split.last_pages_us + split.state_us + split.load_us + split.verify_us + split.resume_us;
+    let parts =
+        split.quiesce_us + split.last_pages_us + split.state_us + split.load_us + split.verify_us + split.resume_us;
     assert_eq!(parts, split.total_us);
     assert!(split.total_us > 0 && split.verify_us > 0);
 }
@@ -46,7 +47,10 @@ fn moves_the_same_under_tls() {
 fn devices_stop_and_start_in_two_steps() {
     let ran = Rig::new().run();
     let position = |history: &[(String, DeviceState)], device: &str, state| {
-        history.iter().position(|(name, to)| name == device && *to == state).unwrap_or_else(|| panic!("{device} {state}"))
+        history
+            .iter()
+            .position(|(name, to)| name == device && *to == state)
+            .unwrap_or_else(|| panic!("{device} {state}"))
     };
     let source = ran.history[0].lock().unwrap();
     let destination = ran.history[1].lock().unwrap();

@@ -93,7 +93,11 @@ fn a_cancel_in_the_blackout_is_undone() {
 
 #[test]
 fn a_cancel_after_commit_changes_nothing() {
-    let mut rig = Rig { cancel_source: Some(Duration::from_millis(700)), cancel_destination: Some(Duration::from_millis(700)), ..Rig::new() };
+    let mut rig = Rig {
+        cancel_source: Some(Duration::from_millis(700)),
+        cancel_destination: Some(Duration::from_millis(700)),
+        ..Rig::new()
+    };
     rig.destination[0].delay = Some((DeviceState::RunningP2p, Duration::from_millis(1500)));
     rig.run().assert_moved();
 }

@@ -15,7 +15,12 @@ use crate::proxy::{Meddler, Meddling, Way};
 use crate::rig::{RUN, Rig, connect_params, listen_params};
 
 /// Both ends with these parameters; the destination is cancelled once the source has its answer. Codes of both.
-fn meet(listen: impl Fn(&mut ListenParams), connect: impl Fn(&mut ConnectParams), run: &str, epoch: u64) -> (String, Vec<String>) {
+fn meet(
+    listen: impl Fn(&mut ListenParams),
+    connect: impl Fn(&mut ConnectParams),
+    run: &str,
+    epoch: u64,
+) -> (String, Vec<String>) {
     let [ours, theirs] = [0, 1].map(|_| Arc::new(Identity::generate().expect("identity")));
     let mut params = listen_params(false, ours.fingerprint());
     listen(&mut params);
@@ -61,10 +66,15 @@ fn a_pinned_certificate_is_the_only_one() {
     let encrypt = |params: &mut ListenParams| params.encrypt = true;
     let (found, _) = meet(encrypt, |params| params.peer = "0".repeat(64), RUN, 7);
     assert_eq!(found, "wire/tls");
-    let (found, turned_away) = meet(|params| {
-        params.encrypt = true;
-        params.peer = "0".repeat(64);
-    }, |_| {}, RUN, 7);
+    let (found, turned_away) = meet(
+        |params| {
+            params.encrypt = true;
+            params.peer = "0".repeat(64);
+        },
+        |_| {},
+        RUN,
+        7,
+    );
     assert!(["wire/tls", "link/lost"].contains(&found.as_str()), "{found}");
     assert!(turned_away[0].contains("wire/tls"), "{turned_away:?}");
 }
@@ -80,7 +90,9 @@ fn plain_and_tls_do_not_meet() {
 
 #[test]
 fn a_wrong_magic_or_version_is_refused_and_the_run_is_untouched() {
-    for (byte, codes) in [(0, ["link/lost", "wire/bad-magic"]), (8, ["wire/version", "wire/version"]), (56, ["wire/run", "wire/run"])] {
+    for (byte, codes) in
+        [(0, ["link/lost", "wire/bad-magic"]), (8, ["wire/version", "wire/version"]), (56, ["wire/run", "wire/run"])]
+    {
         let meddler = Meddler { way: Way::ToDestination, at: 0, meddling: Meddling::Preface(byte) };
         let ran = Rig { meddler: Some(meddler), ..Rig::new() }.run();
         assert!(codes.contains(&ran.cause()), "{byte}: {}", ran.cause());

@@ -86,7 +86,13 @@ impl Proxy {
     }
 }
 
-fn carry(from: &mut TcpStream, to: &mut TcpStream, way: Way, meddler: &Meddler, counter: &AtomicU64) -> std::io::Result<()> {
+fn carry(
+    from: &mut TcpStream,
+    to: &mut TcpStream,
+    way: Way,
+    meddler: &Meddler,
+    counter: &AtomicU64,
+) -> std::io::Result<()> {
     let preface = if way == Way::ToDestination { [120, 32] } else { [80, 2] };
     for (part, length) in preface.into_iter().enumerate() {
         let mut bytes = vec![0; length];
@@ -131,8 +137,9 @@ fn carry(from: &mut TcpStream, to: &mut TcpStream, way: Way, meddler: &Meddler, 
                 Meddling::Nothing | Meddling::Rewrite(..) | Meddling::Preface(_) => {}
             }
         }
-        to.write_all(&bytes)?;
+        // Before the write: the run may be over the moment the last frame is.
         counter.store(number + 1, Ordering::SeqCst);
+        to.write_all(&bytes)?;
     }
     Ok(())
 }

@@ -108,7 +108,13 @@ impl Rig {
             areas: AREAS.to_vec(),
             source: vec![Script::default(), Script::default()],
             destination: vec![Script::default(), Script::default()],
-            rounds: vec![vec![], vec![0, PAGE, 0x1000_0000], vec![0x5000, 0x6000], vec![0x2000], vec![0x3000, 0x1000_1000]],
+            rounds: vec![
+                vec![],
+                vec![0, PAGE, 0x1000_0000],
+                vec![0x5000, 0x6000],
+                vec![0x2000],
+                vec![0x3000, 0x1000_1000],
+            ],
             forget: None,
             tracker_fails_at: None,
             precopy: PrecopyParams {
@@ -151,8 +157,11 @@ impl Rig {
         }
         let history: [Arc<Mutex<Vec<_>>>; 2] = Default::default();
         let steppers = |scripts: &[Script], events: &Arc<Events>, history| {
-            let fakes: Vec<_> =
-                scripts.iter().enumerate().map(|(n, s)| FakeDevice::new(&format!("dev{n}"), s.clone(), history)).collect();
+            let fakes: Vec<_> = scripts
+                .iter()
+                .enumerate()
+                .map(|(n, s)| FakeDevice::new(&format!("dev{n}"), s.clone(), history))
+                .collect();
             let seen: Vec<_> = fakes.iter().map(|fake| Arc::clone(&fake.seen)).collect();
             let wrap = |fake| Stepper::new(Box::new(fake), Arc::clone(events) as Arc<dyn EventSink>, Instant::now());
             (fakes.into_iter().map(wrap).collect::<Vec<_>>(), seen)
@@ -206,7 +215,12 @@ impl Rig {
                 cancels[1].store(true, Ordering::SeqCst);
             }
             Ok(link) => {
-                let mut made = Source::new(link, Arc::clone(&here), Arc::clone(&events[0]) as Arc<dyn EventSink>, Arc::clone(&cancels[0]));
+                let mut made = Source::new(
+                    link,
+                    Arc::clone(&here),
+                    Arc::clone(&events[0]) as Arc<dyn EventSink>,
+                    Arc::clone(&cancels[0]),
+                );
                 for _ in 0..self.precopies {
                     precopy = Some(made.precopy(Workload { devices: &mut devices, union: &mut union }, &self.precopy));
                 }
@@ -283,7 +297,11 @@ impl Ran {
 
     /// The source is whole and the destination never ran the workload.
     pub fn assert_undone(&self, what: &str) {
-        assert!(self.source_states().iter().all(|state| *state == DeviceState::Running), "{what}: {:?}", self.source_states());
+        assert!(
+            self.source_states().iter().all(|state| *state == DeviceState::Running),
+            "{what}: {:?}",
+            self.source_states()
+        );
         assert!(!self.destination_ever_ran(), "{what}: the destination ran");
         assert!(!self.source_record.committed && !self.destination_record.committed, "{what}: a COMMIT stands");
     }

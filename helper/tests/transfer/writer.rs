@@ -47,7 +47,7 @@ impl Tracker for Log {
 
 #[test]
 fn nothing_a_running_device_writes_is_lost() {
-    const AREAS: [(u64, u64); 1] = [(0x10_0000, 16 << 20)];
+    const AREAS: [(u64, u64); 1] = [(0x10_0000, 4 << 20)];
     let (here, there) = (memory(&AREAS), memory(&AREAS));
     fill(&here);
     let [ours, theirs] = [0, 1].map(|_| Arc::new(Identity::generate().expect("identity")));

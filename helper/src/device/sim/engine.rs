@@ -69,10 +69,6 @@ impl Shared {
         self.position.load(Ordering::Acquire)
     }
 
-    pub(super) fn client(&self) -> ClientId {
-        self.client
-    }
-
     pub(super) fn freeze(&self) {
         self.command(|gate| gate.frozen += 1);
     }

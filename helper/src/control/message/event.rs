@@ -1,0 +1,75 @@
+//! What the helper tells without being asked.
+
+use super::super::num::Bytes;
+use super::TrackerRound;
+use crate::device::DeviceState;
+use serde::Serialize;
+
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum CutoverStep {
+    Quiesce,
+    LastPages,
+    State,
+    Load,
+    Verify,
+    Commit,
+    Resume,
+    Rollback,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Event {
+    DeviceState {
+        device: String,
+        from: DeviceState,
+        to: DeviceState,
+        elapsed_us: u64,
+        at_us: u64,
+    },
+    RoundStart {
+        round: u32,
+        pages: u64,
+        bytes: Bytes,
+        trackers: Vec<TrackerRound>,
+    },
+    Progress {
+        round: u32,
+        sent_bytes: Bytes,
+        round_bytes: Bytes,
+        bytes_per_second: Bytes,
+    },
+    RoundEnd {
+        round: u32,
+        sent_bytes: Bytes,
+        zero_pages: u64,
+        elapsed_us: u64,
+        dirty_pages: u64,
+        dirty_bytes: Bytes,
+        bytes_per_second: Bytes,
+        estimated_blackout_us: u64,
+    },
+    DevicePrecopy {
+        device: String,
+        bytes: Bytes,
+        initial_bytes: Bytes,
+        dirty_bytes: Bytes,
+    },
+    Cutover {
+        step: CutoverStep,
+        done: bool,
+        elapsed_us: u64,
+    },
+    Log {
+        level: &'static str,
+        message: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
+    },
+}
+
+/// Where events go: the control line, or a test's list. Never blocks on the data path for long.
+pub trait EventSink: Send + Sync {
+    fn emit(&self, event: Event);
+}

@@ -1,0 +1,159 @@
+//! claim to untrack: what the pin and dirty-log phases ask for.
+
+use super::super::num::{Bytes, Iova};
+use super::Role;
+use crate::device::DeviceState;
+use crate::device::sim::SimSpec;
+use crate::dirty::TrackerKind;
+use crate::iommu::BackendKind;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClaimParams {
+    pub role: Role,
+    pub lock_dir: String,
+    pub devices: Vec<String>,
+    pub record_dir: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum BackingSpec {
+    Memfd {
+        #[serde(default)]
+        huge_page_bytes: Option<Bytes>,
+    },
+    File {
+        path: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FillSpec {
+    pub seed: u64,
+    pub zero_percent: u8,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegionSpec {
+    pub region: String,
+    pub iova: Iova,
+    pub bytes: Bytes,
+    pub backing: BackingSpec,
+    pub populate: bool,
+    #[serde(default)]
+    pub fill: Option<FillSpec>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MemoryParams {
+    pub page_size: u64,
+    pub regions: Vec<RegionSpec>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryReply {
+    pub bytes: Bytes,
+    pub elapsed_us: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ContainerParams {
+    pub container: String,
+    pub backend: BackendKind,
+    pub dirty_tracking: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum DeviceTarget {
+    Kernel { sysfs_path: String },
+    Sim { spec: Box<SimSpec> },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeviceParams {
+    pub device: String,
+    pub container: String,
+    pub target: DeviceTarget,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceReply {
+    pub state: DeviceState,
+    pub flags: Vec<&'static str>,
+    pub state_bytes: Option<Bytes>,
+}
+
+/// Of `map` and `unmap`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MapParams {
+    pub container: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MapReply {
+    pub bytes: Bytes,
+    pub pages: u64,
+    pub maps: u64,
+    pub elapsed_us: u64,
+    pub locked_bytes: Bytes,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrackerSpec {
+    pub tracker: String,
+    pub kind: TrackerKind,
+    #[serde(default)]
+    pub device: Option<String>,
+    #[serde(default)]
+    pub container: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrackParams {
+    pub trackers: Vec<TrackerSpec>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StartedTracker {
+    pub tracker: String,
+    pub page_size: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackReply {
+    pub trackers: Vec<StartedTracker>,
+    pub bitmap_bytes: Bytes,
+}
+
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackerRound {
+    pub tracker: String,
+    pub pages: u64,
+    pub elapsed_us: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DirtyReply {
+    pub elapsed_us: u64,
+    pub trackers: Vec<TrackerRound>,
+    pub union_pages: u64,
+    pub union_bytes: Bytes,
+}

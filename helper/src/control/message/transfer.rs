@@ -1,0 +1,215 @@
+//! listen to status: the run itself.
+
+use super::super::num::{Bytes, Iova};
+use super::Role;
+use crate::device::DeviceState;
+use crate::error::HelperError;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListenParams {
+    pub address: String,
+    pub port: u16,
+    pub encrypt: bool,
+    pub peer: String,
+    pub secret: String,
+    pub link_timeout_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenReply {
+    pub address: String,
+    pub port: u16,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConnectParams {
+    pub address: String,
+    pub port: u16,
+    pub encrypt: bool,
+    pub peer: String,
+    pub secret: String,
+    pub link_timeout_ms: u64,
+    pub streams: u16,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectReply {
+    pub round_trip_us: u64,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReceiveOutcome {
+    Running,
+    Discarded,
+    Waiting,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReceiveReply {
+    pub outcome: ReceiveOutcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub pages: u64,
+    pub bytes: Bytes,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PrecopyParams {
+    pub max_rounds: u32,
+    pub max_time_ms: u64,
+    pub downtime_limit_ms: u64,
+    pub fixed_blackout_us: u64,
+    pub verify: bool,
+    #[serde(default)]
+    pub bandwidth: Option<Bytes>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrecopyEnd {
+    Converged,
+    Rounds,
+    Time,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PrecopyReply {
+    pub reason: PrecopyEnd,
+    pub rounds: u32,
+    pub bytes: Bytes,
+    pub remaining_bytes: Bytes,
+    pub bytes_per_second: Bytes,
+    pub estimated_blackout_us: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CutoverParams {
+    pub downtime_limit_ms: u64,
+    pub fixed_blackout_us: u64,
+    pub verify: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlackoutSplit {
+    pub quiesce_us: u64,
+    pub last_pages_us: u64,
+    pub state_us: u64,
+    pub load_us: u64,
+    pub verify_us: u64,
+    pub resume_us: u64,
+    pub total_us: u64,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum CutoverOutcome {
+    Running,
+    RolledBack,
+    NeedsPerson,
+    Unknown,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MovedDevice {
+    pub device: String,
+    pub state: DeviceState,
+    pub state_bytes: Bytes,
+    pub state_hash: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verified {
+    pub pages: u64,
+    pub mismatches: Vec<Iova>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CutoverReply {
+    pub outcome: CutoverOutcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<HelperError>,
+    pub blackout: BlackoutSplit,
+    pub last_pages: u64,
+    pub last_bytes: Bytes,
+    pub devices: Vec<MovedDevice>,
+    pub verified: Option<Verified>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RollbackParams {
+    pub peer_discarded: bool,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceAt {
+    pub device: String,
+    pub state: DeviceState,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackReply {
+    pub devices: Vec<DeviceAt>,
+    pub needs_person: Vec<HelperError>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LostPage {
+    pub iova: Iova,
+    pub device: String,
+    /// Sequence of the write that must be there, and of the one found; 0: none.
+    pub expected: Bytes,
+    pub found: Bytes,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckReply {
+    pub pages: u64,
+    pub writes: Bytes,
+    pub lost_pages: u64,
+    pub lost: Vec<LostPage>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    Idle,
+    Claimed,
+    SetUp,
+    Tracking,
+    PreCopy,
+    Cutover,
+    Committed,
+    Running,
+    Discarded,
+    RolledBack,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusReply {
+    pub role: Option<Role>,
+    pub run: Option<String>,
+    pub epoch: Option<u64>,
+    pub phase: Phase,
+    pub devices: Vec<DeviceAt>,
+    pub resident_bytes: Bytes,
+}

@@ -1,0 +1,47 @@
+//! The helper runs as root and listens on a network, so before it reads a byte it gives up what it will not need.
+
+use rustix::fs::Mode;
+use rustix::process::umask;
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
+
+/// What is left of root. Opening device nodes and a VMM's memory files that another user owns: DAC_OVERRIDE,
+/// DAC_READ_SEARCH. Pinning beyond RLIMIT_MEMLOCK, which root may: IPC_LOCK. Asking a device in use through its
+/// user's descriptor (pidfd_getfd): SYS_PTRACE. A port below 1024, if the profile says so: NET_BIND_SERVICE.
+fn kept() -> CapabilitySet {
+    CapabilitySet::DAC_OVERRIDE
+        | CapabilitySet::DAC_READ_SEARCH
+        | CapabilitySet::IPC_LOCK
+        | CapabilitySet::SYS_PTRACE
+        | CapabilitySet::NET_BIND_SERVICE
+}
+
+/// Drops every other capability of this thread, and of all threads it starts, for good; makes files private.
+/// Call it before the first thread is started.
+///
+/// # Errors
+/// The kernel's, when it does not let us: then the process should not serve.
+pub fn drop_unneeded() -> std::io::Result<()> {
+    umask(Mode::from_raw_mode(0o077));
+    set_no_new_privs(true)?;
+    let held = capabilities(None)?;
+    let permitted = held.permitted & kept();
+    let left = CapabilitySets { effective: held.effective & kept(), permitted, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, left)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a thread of its own: capabilities are a thread's, and other tests want theirs.
+    #[test]
+    fn nothing_but_what_is_kept_is_left() {
+        let left = std::thread::spawn(|| {
+            drop_unneeded().expect("giving up is always allowed");
+            capabilities(None).expect("capget")
+        });
+        let left = left.join().expect("thread");
+        assert!((left.permitted | left.effective | left.inheritable) - kept() == CapabilitySet::empty());
+    }
+}

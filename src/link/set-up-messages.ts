@@ -1,0 +1,88 @@
+/** claim to untrack: what the pin and dirty-log phases ask for. Each carries run and epoch. */
+import type { BackendKind, Bytes, DeviceState, Iova, MigrationFlag, Role, TrackerKind } from './words.js'
+import type { SimSpec } from './facts.js'
+
+export interface ClaimParams {
+  readonly role: Role
+  /** Lock files <lockDir>/<device>.lock are flocked until the helper ends. */
+  readonly lockDir: string
+  readonly devices: readonly string[]
+  /** Where this helper writes its own commit and discard records, synced. */
+  readonly recordDir: string
+}
+export interface RegionSpec {
+  readonly region: string
+  readonly iova: Iova
+  readonly bytes: Bytes
+  readonly backing:
+    | { readonly kind: 'memfd'; readonly hugePageBytes?: Bytes }
+    | { readonly kind: 'file'; readonly path: string }
+  /** Touch all of it ahead (the destination, so that first touch stays out of the transfer). */
+  readonly populate: boolean
+  /** Initial content of simulated workloads: random by seed, with this share of zero pages. Source only. */
+  readonly fill?: { readonly seed: number; readonly zeroPercent: number }
+}
+export interface MemoryParams {
+  readonly pageSize: number
+  readonly regions: readonly RegionSpec[]
+}
+export interface MemoryReply {
+  readonly bytes: Bytes
+  readonly elapsedUs: number
+}
+export interface ContainerParams {
+  readonly container: string
+  readonly backend: BackendKind
+  /** iommufd only: ask for a dirty-capable page table (HWPT_ALLOC with DIRTY_TRACKING). */
+  readonly dirtyTracking: boolean
+}
+export interface DeviceParams {
+  readonly device: string
+  readonly container: string
+  readonly target:
+    { readonly kind: 'kernel'; readonly sysfsPath: string } | { readonly kind: 'sim'; readonly spec: SimSpec }
+}
+export interface DeviceReply {
+  readonly state: DeviceState
+  readonly flags: readonly MigrationFlag[]
+  readonly stateBytes: Bytes | null
+}
+export interface MapParams {
+  readonly container: string
+}
+export interface MapReply {
+  readonly bytes: Bytes
+  readonly pages: number
+  readonly maps: number
+  readonly elapsedUs: number
+  /** Bytes the kernel charged as locked (VmLck/VmPin growth). */
+  readonly lockedBytes: Bytes
+}
+export interface UnmapParams {
+  readonly container: string
+}
+export interface TrackParams {
+  readonly trackers: readonly {
+    readonly tracker: string
+    readonly kind: TrackerKind
+    /** For kind device: whose log. */
+    readonly device?: string
+    /** For pinned and iommu: which container. For all: whose mappings count. */
+    readonly container?: string
+  }[]
+}
+export interface TrackReply {
+  readonly trackers: readonly { readonly tracker: string; readonly pageSize: number }[]
+  readonly bitmapBytes: Bytes
+}
+export interface DirtyReply {
+  readonly elapsedUs: number
+  readonly trackers: readonly TrackerRound[]
+  readonly unionPages: number
+  readonly unionBytes: Bytes
+}
+export interface TrackerRound {
+  readonly tracker: string
+  readonly pages: number
+  readonly elapsedUs: number
+}

@@ -1,0 +1,127 @@
+import { readdirSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { EXIT_CODES } from '../../src/errors.js'
+import { ferry, ferryJson, root } from './ferry.js'
+
+const commands = readdirSync(join(root, 'commands')).map((name) => name.replace('.ts', ''))
+
+describe('help', () => {
+  it('lists every command and every exit code', async () => {
+    const { stdout, exit } = await ferry(['--help'])
+    expect(exit).toBe(0)
+    for (const command of commands) expect(stdout).toMatch(new RegExp(`^  ${command} +\\S`, 'mu'))
+    for (const { exit: code, meaning } of Object.values(EXIT_CODES))
+      expect(stdout).toContain(`${code}  ${meaning}`)
+  })
+
+  it.each(commands)('of %s has examples, exit codes and the global flags', async (command) => {
+    const { stdout, exit } = await ferry([command, '--help'])
+    expect(exit).toBe(0)
+    expect(stdout).toMatch(new RegExp(`EXAMPLES\n[\\s\\S]*\\$ ferry ${command}\\b`, 'u'))
+    expect(stdout).toMatch(/EXIT CODES\n {2}0 {2}done/u)
+    for (const flag of ['--json', '--log-level', '--log-file', '--helper', '--state-dir'])
+      expect(stdout).toContain(flag)
+  })
+
+  it('comes for `ferry help COMMAND` as well', async () => {
+    const [asked, flag] = await Promise.all([ferry(['help', 'validate']), ferry(['validate', '--help'])])
+    expect(asked).toEqual(flag)
+  })
+
+  it('has no colour in a pipe', async () => {
+    const { stdout } = await ferry(['validate', '--help'])
+    expect(stdout).not.toContain('\u001b')
+  })
+})
+
+describe('an unknown command', () => {
+  it('gets a suggestion, on stderr, and exit 2', async () => {
+    const { stdout, stderr, exit } = await ferry(['vlaidate', 'x.yaml'])
+    expect(exit).toBe(2)
+    expect(stdout).toBe('')
+    expect(stderr).toContain('error[usage/unknown-command]: there is no command `vlaidate`')
+    expect(stderr).toContain('did you mean `ferry validate`?')
+  })
+
+  it('gets the same under --help', async () => {
+    const { stderr, exit } = await ferry(['vlaidate', '--help'])
+    expect(exit).toBe(2)
+    expect(stderr).toContain('did you mean `ferry validate`?')
+  })
+
+  it('gets an envelope under --json', async () => {
+    expect(await ferryJson(['nonsense'])).toMatchObject({
+      command: 'nonsense',
+      status: 'error',
+      exit: 2,
+      result: null,
+      error: { code: 'usage/unknown-command' },
+      stderr: '',
+    })
+  })
+})
+
+describe('bad usage', () => {
+  it.each([
+    ['an unknown flag', ['validate', 'x.yaml', '--nope'], 'usage/unknown-flag'],
+    ['a missing argument', ['validate'], 'usage/arguments'],
+    ['one argument too many', ['validate', 'a', 'b'], 'usage/arguments'],
+    ['a flag value that is not among the options', ['validate', 'x', '--log-level', 'loud'], 'usage/invalid'],
+  ])('%s: exit 2, also under --json', async (_what, args, code) => {
+    const [plain, json] = await Promise.all([ferry(args), ferryJson(args)])
+    expect(plain).toMatchObject({ exit: 2, stdout: '' })
+    expect(plain.stderr).toContain(`error[${code}]: `)
+    expect(json).toMatchObject({ status: 'error', exit: 2, error: { code }, stderr: '' })
+  })
+})
+
+describe('the diagnostic log', () => {
+  it('is written where it is asked for, and says what ran', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'ferry-log-'))
+    try {
+      const file = join(folder, 'ferry.log')
+      const { exit, stderr } = await ferry(['validate', 'nowhere.yaml', '--log-file', file])
+      expect(exit).toBe(2)
+      expect(stderr).toContain('profile/unreadable')
+      const lines = (await readFile(file, 'utf8')).trim().split('\n')
+      const records = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+      expect(records).toMatchObject([
+        { msg: 'start', command: 'validate' },
+        { code: 'profile/unreadable', exit: 2 },
+      ])
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
+  it('goes to stderr without a file, never to stdout', async () => {
+    const { stdout, stderr } = await ferry([
+      'validate',
+      'profiles/quickstart.yaml',
+      '--log-level',
+      'info',
+      '--json',
+    ])
+    expect(JSON.parse(stdout)).toMatchObject({ status: 'ok' })
+    expect(JSON.parse(stderr)).toMatchObject({ msg: 'start' })
+  })
+
+  it('is off otherwise', async () => {
+    expect((await ferry(['validate', 'profiles/quickstart.yaml'])).stderr).toBe('')
+  })
+
+  it('that cannot be written is bad usage', async () => {
+    const { exit, stderr } = await ferry([
+      'validate',
+      'profiles/quickstart.yaml',
+      '--log-file',
+      '/nowhere/x.log',
+    ])
+    expect(exit).toBe(2)
+    expect(stderr).toContain('error[usage/log-file]')
+    expect(stderr).toContain('ENOENT')
+  })
+})

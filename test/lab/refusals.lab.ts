@@ -1,0 +1,140 @@
+// What the plan refuses on the real kernel: each with its code, with exit 3, and with nothing done.
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { codesOf, expectExit, ferry, traces, vfioUsers, type FerryRun, type PlanResult } from './ferry.js'
+import { Guest } from './guest.js'
+import { bindVfioPci, createMtty, migrationState } from './mtty.js'
+
+const [from, to] = [randomUUID(), randomUUID()]
+const functionProfile = 'test/lab/profiles/function.yaml'
+const mixedProfile = 'test/lab/profiles/mixed.yaml'
+const mttyProfile = 'profiles/lab-mtty.yaml'
+let guest: Guest
+let env: Readonly<Record<string, string>>
+let before: string
+
+beforeAll(async () => {
+  guest = await Guest.boot({ devices: ['edu'] })
+  await createMtty(guest, from)
+  await createMtty(guest, to)
+  const cards = (
+    await guest.ok('grep -l 0x11e8 /sys/bus/pci/devices/*/device | xargs -n1 dirname | xargs -n1 basename')
+  ).split('\n')
+  expect(cards).toHaveLength(2)
+  for (const card of cards) await bindVfioPci(guest, card)
+  const [source = '', destination = ''] = cards
+  env = { SOURCE_UUID: from, DESTINATION_UUID: to, SOURCE_BDF: source, DESTINATION_BDF: destination }
+})
+
+beforeEach(async () => {
+  before = await traces(guest)
+})
+
+afterAll(async () => {
+  await (guest as Guest | undefined)?.shutdown()
+})
+
+/** No journal, no claim, no open device: nobody began anything. */
+async function expectNothingDone(run: FerryRun<unknown>): Promise<void> {
+  expectExit(run, 3)
+  expect(run.error).toMatchObject({ code: 'plan/blocked' })
+  for (const reason of run.error!.reasons) {
+    expect(reason.found).not.toBe('')
+    expect(reason.remedy).not.toBe('')
+  }
+  expect(await traces(guest)).toBe(before)
+  expect(before).not.toContain('.lock')
+  expect(await vfioUsers(guest)).toBe('')
+  for (const uuid of [from, to]) expect(await migrationState(guest, uuid)).toBe('RUNNING')
+}
+
+describe('ferry migrate', () => {
+  it.each(['type1', 'iommufd'])('refuses a function on plain vfio-pci through %s', async (backend) => {
+    const run = await ferry<PlanResult>(guest, ['migrate', functionProfile], { ...env, BACKEND: backend })
+    await expectNothingDone(run)
+    expect(codesOf(run)).toEqual(['generic-driver'])
+    expect(run.error!.reasons.map(({ device, found, side }) => [side, device, found])).toEqual([
+      ['source', 'card', expect.stringContaining(env['SOURCE_BDF']!)],
+      ['destination', 'card', expect.stringContaining(env['DESTINATION_BDF']!)],
+    ])
+    expect(run.result.plan.steps).toEqual([])
+  })
+
+  it('names a device that is not there', async () => {
+    const absent = randomUUID()
+    const run = await ferry(guest, ['migrate', mttyProfile], { ...env, SOURCE_UUID: absent })
+    await expectNothingDone(run)
+    expect(codesOf(run)).toEqual(['plan/no-such-device'])
+    expect(run.error!.reasons[0]!.found).toContain(absent)
+    expect(run.error!.reasons[0]!.remedy).toContain(from)
+  })
+
+  it('refuses one device as source and destination', async () => {
+    const run = await ferry(guest, ['migrate', mttyProfile], { ...env, DESTINATION_UUID: from })
+    await expectNothingDone(run)
+    expect(codesOf(run)).toContain('plan/same-device')
+  })
+})
+
+describe('trackers', () => {
+  it.each(['type1', 'iommufd'])('refuses pinned for a function through %s', async (backend) => {
+    const asked = { ...env, BACKEND: backend, TRACKER: 'pinned' }
+    const run = await ferry(guest, ['migrate', functionProfile], asked)
+    await expectNothingDone(run)
+    expect([...codesOf(run)].sort()).toEqual(['generic-driver', 'plan/pinned-needs-emulated'])
+    // It is refused even where nothing is to migrate.
+    const measured = await ferry(guest, ['dirty-log', functionProfile], asked)
+    await expectNothingDone(measured)
+    expect(codesOf(measured)).toEqual(['plan/pinned-needs-emulated'])
+  })
+
+  it('refuses pinned for an mdev outside type1', async () => {
+    const asked = { ...env, BACKEND: 'iommufd', TRACKER: 'pinned' }
+    const run = await ferry(guest, ['migrate', mttyProfile], asked)
+    await expectNothingDone(run)
+    expect(codesOf(run)).toEqual(['plan/pinned-needs-type1'])
+  })
+
+  it('refuses the IOMMU tracker, which this IOMMU does not have', async () => {
+    const asked = { ...env, BACKEND: 'iommufd', TRACKER: 'iommu' }
+    const run = await ferry(guest, ['pin', functionProfile], asked)
+    await expectNothingDone(run)
+    expect(codesOf(run)).toEqual(['plan/tracker-unavailable'])
+  })
+})
+
+describe('an mdev and a function of one workload', () => {
+  const shared = ['--set', 'devices.mtty.container=shared', '--set', 'devices.card.container=shared']
+
+  it('are refused in one type1 container', async () => {
+    const run = await ferry(guest, ['pin', mixedProfile, ...shared], env)
+    await expectNothingDone(run)
+    expect(codesOf(run)).toEqual(['plan/mixed-container'])
+    const [reason] = run.error!.reasons
+    expect(reason!.found).toMatch(/shared.*mtty \(emulated\).*card \(physical\)/u)
+  })
+
+  it('are put into two containers when nothing is said', async () => {
+    const run = await ferry<PlanResult>(guest, ['plan', mixedProfile], env)
+    expect(run.exit).toBe(3)
+    expect(codesOf(run)).toEqual(['generic-driver'])
+    const { containers, trackers } = run.result.plan
+    for (const side of ['source', 'destination']) {
+      const split = containers.filter((container) => container.side === side)
+      expect(split.map(({ backend, devices }) => ({ backend, devices }))).toEqual([
+        { backend: 'type1', devices: ['mtty'] },
+        { backend: 'type1', devices: ['card'] },
+      ])
+      expect(new Set(split.map(({ container }) => container)).size).toBe(2)
+    }
+    expect(trackers.map(({ covers, kind }) => ({ covers, kind }))).toEqual([
+      { covers: ['mtty'], kind: 'pinned' },
+      { covers: ['card'], kind: 'all' },
+    ])
+    expect(await traces(guest)).toBe(before)
+  })
+})
+
+it('leaves the kernel content', () => {
+  expect(guest.kernelComplaints()).toEqual([])
+})
