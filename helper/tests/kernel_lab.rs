@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ferry_helper::device::{Device, DeviceState, StateStream, StreamRead};
+use ferry_helper::device::{Device, DeviceState, MigrationFlags, StateStream, StreamRead};
 use ferry_helper::dirty::{Area, DirtyBitmap, TrackerKind};
 use ferry_helper::error::HelperError;
 use ferry_helper::iommu::Backend;
@@ -248,14 +248,18 @@ fn a_device_in_use_is_refused_with_its_user_and_asked_without_disturbing_it() {
 fn a_plain_function_maps_but_neither_migrates_nor_tracks() {
     let memory = memory(&[(16 * MIB, 4 * MIB), (0xfee0_0000, PAGE)]);
     let mut type1 = Type1Backend::open().expect("type1");
-    assert_eq!(refused(type1.open_kernel_device("edu", &function())).code, "device/not-migratable");
+    let mut device = type1.open_kernel_device("edu", &function()).expect("to be mapped").device;
+    assert_eq!((device.flags(), device.state().expect("state")), (MigrationFlags::NONE, Running));
+    assert_eq!(refused(device.set_state(Stop)).code, "device/not-migratable");
+    assert_eq!(refused(device.dma_log("log", &memory)).code, "tracker/no-device-log");
     type1.map(&memory, &memory.regions()[0]).expect("its group is in the container");
     assert_eq!(refused(type1.map(&memory, &memory.regions()[1])).code, "iommu/iova-reserved");
     assert_eq!(refused(type1.tracker("x", TrackerKind::Pinned, &memory)).code, "tracker/pinned-needs-emulated");
-    drop(type1);
+    drop((device, type1));
     let mut iommufd = IommufdBackend::open(false).expect("iommufd");
-    assert_eq!(refused(iommufd.open_kernel_device("edu", &function())).code, "device/not-migratable");
-    drop(iommufd);
+    let device = iommufd.open_kernel_device("edu", &function()).expect("to be mapped").device;
+    assert_eq!(device.flags(), MigrationFlags::NONE);
+    drop((device, iommufd));
     let mut tracking = IommufdBackend::open(true).expect("iommufd");
     assert_eq!(refused(tracking.open_kernel_device("edu", &function())).code, "tracker/iommu-unsupported");
 }

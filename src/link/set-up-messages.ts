@@ -41,6 +41,8 @@ export interface DeviceParams {
   readonly container: string
   readonly target:
     { readonly kind: 'kernel'; readonly sysfsPath: string } | { readonly kind: 'sim'; readonly spec: SimSpec }
+  /** To be mapped and tracked only: a device without migration will do. */
+  readonly measure?: boolean
 }
 export interface DeviceReply {
   readonly state: DeviceState

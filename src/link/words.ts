@@ -14,7 +14,7 @@ export type DeviceKind = 'mdev' | 'function'
 export type IommuKind = 'emulated' | 'physical' | 'noiommu'
 
 export interface HelperErrorBody {
-  /** Stable code, e.g. "device/busy"; listed in src/errors.ts. */
+  /** Stable code, area/what, e.g. "device/busy": what a script branches on where the exit code is not enough. */
   readonly code: string
   readonly message: string
   readonly device?: string

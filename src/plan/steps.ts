@@ -37,7 +37,7 @@ export function makeSteps(planned: Planned, inventories: Sides, folders: StateFo
   const roles: readonly Role[] = inventories.destination === null ? ['source'] : ['source', 'destination']
   return [
     ...roles.map((role) => claim(role, planned, inventories, folders)),
-    ...roles.flatMap((role) => sideSteps(role, planned)),
+    ...roles.flatMap((role) => sideSteps(role, planned, inventories.destination === null)),
     ...track(planned.trackers),
   ]
 }
@@ -62,7 +62,7 @@ function claim(role: Role, planned: Planned, inventories: Sides, { stateDir }: S
   }
 }
 
-function sideSteps(role: Role, planned: Planned): Step[] {
+function sideSteps(role: Role, planned: Planned, measure: boolean): Step[] {
   const containers = planned.containers.filter((container) => container.side === role)
   const sides = sidesOf(role, planned.devices)
   const memory = bytesText(memoryBytes(planned.profile))
@@ -87,7 +87,13 @@ function sideSteps(role: Role, planned: Planned): Step[] {
         phase: 'pin',
         side: role,
         op: 'device',
-        params: { device: name, container: container.container, target: target(side) },
+        params: {
+          device: name,
+          container: container.container,
+          target: target(side),
+          // Without a destination nothing migrates: the devices are mapped and tracked.
+          ...(measure && { measure }),
+        },
         text: `open ${name} (${side.sim === null ? `${side.kind} ${side.id}` : `simulated ${side.kind}`}) in ${container.container}`,
       }
     }),

@@ -2,7 +2,7 @@
 // devices that do no DMA. Devices that cannot migrate can still be measured.
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { expectExit, ferry, ferryEnv, startFerry, ended, vfioUsers, type RunResult } from './ferry.js'
+import { expectExit, ferry, startFerry, ended, vfioUsers, type RunResult } from './ferry.js'
 import { Guest } from './guest.js'
 import { bindVfioPci, createMtty, findEdu, migrationState } from './mtty.js'
 
@@ -77,24 +77,6 @@ describe('ferry dirty-log', () => {
   it('tells them apart beside each other, in two containers, and sends the union', async () => {
     const { seen } = await dirtyLog(mixedProfile)
     expect(seen).toEqual(every({ pinned: 0, all: PAGES, union: PAGES }))
-  })
-
-  it('draws it for people, with an estimate', async () => {
-    const args = [
-      'dirty-log',
-      functionProfile,
-      '--rounds',
-      '2',
-      '--interval',
-      '50ms',
-      '--bandwidth',
-      '1GiB/s',
-    ]
-    const text = await guest.ok(['ferry', ...args], { env: ferryEnv(env) })
-    expect(text).toMatch(/ 4[,\u202f ]?096 /u)
-    expect(text).toContain('every read')
-    expect(text).toContain('dirty rate by round')
-    expect(text).toMatch(/estimate at 1(\.0+)? GiB\/s/u)
   })
 })
 

@@ -99,12 +99,8 @@ describe.each([
     expect(['STOP', 'STOP_COPY']).toContain(await migrationState(guest, uuids.from))
     expect(neverBothRun(watch.seen, uuids.from, uuids.to)).toBe(true)
 
-    const [saved, printed] = [
-      await ferry<RunResult>(guest, ['report', 'last']),
-      await ferry<RunResult>(guest, ['report', run.result.run]),
-    ]
-    expect(saved.result).toMatchObject({ ...run.result, torn: false })
-    expect(printed.result).toEqual(saved.result)
+    const saved = await ferry<RunResult>(guest, ['report', 'last'])
+    expect(saved.result).toEqual({ ...run.result, torn: false })
 
     expect(await vfioUsers(guest)).toBe('')
     expect(await takePattern(guest, to, { iommufd })).toEqual(expectedPattern)
@@ -117,7 +113,7 @@ describe.each([
     expectExit(run, 5)
     expect(run.result.outcome).toBe('rolled-back')
     expect(run.error).toMatchObject({ code: 'device/stream-write', device: 'mtty' })
-    expect(run.error).toMatchObject({ errnoName: 'EFAULT' })
+    expect(run.error!.message).toMatch(/the destination gave up: .*Bad address.*not compatible/u)
 
     expect(await migrationState(guest, uuids.from)).toBe('RUNNING')
     expect(await migrationState(guest, uuids.to)).toBe('RUNNING')
@@ -127,19 +123,16 @@ describe.each([
     const [end] = bodies(records, 'run-end')
     expect(end).toMatchObject({ outcome: 'rolled-back', exit: 5, error: { code: 'device/stream-write' } })
     // The cause stands where the destination failed, not only at the end.
-    expect(bodies(records, 'outcome').flatMap(({ error }) => (error ? [error.code] : []))).toContain(
-      'device/stream-write',
+    expect(bodies(records, 'outcome').flatMap(({ error }) => (error ? [error] : []))).toContainEqual(
+      expect.objectContaining({ code: 'device/stream-write', device: 'mtty', errnoName: 'EFAULT' }),
     )
-    const said = await guest.ok(['ferry', 'report', 'last'])
-    expect(said).toContain('device/stream-write')
-    expect(said).toContain('rolled back')
 
     expect(await vfioUsers(guest)).toBe('')
     expect(await takePattern(guest, from, { iommufd })).toEqual(expectedPattern)
   })
 })
 
-it('warns in the plan that the types and state sizes differ', async () => {
+it('warns in the plan that the types and state sizes differ, and does no more', async () => {
   const { env } = await pair('mtty-1')
   const run = await ferry<{ readonly plan: { readonly warnings: readonly { readonly code: string }[] } }>(
     guest,

@@ -7,8 +7,8 @@ export default defineConfig({
     include: ['test/**/*.lab.ts'],
     // A guest wants the whole machine; two at once are slower than one after the other.
     fileParallelism: false,
-    testTimeout: 120_000,
-    hookTimeout: 180_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     disableConsoleIntercept: true,
   },
 })

@@ -79,6 +79,9 @@ pub struct MigrationFlags {
 }
 
 impl MigrationFlags {
+    /// Of a device whose driver has no migration.
+    pub const NONE: Self = Self { stop_copy: false, p2p: false, pre_copy: false };
+
     /// From the uAPI's u64: STOP_COPY 1, P2P 2, PRE_COPY 4. Unknown bits are ignored.
     pub fn from_raw(raw: u64) -> Self {
         Self { stop_copy: raw & 1 != 0, p2p: raw & 2 != 0, pre_copy: raw & 4 != 0 }

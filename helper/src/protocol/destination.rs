@@ -81,8 +81,8 @@ impl Destination {
     /// Takes one event and says what to do next; `None`: nothing, go on listening.
     pub fn on(&mut self, event: Event) -> Option<Action> {
         let next = match self.state {
-            State::Doing(action) => self.from_action(action, event),
-            resting => from_rest(resting, event),
+            State::Doing(action) => self.after_action(action, event),
+            resting => at_rest(resting, event),
         }?;
         self.state = next;
         match next {
@@ -91,7 +91,7 @@ impl Destination {
         }
     }
 
-    fn from_action(&mut self, action: Action, event: Event) -> Option<State> {
+    fn after_action(&mut self, action: Action, event: Event) -> Option<State> {
         use Action::{
             CheckManifest, Discard, Hash, Load, RecordCommit, RecordDiscard, Run, RunP2p, SendDiscarded, SendFailed,
             SendPrepared, SendRunning,
@@ -128,7 +128,7 @@ impl Destination {
     }
 }
 
-fn from_rest(resting: State, event: Event) -> Option<State> {
+fn at_rest(resting: State, event: Event) -> Option<State> {
     let act = |action| Some(State::Doing(action));
     match (resting, event) {
         (State::Receiving, Event::Manifest) => act(Action::CheckManifest),

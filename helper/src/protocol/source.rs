@@ -110,7 +110,7 @@ impl Source {
     fn next(&mut self, event: Event) -> Option<State> {
         let doing = match self.state {
             State::Doing(doing) => doing,
-            resting => return self.from_rest(resting, event).map(State::Doing),
+            resting => return self.at_rest(resting, event).map(State::Doing),
         };
         match (doing, event) {
             (Action::AwaitPrepared, Event::Prepared) => {
@@ -154,7 +154,7 @@ impl Source {
         }
     }
 
-    fn from_rest(&mut self, resting: State, event: Event) -> Option<Action> {
+    fn at_rest(&mut self, resting: State, event: Event) -> Option<Action> {
         match (resting, event) {
             (State::Ready, Event::Begin { verify }) => {
                 self.verify = verify;

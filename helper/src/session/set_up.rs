@@ -114,6 +114,9 @@ impl Session {
             }
         };
         let mut stepper = Stepper::new(device, events, self.clock);
+        if !stepper.flags().stop_copy && !params.measure {
+            return Err(not_migratable(&params.device));
+        }
         let state = stepper.state()?;
         let state_bytes = stepper.device().stop_copy_bytes()?;
         self.shared.note_device(&params.device, state);
@@ -177,6 +180,13 @@ impl Session {
         *self = Self::new(Arc::clone(&self.identity), Arc::clone(&shared));
         shared.end();
     }
+}
+
+fn not_migratable(device: &str) -> HelperError {
+    HelperError::new("device/not-migratable", "the device's driver has no migration, or offers no STOP_COPY")
+        .device(device)
+        .operation("VFIO_DEVICE_FEATURE_MIGRATION")
+        .suggest("bind the device to a VFIO driver that can migrate it, e.g. mlx5_vfio_pci for an mlx5 VF")
 }
 
 fn open_region(spec: &RegionSpec) -> Result<Region> {

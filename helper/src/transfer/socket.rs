@@ -19,8 +19,6 @@ use crate::error::{HelperError, Result};
 const TICK: Duration = Duration::from_millis(50);
 /// The same while a deadline runs, which a blackout must not overshoot by more.
 const SHORT_TICK: Duration = Duration::from_millis(4);
-/// Asked of the kernel, which grants what its limits allow.
-const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// What may end a wait early.
 #[derive(Debug, Clone)]
@@ -249,8 +247,9 @@ fn closed() -> HelperError {
     HelperError::new("link/lost", "the peer closed the connection")
 }
 
-/// Options of a data connection: no delay for the small frames of the handshake, room for bulk, and a peer that
-/// vanished without a word noticed after about `silence`.
+/// Options of a data connection: no delay for the small frames of the handshake, and a peer that vanished without a
+/// word noticed after about `silence`. Buffer sizes are left alone: asking for one ends the kernel's own tuning, which
+/// goes higher (tcp_rmem, tcp_wmem) than what may be asked for (rmem_max, 208 KiB by default).
 fn prepare(tcp: &TcpStream, silence: Duration) -> Result<()> {
     use rustix::net::sockopt;
     let fail = |errno: rustix::io::Errno| HelperError::os("link/socket", "setsockopt", &errno.into(), "");
@@ -261,8 +260,5 @@ fn prepare(tcp: &TcpStream, silence: Duration) -> Result<()> {
     sockopt::set_tcp_keepintvl(tcp, third).map_err(fail)?;
     sockopt::set_tcp_keepcnt(tcp, 3).map_err(fail)?;
     sockopt::set_tcp_user_timeout(tcp, silence.as_millis().try_into().unwrap_or(u32::MAX)).map_err(fail)?;
-    // Smaller buffers are slower, not wrong.
-    let _ = sockopt::set_socket_send_buffer_size(tcp, BUFFER_BYTES);
-    let _ = sockopt::set_socket_recv_buffer_size(tcp, BUFFER_BYTES);
     Ok(())
 }

@@ -112,16 +112,13 @@ pub fn compare(link: &mut Link, memory: &Memory) -> Result<Verified> {
     }
     let theirs = receive_hashes(link, areas.len())?;
     let mut mismatches = Vec::new();
-    for index in 0..areas.len() {
-        if ours.get(index) == theirs.get(index) {
-            continue;
-        }
+    let differ = areas.iter().enumerate().filter(|(index, _)| ours.get(*index) != theirs.get(*index));
+    for (_, area) in differ {
         if mismatches.len() >= NAMED {
             break;
         }
-        let area = areas[index];
         link.send(Frame::plain(Kind::Verify), &to_json(&Ask::Pages { iova: area.iova, bytes: area.bytes })?)?;
-        let pages = units(area);
+        let pages = units(*area);
         let ours = hash_areas(memory, &pages);
         let theirs = receive_hashes(link, pages.len())?;
         let page_size = memory.page_size();

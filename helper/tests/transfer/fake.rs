@@ -47,6 +47,9 @@ impl Default for Script {
     }
 }
 
+/// Every SET of one side's devices, in one order.
+pub type History = Arc<Mutex<Vec<(String, DeviceState)>>>;
+
 /// What became of a device, for the test to look at.
 pub struct Seen {
     pub state: DeviceState,
@@ -54,8 +57,7 @@ pub struct Seen {
     pub asked: Vec<DeviceState>,
     pub resets: usize,
     pub loaded: Vec<u8>,
-    /// The other devices' and this one's SETs, in one order.
-    pub history: Arc<Mutex<Vec<(String, DeviceState)>>>,
+    pub history: History,
 }
 
 impl Seen {
@@ -72,7 +74,7 @@ pub struct FakeDevice {
 }
 
 impl FakeDevice {
-    pub fn new(name: &str, script: Script, history: &Arc<Mutex<Vec<(String, DeviceState)>>>) -> Self {
+    pub fn new(name: &str, script: Script, history: &History) -> Self {
         let seen = Seen {
             state: DeviceState::Running,
             asked: Vec::new(),

@@ -20,7 +20,7 @@ use ferry_helper::transfer::destination::Destination;
 use ferry_helper::transfer::link::{Identity, Link, Listener};
 use ferry_helper::transfer::source::{Source, Workload};
 
-use crate::fake::{Events, FakeDevice, FakeRecord, FakeTracker, Script, Seen};
+use crate::fake::{Events, FakeDevice, FakeRecord, FakeTracker, History, Script, Seen};
 use crate::proxy::{Meddler, Proxy};
 
 pub const RUN: &str = "run-1";
@@ -155,7 +155,7 @@ impl Rig {
         for area in there.areas() {
             there.slice(area.iova, area.bytes).expect("all").copy_from(&vec![0xee; area.bytes as usize]);
         }
-        let history: [Arc<Mutex<Vec<_>>>; 2] = Default::default();
+        let history: [History; 2] = Default::default();
         let steppers = |scripts: &[Script], events: &Arc<Events>, history| {
             let fakes: Vec<_> = scripts
                 .iter()
@@ -268,7 +268,7 @@ pub struct Ran {
     pub destination_seen: Vec<Arc<Mutex<Seen>>>,
     pub source_record: FakeRecord,
     pub destination_record: FakeRecord,
-    pub history: [Arc<Mutex<Vec<(String, DeviceState)>>>; 2],
+    pub history: [History; 2],
     pub events: [Arc<Events>; 2],
     pub frames: [u64; 2],
 }

@@ -138,7 +138,8 @@ fn pages_outside_the_memory_are_refused() {
 
 #[test]
 fn a_manifest_that_does_not_match_is_refused() {
-    let wrong: [(fn(&str) -> String, &str); 4] = [
+    type Wrong = (fn(&str) -> String, &'static str);
+    let wrong: [Wrong; 4] = [
         (|json| json.replace("\"bytes\":3000", "\"bytes\":3001"), "device/stream-mismatch"),
         (|json| json.replace("\"hash\":\"", "\"hash\":\"0"), "device/stream-mismatch"),
         (|json| json.replace("\"page_bytes\":", "\"page_bytes\":1"), "wire/manifest"),
@@ -156,7 +157,7 @@ fn a_manifest_that_does_not_match_is_refused() {
 fn a_layout_that_differs_is_refused_with_every_difference() {
     let ran = small(Way::ToDestination, 0, Meddling::Rewrite(Kind::Layout, |json| json.replace("dev0", "nic"))).run();
     assert_eq!(ran.cause(), "wire/layout");
-    let message = &ran.precopy.as_ref().expect("ran").as_ref().err().expect("refused").message;
+    let message = &ran.precopy.as_ref().expect("ran").as_ref().expect_err("refused").message;
     assert!(
         message.contains("nic only on the source") && message.contains("dev0 only on the destination"),
         "{message}"

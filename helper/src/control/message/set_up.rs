@@ -83,6 +83,9 @@ pub struct DeviceParams {
     pub device: String,
     pub container: String,
     pub target: DeviceTarget,
+    /// To be mapped and tracked only: a device without migration will do.
+    #[serde(default)]
+    pub measure: bool,
 }
 
 #[derive(Debug, Serialize)]

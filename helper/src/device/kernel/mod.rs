@@ -38,25 +38,23 @@ impl KernelDevice {
     /// RESUMING and ERROR are reset, any other state but RUNNING is taken back to RUNNING. Only a device that no one
     /// else has open gets here (groups and cdevs open once), so no live workload is disturbed.
     ///
+    /// A device whose driver has no migration is taken too, without any flag: it can be mapped and tracked, it is
+    /// always RUNNING, and the table of transitions lets nothing else be asked of it.
+    ///
     /// # Errors
-    /// `device/not-migratable`, `device/unknown-state`, `device/stale-state`, and what GET gives.
+    /// `device/unknown-state`, `device/stale-state`, and what GET gives.
     pub fn adopt(name: &str, fd: Arc<DeviceFd>) -> Result<Opened> {
-        let flags = fd.migration_flags().map_err(|error| {
-            let operation = "VFIO_DEVICE_FEATURE_MIGRATION";
-            if error.raw_os_error() == Some(libc::ENOTTY) {
-                return HelperError::os("device/not-migratable", operation, &error, "the driver has no migration")
-                    .device(name)
-                    .suggest(
-                        "bind the device to a VFIO driver that can migrate it, e.g. mlx5_vfio_pci for an mlx5 VF",
-                    );
+        let flags = match fd.migration_flags() {
+            Ok(flags) => flags,
+            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => MigrationFlags::NONE,
+            Err(error) => {
+                let operation = "VFIO_DEVICE_FEATURE_MIGRATION";
+                let meaning = meaning::get(error.raw_os_error());
+                return Err(HelperError::os("device/get-failed", operation, &error, meaning).device(name));
             }
-            HelperError::os("device/get-failed", operation, &error, meaning::get(error.raw_os_error())).device(name)
-        })?;
-        if !flags.stop_copy {
-            return Err(HelperError::new("device/not-migratable", "the driver offers no STOP_COPY").device(name));
-        }
+        };
         let mut device = Self { name: name.to_owned(), fd, flags };
-        let notes = device.settle()?;
+        let notes = if flags == MigrationFlags::NONE { Vec::new() } else { device.settle()? };
         Ok(Opened { device: Box::new(device), notes })
     }
 
@@ -137,6 +135,9 @@ impl Device for KernelDevice {
     }
 
     fn state(&mut self) -> Result<DeviceState> {
+        if self.flags == MigrationFlags::NONE {
+            return Ok(DeviceState::Running);
+        }
         let found = self.fd.state().map_err(|error| {
             HelperError::os("device/get-failed", "GET of the device state", &error, meaning::get(error.raw_os_error()))
                 .device(&self.name)
@@ -151,6 +152,10 @@ impl Device for KernelDevice {
         // The stepper's table already excludes these three; they are refused here too because two of them cost the
         // host: STOP_COPY to PRE_COPY* never returns on kernels without a26b499b757c, a SET in ERROR is a WARN.
         let from = self.state()?;
+        if self.flags == MigrationFlags::NONE {
+            let message = format!("SET {target} refused: the driver has no migration");
+            return Err(self.refuse("device/not-migratable", message, from));
+        }
         if from == DeviceState::Error {
             let message = format!("SET {target} refused: a device in ERROR can only be reset");
             return Err(self.refuse("device/in-error", message, from));
@@ -243,10 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_device_is_refused_as_such() {
+    fn without_migration_nothing_can_be_set() {
         let null = OwnedFd::from(std::fs::File::open("/dev/null").expect("open"));
-        let error = KernelDevice::adopt("gpu", shared(null)).err().expect("refused");
-        assert_eq!((error.code, error.errno), ("device/not-migratable", Some(libc::ENOTTY)));
-        assert_eq!(error.device.as_deref(), Some("gpu"));
+        let mut device = KernelDevice::adopt("gpu", shared(null)).expect("to be mapped and tracked").device;
+        assert_eq!(device.flags(), MigrationFlags::NONE);
+        assert_eq!(device.state().expect("state"), DeviceState::Running);
+        let error = device.set_state(DeviceState::StopCopy).err().expect("refused");
+        assert_eq!((error.code, error.device.as_deref()), ("device/not-migratable", Some("gpu")));
     }
 }
