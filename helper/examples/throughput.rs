@@ -1,7 +1,7 @@
 //! Pre-copy throughput against a bare loopback TCP copy of the same bytes in the same process, interleaved.
 //!
 //! `cargo run --release --example throughput -- [MiB] [repeats]` prints one JSON line: medians in bytes per second and
-//! the ratios to the bare copy. Destination memory is populated ahead, pages are random.
+//! the ratios to the bare copy, and CPU seconds per GiB (all threads, which on a busy machine say more). Destination memory is populated ahead, pages are random.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -155,6 +155,34 @@ fn ferry(here: &Arc<Memory>, there: &Arc<Memory>, encrypt: bool) -> Result<f64> 
     Ok(here.bytes() as f64 / took)
 }
 
+/// CPU time this process has used, all threads, in seconds.
+fn cpu_seconds() -> f64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a valid timespec to write to; the clock always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut now) };
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+/// One kind of copy: what each repetition gave.
+#[derive(Default)]
+struct Series {
+    rates: Vec<f64>,
+    cpu: Vec<f64>,
+}
+
+impl Series {
+    fn take(&mut self, bytes: u64, run: impl FnOnce() -> Result<f64>) -> Result<()> {
+        let before = cpu_seconds();
+        self.rates.push(run()?);
+        self.cpu.push((cpu_seconds() - before) * f64::from(1 << 30) / bytes as f64);
+        Ok(())
+    }
+
+    fn rate(&mut self) -> f64 {
+        median(&mut self.rates)
+    }
+}
+
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
@@ -165,13 +193,13 @@ fn main() -> Result<()> {
     let mut number = |or: u64| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(or);
     let (mib, repeats) = (number(2048), number(5));
     let (here, there) = (memory(mib << 20, true)?, memory(mib << 20, false)?);
-    let (mut bares, mut plains, mut encrypted) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bares, mut plains, mut encrypted) = (Series::default(), Series::default(), Series::default());
     for _ in 0..repeats {
-        bares.push(bare(&here, &there)?);
-        plains.push(ferry(&here, &there, false)?);
-        encrypted.push(ferry(&here, &there, true)?);
+        bares.take(here.bytes(), || bare(&here, &there))?;
+        plains.take(here.bytes(), || ferry(&here, &there, false))?;
+        encrypted.take(here.bytes(), || ferry(&here, &there, true))?;
     }
-    let (bare, plain, tls) = (median(&mut bares), median(&mut plains), median(&mut encrypted));
+    let (bare, plain, tls) = (bares.rate(), plains.rate(), encrypted.rate());
     println!(
         "{}",
         serde_json::json!({
@@ -183,6 +211,9 @@ fn main() -> Result<()> {
             "tlsBytesPerSecond": tls as u64,
             "plainRatio": plain / bare,
             "tlsRatio": tls / bare,
+            "bareCpuSecondsPerGib": median(&mut bares.cpu),
+            "plainCpuSecondsPerGib": median(&mut plains.cpu),
+            "tlsCpuSecondsPerGib": median(&mut encrypted.cpu),
         })
     );
     Ok(())

@@ -1,7 +1,7 @@
 import { closeSync, ftruncateSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { moved } from './expect.js'
+import { moved, reportAgrees } from './expect.js'
 import { Scene } from './ferry.js'
 import { device, region, workload } from './workload.js'
 
@@ -76,6 +76,7 @@ describe.concurrent('a workload moves', () => {
       'pinned',
     ])
     expect(report.devices.every(({ moved }: { moved: boolean }) => moved)).toBe(true)
+    await reportAgrees(result, scene)
   })
 
   it('with holes between its memory regions, one of them a file on each side', async () => {

@@ -1,5 +1,5 @@
 /** Processes that die without a word: whoever is left puts back what may be put back, and says what is known. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { ended, sourceRuns } from './expect.js'
@@ -151,7 +151,6 @@ describe.concurrent('ferry itself killed', () => {
     await running.ended
     const whole = readFileSync(journal.path)
     const cut = join(scene.folder, 'cut.ndjson')
-    const { writeFileSync } = await import('node:fs')
     writeFileSync(cut, whole.subarray(0, whole.length - 20))
     const told = await scene.report(cut)
     expect(told.exit, told.stdout).toBe(0)

@@ -1,7 +1,7 @@
 /** Ctrl-C in every phase; the phase is hit by watching the journal, not by the clock. */
 import { describe, expect, it } from 'vitest'
-import { ended, moved, sourceRuns } from './expect.js'
-import { gone, isRunning, Scene, until, type Journal } from './ferry.js'
+import { ended, moved, reportAgrees, sourceRuns } from './expect.js'
+import { gone, isRunning, Scene, type Journal } from './ferry.js'
 import { device, region, workload, type Workload } from './workload.js'
 
 /** Enough to allocate that a signal sent when it begins arrives before it ends. */
@@ -42,6 +42,7 @@ describe.concurrent('a signal', () => {
     const { report } = result.envelope?.result ?? {}
     expect(report).toMatchObject({ outcome: 'cancelled', cancelAsked: true })
     expect(report.phases.map((done: { phase: string }) => done.phase).slice(-2)).toEqual([phase, 'rollback'])
+    await reportAgrees(result, scene)
   })
 
   it('while the trackers start cancels there or in the next phase', async () => {
@@ -104,8 +105,7 @@ describe.concurrent('a signal', () => {
     await gone(...pids)
     expect((await scene.report(run)).envelope?.result.outcome).toBe('unknown')
     // What they held is free again.
-    await until('the end', () => !running.alive())
-    const again = await new Scene().migrate(workload())
-    expect(again.exit).toBe(0)
+    const again = await scene.migrate(workload())
+    expect(again.exit, again.stderr).toBe(0)
   })
 })

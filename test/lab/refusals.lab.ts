@@ -85,13 +85,6 @@ describe('trackers', () => {
     expect(codesOf(run)).toEqual(['plan/pinned-needs-emulated'])
   })
 
-  it('refuses pinned for an mdev outside type1', async () => {
-    const asked = { ...env, BACKEND: 'iommufd', TRACKER: 'pinned' }
-    const run = await ferry(guest, ['migrate', mttyProfile], asked)
-    await expectNothingDone(run)
-    expect(codesOf(run)).toEqual(['plan/pinned-needs-type1'])
-  })
-
   it('refuses the IOMMU tracker, which this IOMMU does not have', async () => {
     const asked = { ...env, BACKEND: 'iommufd', TRACKER: 'iommu' }
     const run = await ferry(guest, ['pin', functionProfile], asked)

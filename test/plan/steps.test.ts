@@ -124,6 +124,10 @@ describe('steps', () => {
     expect(new Set(made.steps.map((step) => step.side))).toEqual(new Set(['source']))
     expect(made.steps.at(-1)!.op).toBe('track')
     expect(made.inventories.destination.devices).toEqual([])
+    // Then, and only then, a device that cannot migrate will do.
+    const opened = (steps: typeof made.steps) => steps.filter((step) => step.op === 'device')
+    expect(opened(made.steps).every((step) => step.params.measure === true)).toBe(true)
+    expect(opened(plan(quickstart).steps).some((step) => 'measure' in step.params)).toBe(false)
   })
 })
 

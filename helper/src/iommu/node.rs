@@ -30,7 +30,7 @@ impl DeviceNode {
         let path = root.join(sysfs_path.strip_prefix("/").unwrap_or(sysfs_path));
         let path = path.canonicalize().map_err(|error| {
             HelperError::os("device/not-found", format!("look up {}", sysfs_path.display()), &error, "no such device")
-                .suggest("run `ferry inventory` to see the devices of this host")
+                .suggest("run `ferry devices` to see the devices of this host")
         })?;
         let id = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let group = link_name(&path, "iommu_group").and_then(|name| name.parse().ok());

@@ -2,37 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use super::blackout::{Blackout, part_of};
 use super::link::{Patience, Wait};
 use super::pages::send_pages;
 use super::payload::{Manifest, Took, from_json, to_json};
-use super::precopy::micros;
 use super::record::CommitRecord;
 use super::saving::estimate;
 use super::source::{Source, Workload, states};
 use super::verify::compare;
 use super::wire::{Frame, Kind};
-use crate::control::message::{
-    BlackoutSplit, CutoverOutcome, CutoverParams, CutoverReply, CutoverStep, Event as Told, MovedDevice, Verified,
-};
+use crate::control::message::{CutoverOutcome, CutoverParams, CutoverReply, Event as Told, MovedDevice};
 use crate::control::num::Bytes;
 use crate::device::DeviceState;
 use crate::device::transitions::{Stepper, quiesced};
 use crate::error::{HelperError, Result};
 use crate::protocol::source::{Action, Event, State};
-
-/// One cutover under way.
-struct Blackout<'a> {
-    params: &'a CutoverParams,
-    /// When the first device was asked to leave RUNNING.
-    began: Option<Instant>,
-    split: BlackoutSplit,
-    cause: Option<HelperError>,
-    last_pages: u64,
-    last_bytes: u64,
-    verified: Option<Verified>,
-    /// The part the operator sees under way, and since when.
-    part: Option<(CutoverStep, Instant)>,
-}
 
 impl Source {
     /// Stops the devices, sends the rest, and hands the run over; or undoes all of it.
@@ -50,16 +34,7 @@ impl Source {
         record: &mut dyn CommitRecord,
     ) -> Result<CutoverReply> {
         self.must_be_ready("cutover")?;
-        let mut blackout = Blackout {
-            params,
-            began: None,
-            split: BlackoutSplit::default(),
-            cause: None,
-            last_pages: 0,
-            last_bytes: 0,
-            verified: None,
-            part: None,
-        };
+        let mut blackout = Blackout::new(params);
         let first = match self.may_begin(&mut workload, params, record) {
             Ok(()) => Event::Begin { verify: params.verify },
             Err(cause) => {
@@ -69,7 +44,7 @@ impl Source {
         };
         let mut next = self.machine.on(first);
         while let Some(action) = next {
-            self.show(&mut blackout, part_of(action));
+            blackout.show(self.events.as_ref(), part_of(action));
             let event = match self.carry_out(action, &mut workload, &mut blackout, record) {
                 Ok(event) => event,
                 Err(error) => {
@@ -82,7 +57,7 @@ impl Source {
             };
             next = self.machine.on(event);
         }
-        self.show(&mut blackout, None);
+        blackout.show(self.events.as_ref(), None);
         Ok(self.reply(blackout, workload.devices))
     }
 
@@ -277,22 +252,6 @@ impl Source {
         .suggest("let pre-copy go on longer, or allow a longer blackout"))
     }
 
-    /// Ends the part the operator sees, books its time, and begins the next.
-    fn show(&self, blackout: &mut Blackout<'_>, next: Option<CutoverStep>) {
-        if blackout.part.map(|(step, _)| step) == next {
-            return;
-        }
-        if let Some((step, since)) = blackout.part.take() {
-            let elapsed_us = micros(since.elapsed());
-            book(&mut blackout.split, step, elapsed_us);
-            self.events.emit(Told::Cutover { step, done: true, elapsed_us });
-        }
-        if let Some(step) = next {
-            blackout.part = Some((step, Instant::now()));
-            self.events.emit(Told::Cutover { step, done: false, elapsed_us: 0 });
-        }
-    }
-
     fn reply(&mut self, blackout: Blackout<'_>, devices: &mut [Stepper]) -> CutoverReply {
         let outcome = match self.machine.state() {
             State::Done => CutoverOutcome::Running,
@@ -333,37 +292,6 @@ impl Source {
             devices: moved.collect(),
             verified: blackout.verified,
         }
-    }
-}
-
-fn part_of(action: Action) -> Option<CutoverStep> {
-    Some(match action {
-        Action::Quiesce | Action::StopCopy => CutoverStep::Quiesce,
-        Action::FinalRead | Action::SendPages => CutoverStep::LastPages,
-        Action::SendStates | Action::SendManifest => CutoverStep::State,
-        Action::AwaitPrepared => CutoverStep::Load,
-        Action::Verify => CutoverStep::Verify,
-        Action::CheckCeiling | Action::RecordCommit | Action::SendCommit => CutoverStep::Commit,
-        Action::AwaitRunning => CutoverStep::Resume,
-        Action::VoidRecord | Action::AskDiscard | Action::Undo => CutoverStep::Rollback,
-    })
-}
-
-/// The parts follow each other without a gap, so their sum is the whole. While the source waits for PREPARED the
-/// destination first takes in what is still on the way, which belongs to the state, then loads.
-fn book(split: &mut BlackoutSplit, step: CutoverStep, elapsed_us: u64) {
-    split.total_us += elapsed_us;
-    match step {
-        CutoverStep::Quiesce => split.quiesce_us += elapsed_us,
-        CutoverStep::LastPages => split.last_pages_us += elapsed_us,
-        CutoverStep::State => split.state_us += elapsed_us,
-        CutoverStep::Load => {
-            split.load_us = split.load_us.min(elapsed_us);
-            split.state_us += elapsed_us - split.load_us;
-        }
-        CutoverStep::Verify => split.verify_us += elapsed_us,
-        CutoverStep::Commit | CutoverStep::Resume => split.resume_us += elapsed_us,
-        CutoverStep::Rollback => {}
     }
 }
 

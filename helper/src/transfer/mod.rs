@@ -2,6 +2,7 @@
 //! sides, which carry out what the machines of `protocol/` decide.
 
 mod abort;
+mod blackout;
 mod cutover;
 pub mod destination;
 mod estimate;

@@ -72,7 +72,7 @@ impl Group {
             format!("IOMMU group {} has another member that its own driver still uses", self.number),
         )
         .device(name)
-        .suggest("bind every member of the group to a VFIO driver or to none; `ferry inventory` names them")
+        .suggest("bind every member of the group to a VFIO driver or to none; `ferry devices` names them")
     }
 
     pub fn set_container(&self, name: &str, container: &impl AsRawFd) -> Result<()> {

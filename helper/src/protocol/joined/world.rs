@@ -1,17 +1,14 @@
-//! Both machines, joined by a network that delays, repeats and cuts, on hosts that fail and crash at any step. What is
-//! asserted is what must hold whatever happens.
+//! Two hosts and what lies between them, stepped by chance.
 
 use std::collections::VecDeque;
 
-use proptest::prelude::*;
-
-use super::Message;
-use super::destination::{Action as Da, Destination, Event as De, State as Ds};
-use super::source::{Action as Sa, Event as Se, Source, State as Ss};
+use crate::protocol::Message;
+use crate::protocol::destination::{Action as Da, Destination, Event as De, State as Ds};
+use crate::protocol::source::{Action as Sa, Event as Se, Source, State as Ss};
 
 /// One step of a schedule. Steps that do not apply do nothing.
 #[derive(Debug, Clone, Copy)]
-enum Chance {
+pub enum Chance {
     SourceActs,
     DestinationActs,
     ToDestination,
@@ -29,25 +26,29 @@ enum Chance {
     DestinationCrashes,
 }
 
-struct World {
-    source: Option<Source>,
-    destination: Option<Destination>,
-    source_act: Option<Sa>,
-    destination_act: Option<Da>,
-    to_destination: VecDeque<Message>,
-    to_source: VecDeque<Message>,
-    link: bool,
-    source_told: bool,
-    destination_told: bool,
-    source_record: bool,
-    destination_record: bool,
-    commit_left: bool,
-    source_runs: bool,
-    destination_runs: bool,
+pub struct World {
+    pub source: Option<Source>,
+    pub destination: Option<Destination>,
+    pub source_act: Option<Sa>,
+    pub destination_act: Option<Da>,
+    pub to_destination: VecDeque<Message>,
+    pub to_source: VecDeque<Message>,
+    pub link: bool,
+    pub source_told: bool,
+    pub destination_told: bool,
+    pub source_record: bool,
+    pub destination_record: bool,
+    pub commit_left: bool,
+    pub source_runs: bool,
+    pub destination_runs: bool,
 }
 
 impl World {
-    fn new(verify: bool) -> Self {
+    /// One step of everybody, with nothing going wrong.
+    pub const ROUND: [Chance; 4] =
+        [Chance::SourceActs, Chance::ToDestination, Chance::DestinationActs, Chance::ToSource];
+
+    pub fn new(verify: bool) -> Self {
         let mut source = Source::default();
         let source_act = source.on(Se::Begin { verify });
         Self {
@@ -231,7 +232,7 @@ impl World {
         }
     }
 
-    fn step(&mut self, chance: Chance) {
+    pub fn step(&mut self, chance: Chance) {
         match chance {
             Chance::SourceActs => self.source_acts(),
             Chance::DestinationActs => self.destination_acts(true),
@@ -281,7 +282,7 @@ impl World {
     }
 
     /// Everything still open ends, with the link gone and nothing else failing.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         self.link = false;
         for _ in 0..64 {
             self.step(Chance::SourceActs);
@@ -295,7 +296,7 @@ impl World {
     }
 
     /// What a recovery does: asks both sides, and undoes what is certainly undone on the other.
-    fn recover(&mut self) {
+    pub fn recover(&mut self) {
         let gone = match &self.destination {
             Some(machine) => machine.state() == Ds::Discarded,
             None => !self.destination_record,
@@ -306,85 +307,5 @@ impl World {
             self.step(Chance::CancelDestination);
         }
         self.settle();
-    }
-}
-
-fn chances() -> impl Strategy<Value = Chance> {
-    prop_oneof![
-        30 => Just(Chance::SourceActs),
-        30 => Just(Chance::DestinationActs),
-        20 => Just(Chance::ToDestination),
-        20 => Just(Chance::ToSource),
-        1 => Just(Chance::SourceFails),
-        1 => Just(Chance::DestinationFails),
-        2 => any::<bool>().prop_map(|on_disk| Chance::RecordDoubtful { on_disk }),
-        2 => any::<bool>().prop_map(|left| Chance::CommitHalfSent { left }),
-        2 => Just(Chance::RepeatToDestination),
-        2 => Just(Chance::RepeatToSource),
-        1 => Just(Chance::Cut),
-        1 => Just(Chance::CancelSource),
-        1 => Just(Chance::CancelDestination),
-        1 => Just(Chance::SourceCrashes),
-        1 => Just(Chance::DestinationCrashes),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
-
-    #[test]
-    fn never_two_runners_and_never_stopped_without_a_reason(
-        verify in any::<bool>(),
-        schedule in prop::collection::vec(chances(), 0..120),
-    ) {
-        let mut world = World::new(verify);
-        for chance in schedule {
-            world.step(chance);
-        }
-        world.settle();
-        if let Some(machine) = &world.source {
-            match machine.state() {
-                Ss::RolledBack | Ss::NeedsPerson => prop_assert!(world.source_runs && !world.source_record || world.commit_left),
-                // Stopped for good only where COMMIT may be known to somebody.
-                Ss::Done => prop_assert!(world.commit_left && !world.source_runs),
-                Ss::Unknown => prop_assert!((world.commit_left || world.source_record || machine.is_committed()) && !world.source_runs),
-                other => prop_assert!(false, "did not come to rest: {:?}", other),
-            }
-        }
-        world.recover();
-        // After a recovery with both sides alive somebody runs, unless a device or disk failed after COMMIT.
-        if let (Some(source), Some(destination)) = (&world.source, &world.destination) {
-            let stuck = destination.state() == Ds::NeedsPerson || destination.state() == Ds::Waiting;
-            prop_assert!(world.source_runs || world.destination_runs || stuck, "nobody runs: {:?} {:?}", source, destination);
-        }
-    }
-
-    #[test]
-    fn without_faults_it_ends_running(verify in any::<bool>(), order in prop::collection::vec(0u8..4, 400)) {
-        let mut world = World::new(verify);
-        for pick in order {
-            world.step([Chance::SourceActs, Chance::DestinationActs, Chance::ToDestination, Chance::ToSource][usize::from(pick)]);
-        }
-        prop_assert_eq!(world.source.map(|machine| machine.state()), Some(Ss::Done));
-        prop_assert_eq!(world.destination.map(|machine| machine.state()), Some(Ds::Running));
-        prop_assert!(world.destination_runs && !world.source_runs);
-    }
-}
-
-#[test]
-fn cut_at_every_step_ends_with_one_runner_or_a_known_wait() {
-    for verify in [false, true] {
-        for cut_at in 0..200 {
-            let mut world = World::new(verify);
-            for step in 0..cut_at {
-                world.step(
-                    [Chance::SourceActs, Chance::ToDestination, Chance::DestinationActs, Chance::ToSource][step % 4],
-                );
-            }
-            world.settle();
-            world.recover();
-            let waiting = world.destination.is_some_and(|machine| machine.state() == Ds::Waiting);
-            assert!(world.source_runs ^ world.destination_runs || waiting && world.source_record, "cut at {cut_at}");
-        }
     }
 }

@@ -1,0 +1,84 @@
+//! The clock and the books of one cutover: how long it has been going on, which part took what, what went wrong.
+
+use std::time::Instant;
+
+use super::precopy::micros;
+use crate::control::message::{BlackoutSplit, CutoverParams, CutoverStep, Event as Told, EventSink, Verified};
+use crate::error::HelperError;
+use crate::protocol::source::Action;
+
+/// One cutover under way.
+pub(super) struct Blackout<'a> {
+    pub(super) params: &'a CutoverParams,
+    /// When the first device was asked to leave RUNNING.
+    pub(super) began: Option<Instant>,
+    pub(super) split: BlackoutSplit,
+    pub(super) cause: Option<HelperError>,
+    pub(super) last_pages: u64,
+    pub(super) last_bytes: u64,
+    pub(super) verified: Option<Verified>,
+    /// The part the operator sees under way, and since when.
+    part: Option<(CutoverStep, Instant)>,
+}
+
+impl<'a> Blackout<'a> {
+    pub(super) fn new(params: &'a CutoverParams) -> Self {
+        Self {
+            params,
+            began: None,
+            split: BlackoutSplit::default(),
+            cause: None,
+            last_pages: 0,
+            last_bytes: 0,
+            verified: None,
+            part: None,
+        }
+    }
+
+    /// Ends the part the operator sees, books its time, and begins the next.
+    pub(super) fn show(&mut self, events: &dyn EventSink, next: Option<CutoverStep>) {
+        if self.part.map(|(step, _)| step) == next {
+            return;
+        }
+        if let Some((step, since)) = self.part.take() {
+            let elapsed_us = micros(since.elapsed());
+            book(&mut self.split, step, elapsed_us);
+            events.emit(Told::Cutover { step, done: true, elapsed_us });
+        }
+        if let Some(step) = next {
+            self.part = Some((step, Instant::now()));
+            events.emit(Told::Cutover { step, done: false, elapsed_us: 0 });
+        }
+    }
+}
+
+pub(super) fn part_of(action: Action) -> Option<CutoverStep> {
+    Some(match action {
+        Action::Quiesce | Action::StopCopy => CutoverStep::Quiesce,
+        Action::FinalRead | Action::SendPages => CutoverStep::LastPages,
+        Action::SendStates | Action::SendManifest => CutoverStep::State,
+        Action::AwaitPrepared => CutoverStep::Load,
+        Action::Verify => CutoverStep::Verify,
+        Action::CheckCeiling | Action::RecordCommit | Action::SendCommit => CutoverStep::Commit,
+        Action::AwaitRunning => CutoverStep::Resume,
+        Action::VoidRecord | Action::AskDiscard | Action::Undo => CutoverStep::Rollback,
+    })
+}
+
+/// The parts follow each other without a gap, so their sum is the whole. While the source waits for PREPARED the
+/// destination first takes in what is still on the way, which belongs to the state, then loads.
+fn book(split: &mut BlackoutSplit, step: CutoverStep, elapsed_us: u64) {
+    split.total_us += elapsed_us;
+    match step {
+        CutoverStep::Quiesce => split.quiesce_us += elapsed_us,
+        CutoverStep::LastPages => split.last_pages_us += elapsed_us,
+        CutoverStep::State => split.state_us += elapsed_us,
+        CutoverStep::Load => {
+            split.load_us = split.load_us.min(elapsed_us);
+            split.state_us += elapsed_us - split.load_us;
+        }
+        CutoverStep::Verify => split.verify_us += elapsed_us,
+        CutoverStep::Commit | CutoverStep::Resume => split.resume_us += elapsed_us,
+        CutoverStep::Rollback => {}
+    }
+}
