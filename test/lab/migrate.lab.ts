@@ -112,7 +112,7 @@ describe.each([
     const run = await ferry<RunResult>(guest, ['migrate', profile], { ...env, BACKEND: backend })
     expectExit(run, 5)
     expect(run.result.outcome).toBe('rolled-back')
-    expect(run.error).toMatchObject({ code: 'device/stream-write', device: 'mtty' })
+    expect(run.error).toMatchObject({ code: 'device/stream-write', device: 'mtty', errnoName: 'EFAULT' })
     expect(run.error!.message).toMatch(/the destination gave up: .*Bad address.*not compatible/u)
 
     expect(await migrationState(guest, uuids.from)).toBe('RUNNING')

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::payload;
-use crate::error::HelperError;
+use crate::device::DeviceState;
+use crate::error::{HelperError, errno_name};
 
 /// Longest cause carried, in bytes of its message.
 const LONGEST: usize = 2000;
@@ -17,6 +18,12 @@ pub struct Abort {
     pub message: String,
     #[serde(default)]
     pub device: Option<String>,
+    #[serde(default)]
+    pub operation: Option<String>,
+    #[serde(default)]
+    pub errno: Option<i32>,
+    #[serde(default)]
+    pub state: Option<DeviceState>,
     #[serde(default)]
     pub suggestion: Option<String>,
 }
@@ -34,6 +41,9 @@ impl Abort {
             code: cause.code.to_owned(),
             message,
             device: cause.device.clone(),
+            operation: cause.operation.clone(),
+            errno: cause.errno,
+            state: cause.state,
             suggestion: cause.suggestion.clone(),
         }
     }
@@ -44,6 +54,9 @@ impl Abort {
             code: error.code.to_owned(),
             message: error.message,
             device: None,
+            operation: None,
+            errno: None,
+            state: None,
             suggestion: None,
         })
     }
@@ -52,6 +65,10 @@ impl Abort {
     pub fn error(&self, of: &str) -> HelperError {
         let mut error = HelperError::new(known_code(&self.code), format!("{of} gave up: {}", self.message));
         error.device.clone_from(&self.device);
+        error.operation.clone_from(&self.operation);
+        error.errno = self.errno;
+        error.errno_name = self.errno.map(errno_name);
+        error.state = self.state;
         error.suggestion.clone_from(&self.suggestion);
         error
     }
