@@ -1,5 +1,5 @@
 /**
- * `npm test`: everything that needs no guest. Static checks first, then the build, then the tests of both languages;
+ * `npm test`: everything that needs no guest. Builds and static checks first, then the tests of both languages;
  * whatever fails, the rest still runs. Ends with one plain line, `N passed, N failed`, which counts the Rust tests
  * too, and each failed check or build as one failed test.
  */
@@ -13,6 +13,8 @@ import { countCargo, countVitest, type Tally } from './tally.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const helper = join(root, 'helper')
+/** With optimisation: the dependencies are then built once, for the helper and for its tests. */
+const CARGO_TEST = ['test', '--release', '--locked', '--target-dir', 'target'] as const
 const NONE: Tally = { passed: 0, failed: 0 }
 
 interface Part {
@@ -21,31 +23,40 @@ interface Part {
   readonly cwd?: string
 }
 
-const CHECKS: readonly Part[] = [
-  { name: 'format (prettier)', command: ['prettier', '--check', '--log-level', 'warn', '.'] },
-  { name: 'lint (eslint)', command: ['eslint', '.'] },
-  { name: 'types (tsc)', command: ['tsc', '--noEmit', '-p', 'tsconfig.json'] },
-  { name: 'format (rustfmt)', command: ['cargo', 'fmt', '--check'], cwd: helper },
-  {
-    name: 'lint (clippy)',
-    command: ['cargo', 'clippy', '--locked', '--all-targets', '--quiet', '--', '-D', 'warnings'],
-    cwd: helper,
-  },
-]
-const BUILDS: readonly Part[] = [
-  { name: 'build (ferry)', command: ['node', '--import', 'tsx', 'scripts/build-cli.ts'] },
-  { name: 'build (ferry-helper)', command: ['node', '--import', 'tsx', 'scripts/build-helper.ts'] },
+/** One language's checks and builds after the other's would leave a core idle, so they go side by side. */
+const TRACKS: readonly (readonly Part[])[] = [
+  [
+    { name: 'build (ferry)', command: ['node', '--import', 'tsx', 'scripts/build-cli.ts'] },
+    { name: 'format (prettier)', command: ['prettier', '--check', '--log-level', 'warn', '.'] },
+    { name: 'lint (eslint)', command: ['eslint', '.'] },
+    { name: 'types (tsc)', command: ['tsc', '--noEmit', '-p', 'tsconfig.json'] },
+  ],
+  [
+    { name: 'build (ferry-helper)', command: ['node', '--import', 'tsx', 'scripts/build-helper.ts'] },
+    { name: 'format (rustfmt)', command: ['cargo', 'fmt', '--check'], cwd: helper },
+    {
+      name: 'lint (clippy)',
+      command: ['cargo', 'clippy', '--locked', '--all-targets', '--quiet', '--', '-D', 'warnings'],
+      cwd: helper,
+    },
+    { name: 'build (Rust tests)', command: ['cargo', ...CARGO_TEST, '--no-run'], cwd: helper },
+  ],
 ]
 
 await requireTools('node', 'rust', 'rust-lints')
 
-let total = NONE
-for (const part of [...CHECKS, ...BUILDS]) total = add(total, await check(part))
-total = add(total, await vitest())
-total = add(total, await cargoTest())
+const tallies = await Promise.all(TRACKS.map(track))
+tallies.push(...(await Promise.all([vitest(), cargoTest()])))
+const total = tallies.reduce(add, NONE)
 
 console.log(`${total.passed} passed, ${total.failed} failed`)
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
+
+async function track(parts: readonly Part[]): Promise<Tally> {
+  let tally = NONE
+  for (const part of parts) tally = add(tally, await check(part))
+  return tally
+}
 
 /** Quiet when it succeeds; a failure shows all of its output and counts as one failed test. */
 async function check({ name, command: [program, ...args], cwd = root }: Part): Promise<Tally> {
@@ -83,14 +94,15 @@ async function vitest(): Promise<Tally> {
   }
 }
 
+/** Its output is kept until it ends, so that it does not run into vitest's. */
 async function cargoTest(): Promise<Tally> {
-  const { failed, stdout } = await execa('cargo', ['test', '--locked', '--no-fail-fast'], {
+  const { all, failed, stdout } = await execa('cargo', [...CARGO_TEST, '--no-fail-fast'], {
     cwd: helper,
     reject: false,
     stdin: 'ignore',
-    stdout: ['inherit', 'pipe'],
-    stderr: 'inherit',
+    all: true,
   })
+  console.log(all)
   return orFailure(countCargo(stdout), failed, 'cargo test')
 }
 

@@ -44,6 +44,11 @@ pub struct World {
 }
 
 impl World {
+    /// Whether the destination can never run this: it said so, or it is gone without a record of COMMIT.
+    pub fn destination_dropped(&self) -> bool {
+        self.destination.map_or(!self.destination_record, |machine| machine.state() == Ds::Discarded)
+    }
+
     /// One step of everybody, with nothing going wrong.
     pub const ROUND: [Chance; 4] =
         [Chance::SourceActs, Chance::ToDestination, Chance::DestinationActs, Chance::ToSource];
@@ -297,11 +302,7 @@ impl World {
 
     /// What a recovery does: asks both sides, and undoes what is certainly undone on the other.
     pub fn recover(&mut self) {
-        let gone = match &self.destination {
-            Some(machine) => machine.state() == Ds::Discarded,
-            None => !self.destination_record,
-        };
-        self.tell_source(Se::RollbackAsked { peer_discarded: gone });
+        self.tell_source(Se::RollbackAsked { peer_discarded: self.destination_dropped() });
         self.settle();
         if !self.source_record && self.source.is_none_or(|machine| machine.state() == Ss::RolledBack) {
             self.step(Chance::CancelDestination);
