@@ -17,10 +17,12 @@ interface CargoMessage {
 }
 
 beforeAll(async () => {
+  // As `npm test` builds them, so that nothing is built twice.
+  const release = ['--release', '--locked', '--target-dir', 'target']
   const tests = ['--test', 'kernel_lab', '--test', 'kernel_lab_hwpt']
   const { stdout } = await execa(
     'cargo',
-    ['test', '--quiet', '--locked', '--no-run', ...tests, '--message-format=json'],
+    ['test', '--quiet', ...release, '--no-run', ...tests, '--message-format=json'],
     { cwd: crate, stderr: 'inherit' },
   )
   const messages = stdout.split('\n').map((line) => JSON.parse(line) as CargoMessage)

@@ -40,9 +40,7 @@ export interface RegsOptions {
 
 const types = '/sys/class/mdev_bus/mtty/mdev_supported_types'
 /** Built by run-tests.ts; see helper/examples/mtty-regs.rs. */
-const regsProgram =
-  process.env['FERRY_LAB_MTTY_REGS'] ??
-  `${process.env['CARGO_TARGET_DIR'] ?? 'helper/target'}/debug/examples/mtty-regs`
+const regsProgram = 'helper/target/release/examples/mtty-regs'
 
 export const mdevPath = (uuid: string): string => `/sys/bus/mdev/devices/${uuid}`
 export const pciPath = (bdf: string): string => `/sys/bus/pci/devices/${bdf}`

@@ -1,6 +1,6 @@
 // `npm run test:lab [-- VITEST ARGUMENTS]`: prepares the lab where its progress can be seen, then runs every
-// *.lab.ts under vitest. Builds the register tool; `npm run build` builds what the tests test. Ends with the
-// same plain line as `npm test`.
+// *.lab.ts under vitest. Builds what the tests test, and the register tool. Ends with the same plain line as
+// `npm test`.
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -10,10 +10,7 @@ import { prepareLab } from './setup.js'
 
 async function main(args: readonly string[]): Promise<number> {
   const { repo } = await prepareLab()
-  if (!process.env['FERRY_LAB_MTTY_REGS']) {
-    const cargo = ['build', '--quiet', '--locked', '--example', 'mtty-regs']
-    await execa('cargo', cargo, { cwd: path.join(repo, 'helper'), stdio: 'inherit' })
-  }
+  await build(repo)
   const folder = await mkdtemp(path.join(tmpdir(), 'ferry-lab-tests-'))
   const report = path.join(folder, 'vitest.json')
   try {
@@ -34,6 +31,26 @@ async function main(args: readonly string[]): Promise<number> {
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** Before the guest boots: it may or may not see what changes on the host after that. */
+async function build(repo: string): Promise<void> {
+  const regs = [
+    'build',
+    '--quiet',
+    '--release',
+    '--locked',
+    '--target-dir',
+    'target',
+    '--example',
+    'mtty-regs',
+  ]
+  await execa(process.execPath, ['--import', 'tsx', 'scripts/build-cli.ts'], { cwd: repo, stdio: 'inherit' })
+  await execa(process.execPath, ['--import', 'tsx', 'scripts/build-helper.ts'], {
+    cwd: repo,
+    stdio: 'inherit',
+  })
+  await execa('cargo', regs, { cwd: path.join(repo, 'helper'), stdio: 'inherit' })
 }
 
 try {
