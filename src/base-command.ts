@@ -7,7 +7,7 @@
  */
 import { Command, Flags, type Interfaces } from '@oclif/core'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { errorBody, type ErrorBody } from './error-report.js'
 import { EXIT, isQuietExit, toFerryError, type ExitCode, type FerryError } from './errors.js'
 import { toJson } from './json.js'
@@ -72,9 +72,9 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
 
   /** Where journals and locks live: --state-dir, $FERRY_STATE_DIR, or the user's state folder. */
   protected get stateDir(): string {
-    return (
+    return resolve(
       this.flags['state-dir'] ??
-      join(process.env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'ferry')
+        join(process.env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'ferry'),
     )
   }
 

@@ -167,6 +167,9 @@ export function toFerryError(thrown: unknown, unexpectedExit: ExitCode = EXIT.er
 function fromOclif(error: OclifError): FerryError {
   const message = error.message
     .replace(/\n*See more help with --help\n*/u, '')
+    // On where to put flags that may be repeated; it hides what is missing.
+    .replace(/\n*Note: --[\s\S]*$/u, '')
+    .replace(/ {2,}/gu, ': ')
     .replace(/:?\n+\s*/gu, ': ')
     .trim()
   const code = Array.isArray(error.flags)

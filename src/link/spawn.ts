@@ -90,13 +90,19 @@ export async function checkTrusted(path: string, uid = process.getuid?.() ?? 0):
 }
 
 /** What lets a user other than root change `path`. Sticky folders (/tmp) protect root's own entries. */
-export function untrusted(path: string, facts: Pick<Stats, 'uid' | 'mode'>, folder: boolean): string[] {
+export function untrusted(
+  path: string,
+  facts: Pick<Stats, 'uid' | 'mode'> & Partial<Pick<Stats, 'gid'>>,
+  folder: boolean,
+): string[] {
   const problems: string[] = []
   const mode = (facts.mode & 0o7777).toString(8).padStart(4, '0')
   const sticky =
     folder && (facts.mode & constants.S_IFMT) === constants.S_IFDIR && (facts.mode & 0o1000) !== 0
   if (facts.uid !== 0) problems.push(`${path} belongs to uid ${facts.uid}, not to root`)
-  if ((facts.mode & 0o022) !== 0 && !sticky)
+  // Root's own group is root again: a umask of 002 is no hole.
+  const others = facts.gid === 0 ? 0o002 : 0o022
+  if ((facts.mode & others) !== 0 && !sticky)
     problems.push(`${path} may be written by group or others (mode ${mode})`)
   return problems
 }
@@ -127,6 +133,8 @@ export function startProcess(
     buffer: false,
     reject: false,
     detached: true,
+    // Every path it is given is absolute, and where ferry was started may be closed to it.
+    cwd: '/',
     cleanup: false,
     // Undone work and a written COMMIT record must not be cut short by a signal of ours.
     forceKillAfterDelay: false,

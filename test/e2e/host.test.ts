@@ -77,7 +77,14 @@ describe.concurrent('the helper', () => {
   it.runIf(isRoot).each([
     ['belongs to another user', (path: string) => chownSync(path, 65_534, 65_534), 'belongs to uid 65534'],
     ['may be written by others', (path: string) => chmodSync(path, 0o757), 'mode 0757'],
-    ['may be written by its group', (path: string) => chmodSync(path, 0o775), 'mode 0775'],
+    [
+      'may be written by a group that is not root’s',
+      (path: string) => {
+        chownSync(path, 0, 65_534)
+        chmodSync(path, 0o775)
+      },
+      'mode 0775',
+    ],
   ])('%s: root does not run it', async (_, spoil, named) => {
     const scene = new Scene()
     const path = join(scene.folder, 'ferry-helper')

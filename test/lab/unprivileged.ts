@@ -23,7 +23,7 @@ export async function unprivileged(guest: Guest, limits: readonly string[] = [])
   )
   const identity = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups']
   return [
-    ...['env', `HOME=${place}/state`],
+    ...['env', `--chdir=${place}/repo`, `HOME=${place}/state`],
     ...(limits.length > 0 ? ['prlimit', ...limits] : []),
     ...['setpriv', ...identity, '--inh-caps=-all', '--bounding-set=-all'],
     ...[`${place}/node`, `${place}/repo/dist/src/cli.js`],
