@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { EXIT_CODES } from '../../src/exit-codes.js'
+import { loadProfile } from '../../src/profile/load.js'
+
+const readme = readFileSync('README.md', 'utf8')
+
+describe('the README', () => {
+  it('has the exit codes of the one table', () => {
+    const rows = [...readme.matchAll(/^\| (\d) \| (.+) \|$/gmu)].map(([, exit, meaning]) => ({
+      exit: Number(exit),
+      meaning,
+    }))
+    expect(rows).toEqual(Object.values(EXIT_CODES))
+  })
+
+  it('shows a profile that is valid', async () => {
+    const text = /```yaml\n([\s\S]*?)```/u.exec(readme)?.[1] ?? ''
+    expect(text).toContain('version: 1')
+    const folder = await mkdtemp(path.join(tmpdir(), 'ferry-readme-'))
+    try {
+      const file = path.join(folder, 'profile.yaml')
+      await writeFile(file, text)
+      expect((await loadProfile(file)).name).toBe('gpu-7')
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+  })
+
+  it('links only to what is there', () => {
+    const links = [...readme.matchAll(/\]\(([^)#:]+)\)/gu)].map(([, target]) => target ?? '')
+    expect(links.length).toBeGreaterThan(3)
+    for (const link of links) expect(() => readFileSync(link), link).not.toThrow()
+  })
+})
