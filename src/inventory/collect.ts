@@ -15,6 +15,7 @@ export async function collectInventory(
   const reply = await helper.request('inventory', {
     all: options.all ?? true,
     probe: options.probe ?? true,
+    ...(options.only !== undefined && { only: options.only }),
     sim: options.sim ?? [],
   })
   return buildInventory(reply)

@@ -70,6 +70,8 @@ export interface InventoryParams {
   readonly all: boolean
   /** Open devices to ask for flags and state size. Never done to a device in use. */
   readonly probe: boolean
+  /** Ids (BDF, UUID; without case) of the devices to open; absent: every device of the host. */
+  readonly only?: readonly string[]
   /** Simulated devices the profile declares on this side, by name. */
   readonly sim: readonly { readonly name: string; readonly spec: SimSpec }[]
 }

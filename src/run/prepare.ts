@@ -7,7 +7,7 @@ import { openHelper } from '../link/open.js'
 import type { HelperErrorBody, HelperEvent, Role } from '../link/protocol.js'
 import { makePlan } from '../plan/make-plan.js'
 import type { Plan } from '../plan/plan.js'
-import type { Profile } from '../profile/profile.js'
+import type { DeviceRef, Profile } from '../profile/profile.js'
 
 export interface PrepareOptions {
   readonly profile: Profile
@@ -45,7 +45,12 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     const [source, destination = null] = clients
     if (source === undefined) throw new Error('no helper was opened')
     const { profile, purpose, stateDir } = options
-    const ask = (client: HelperClient) => collectInventory(client, { sim: simDevices(profile, client.side) })
+    // Opening resets many functions: the devices of other workloads are left alone.
+    const ask = (client: HelperClient) =>
+      collectInventory(client, {
+        only: profile.devices.flatMap((device) => idOf(device[client.side])),
+        sim: simDevices(profile, client.side),
+      })
     // One after the other: asking opens each device, and on one host the two would find each other's busy.
     const here = await ask(source)
     const there = destination === null ? null : await ask(destination)
@@ -55,6 +60,10 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     await close()
     throw error
   }
+}
+
+function idOf(ref: DeviceRef): readonly string[] {
+  return ref.kind === 'sim' ? [] : [ref.kind === 'mdev' ? ref.uuid : ref.bdf]
 }
 
 function open(side: Role, options: PrepareOptions): Promise<HelperClient> {

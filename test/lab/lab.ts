@@ -2,18 +2,25 @@
 import { prepareLab } from './setup.js'
 import { Guest } from './guest.js'
 
-const USAGE = `Usage: npm run lab -- COMMAND [ARGUMENT...]
+const USAGE = `Usage: npm run lab -- [--device DEVICE]... COMMAND [ARGUMENT...]
 
 Boots a machine with a VFIO kernel, runs COMMAND in it with this checkout as its
 folder, and ends with the command's exit code. One argument with spaces in it is
-given to bash.
+given to bash. --device adds a device, in QEMU's words.
 
   npm run lab -- ferry devices
   npm run lab -- node dist/src/cli.js devices
   npm run lab -- 'ls -l /dev/vfio; dmesg | tail'
+  npm run lab -- --device edu --device edu lspci
 `
 
-async function main(argv: readonly string[]): Promise<number> {
+async function main(words: readonly string[]): Promise<number> {
+  const devices: string[] = []
+  let argv = words
+  while (argv[0] === '--device' && argv[1] !== undefined) {
+    devices.push(argv[1])
+    argv = argv.slice(2)
+  }
   const [first] = argv
   if (first === undefined) {
     process.stderr.write(`lab: error: no command\n\n${USAGE}`)
@@ -24,7 +31,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0
   }
   await prepareLab()
-  const guest = await Guest.boot({ wallClockMs: 24 * 3600_000 })
+  const guest = await Guest.boot({ devices, wallClockMs: 24 * 3600_000 })
   try {
     process.stderr.write(`lab: guest up after ${(guest.bootMs / 1000).toFixed(1)} s\n`)
     const command = argv.length === 1 && /\s/.test(first) ? first : argv

@@ -91,6 +91,7 @@ const minimal: SimSpec = {
 req('inventory', {
   all: false,
   probe: true,
+  only: ['83b8f4f2-509f-4f24-8a3f-9b7d1b1f8f4a', '0000:41:00.1'],
   sim: [
     { name: 'vgpu-0', spec },
     { name: 'nic-0', spec: minimal },

@@ -16,7 +16,16 @@ pub struct InventoryParams {
     pub all: bool,
     /// Open devices that nobody has open to ask them; ask those in use through their user's descriptor.
     pub probe: bool,
+    /// Ids of the devices to open, without case; `None`: every one. Opening resets many functions, so whoever means
+    /// one device leaves the others alone.
+    pub only: Option<Vec<String>>,
     pub sim: Vec<DeclaredSim>,
+}
+
+impl InventoryParams {
+    pub fn probes(&self, id: &str) -> bool {
+        self.probe && self.only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted.eq_ignore_ascii_case(id)))
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

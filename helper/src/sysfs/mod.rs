@@ -37,7 +37,7 @@ pub fn inventory(params: &InventoryParams, root: &Path) -> InventoryReply {
     let mut devices = Vec::new();
     for mut seen in device::list(root, params.all, &mut unseen) {
         let bound = seen.facts.driver.is_some() && (seen.facts.cdev.is_some() || has_node(&seen.facts));
-        let answers = match (params.probe, bound) {
+        let answers = match (params.probes(&seen.facts.id), bound) {
             (false, _) => None,
             (true, false) => {
                 seen.facts.probe = ProbeFacts::skipped("not-bound");

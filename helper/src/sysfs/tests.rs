@@ -8,7 +8,7 @@ use crate::dirty::TrackerKind;
 const UUID: &str = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
 
 fn look(tree: &Tree, all: bool) -> InventoryReply {
-    inventory(&InventoryParams { all, probe: false, sim: Vec::new() }, tree.path())
+    inventory(&InventoryParams { all, ..InventoryParams::default() }, tree.path())
 }
 
 fn tracker(device: &DeviceFacts, kind: TrackerKind) -> (Option<bool>, String) {
@@ -87,10 +87,24 @@ fn a_device_in_use_is_not_opened() {
     // Two device descriptors: which one is ours cannot be told.
     let fds = [(5, "/dev/vfio/7"), (6, "anon_inode:[vfio-device]"), (7, "anon_inode:[vfio-device]")];
     tree.process(4_000_000_000, "qemu-system-x86", &fds);
-    let found = inventory(&InventoryParams { all: false, probe: true, sim: Vec::new() }, tree.path());
+    let found = inventory(&InventoryParams { probe: true, ..InventoryParams::default() }, tree.path());
     let probe = &found.devices[0].probe;
     assert_eq!((probe.done, probe.skipped), (false, Some("busy")));
     assert_eq!(found.devices[0].migration, None);
+}
+
+#[test]
+fn only_the_devices_asked_for_are_opened() {
+    let tree = Tree::new();
+    tree.mdev(UUID, 7, "mtty-2");
+    let asked = |only: &[&str]| {
+        let only = Some(only.iter().map(|id| (*id).to_owned()).collect());
+        let found = inventory(&InventoryParams { probe: true, only, ..InventoryParams::default() }, tree.path());
+        found.devices[0].probe.skipped
+    };
+    assert_eq!(asked(&[]), Some("not-asked"));
+    assert_eq!(asked(&["0000:00:01.0"]), Some("not-asked"));
+    assert_ne!(asked(&["0000:00:01.0", &UUID.to_uppercase()]), Some("not-asked"));
 }
 
 #[test]
