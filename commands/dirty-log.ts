@@ -3,9 +3,6 @@ import { EXIT } from '../src/exit-codes.js'
 import type { Estimate } from '../src/report/estimate.js'
 import { RunCommand, type EndedRun } from '../src/run-command.js'
 
-/** Taken when nobody says how fast the way to the destination is; said so wherever it is used. */
-const ASSUMED_BANDWIDTH = 1024n ** 3n
-
 export default class DirtyLog extends RunCommand<typeof DirtyLog> {
   static override summary = 'watch how fast the devices of a workload dirty its memory'
   static override description = `Pins the memory on the source, starts the trackers of the plan, reads them round by round, then stops them and lets
@@ -61,17 +58,13 @@ go. From what it saw it estimates the rounds and the blackout of a migration. No
     const intervalMs = wholeMs('interval', this.flags.interval)
     const given = this.flags.bandwidth === undefined ? null : rateFlag('bandwidth', this.flags.bandwidth)
     const profile = await loadProfile(this.args.profile, { sets: this.flags.set ?? [] })
-    const [{ measureDirt, pin }, { estimateText }, { estimate }] = await Promise.all([
+    const [{ measureDirt, pin }, { estimateText }, { estimate, estimateTerms }] = await Promise.all([
       import('../src/phases/index.js'),
       import('../src/ui/dirty-text.js'),
       import('../src/report/estimate.js'),
     ])
-    const bandwidth = given ?? profile.migration.bandwidth ?? ASSUMED_BANDWIDTH
-    const terms = {
-      bandwidth,
-      assumed: given === null && profile.migration.bandwidth === null,
-      downtimeLimitUs: profile.migration.downtimeLimitMs * 1000,
-    }
+    const { bandwidth, downtimeLimitMs } = profile.migration
+    const terms = estimateTerms(given, bandwidth, downtimeLimitMs)
     const estimated = ({ prepared: { plan }, report }: EndedRun): Estimate | null =>
       estimate({
         ...terms,

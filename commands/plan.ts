@@ -5,15 +5,20 @@ import { EXIT } from '../src/exit-codes.js'
 export default class Plan extends BaseCommand<typeof Plan> {
   static override summary = 'show what a migration would do, or every reason why it cannot'
   static override description = [
-    'Asks both hosts what they have and decides: pairs of devices, a tracker for each with the reason and the',
-    'alternatives refused, containers, the steps in order, and what can be said of the blackout before the run. All',
-    'blockers come at once, each with a code and what would lift it. Changes nothing; a device that nobody uses is',
+    'Asks both hosts what they have and decides: pairs of devices, a tracker for each, containers, the steps in order,',
+    'and what can be said of the blackout before the run. All blockers come at once, each with a code and what would',
+    'lift it. --explain says for each device why it has its tracker, why not each of the others, what the tracker',
+    'costs, and what a `ferry dirty-log` of the same profile measured. Changes nothing; a device that nobody uses is',
     'opened for a moment to ask it, a device in use never.',
   ].join(' ')
   static override examples = [
     {
       description: 'Look before running',
       command: '<%= config.bin %> <%= command.id %> profiles/quickstart.yaml',
+    },
+    {
+      description: 'Why these trackers, at what price, and would it converge at 25 Gbit/s?',
+      command: '<%= config.bin %> <%= command.id %> vm.yaml --explain --bandwidth 25Gbit/s',
     },
     {
       description: 'What if the IOMMU were to track?',
@@ -29,6 +34,17 @@ export default class Plan extends BaseCommand<typeof Plan> {
     profile: Args.string({ required: true, description: 'migration profile, - for stdin' }),
   }
   static override flags = {
+    explain: Flags.boolean({
+      summary: 'all that was weighed for each tracker, its cost, and what a dirty-log measured',
+    }),
+    sample: Flags.string({
+      summary: 'dirty-log to take the figures from (otherwise: the newest of this profile); means --explain',
+      helpValue: 'RUN|JOURNAL',
+    }),
+    bandwidth: Flags.string({
+      summary: 'rate to judge the sample by (otherwise that of the profile, or an assumed 1 GiB/s)',
+      helpValue: 'RATE',
+    }),
     set: Flags.string({
       multiple: true,
       multipleNonGreedy: true,
@@ -39,6 +55,9 @@ export default class Plan extends BaseCommand<typeof Plan> {
 
   async run(): Promise<object> {
     const { loadProfile } = await import('../src/profile/load.js')
+    const { rateFlag } = await import('../src/run/overrides.js')
+    const { bandwidth, explain, sample } = this.flags
+    const given = bandwidth === undefined ? null : rateFlag('bandwidth', bandwidth)
     const profile = await loadProfile(this.args.profile, { sets: this.flags.set ?? [] })
     const { prepare } = await import('../src/run/prepare.js')
     const prepared = await prepare({
@@ -51,9 +70,27 @@ export default class Plan extends BaseCommand<typeof Plan> {
     })
     await prepared.close()
     const { plan } = prepared
+    const { estimateTerms } = await import('../src/report/estimate.js')
+    const { findSample, namedSample } = await import('../src/report/sample.js')
+    const { downtimeLimitMs, bandwidth: planned } = profile.migration
+    const input = {
+      plan,
+      stateDir: this.stateDir,
+      terms: estimateTerms(given, planned, downtimeLimitMs),
+      nowMs: Date.now(),
+    }
+    const found =
+      sample === undefined ? findSample(input) : { sample: namedSample(sample, input), passedOver: null }
     const { planText } = await import('../src/ui/plan-text.js')
-    this.log(planText(plan, process.stdout.isTTY ? { width: process.stdout.columns } : {}))
-    if (plan.blockers.length === 0) return { plan }
+    this.log(
+      planText(plan, {
+        explain: explain || sample !== undefined,
+        found,
+        ...(process.stdout.isTTY && { width: process.stdout.columns }),
+      }),
+    )
+    const result = { plan, sample: found.sample }
+    if (plan.blockers.length === 0) return result
     const { FerryError } = await import('../src/errors.js')
     throw new FerryError({
       code: 'plan/blocked',
@@ -61,7 +98,7 @@ export default class Plan extends BaseCommand<typeof Plan> {
       message: `${plan.profile} cannot be run as it stands; what would lift each blocker stands in the plan`,
       // People have just read them in the plan.
       reasons: this.jsonEnabled() ? plan.blockers : [],
-      result: { plan },
+      result,
     })
   }
 }

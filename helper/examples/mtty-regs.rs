@@ -12,16 +12,11 @@
 //! `get` therefore destroys: it empties the FIFO, and clears DLAB for good, as setting it again would lose the
 //! divisor. `get --peek` reads only what can be read without that.
 
-use std::error::Error;
-use std::fs::{self, File, OpenOptions};
-use std::os::fd::{AsRawFd, FromRawFd};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+mod vfio;
+
 use std::process::ExitCode;
 
-use vfio_bindings::bindings::vfio::{VFIO_BASE, VFIO_TYPE, VFIO_TYPE1v2_IOMMU, vfio_device_bind_iommufd};
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use vfio::{Device, Region, Result, hold, number, take_flag};
 
 const USAGE: &str = "\
 Usage: mtty-regs [--iommufd] DEVICE_SYSFS_PATH get --port N [--peek]
@@ -47,83 +42,22 @@ const LSR_DATA_READY: u8 = 0x01;
 const FCR_ENABLE_AND_CLEAR: u8 = 0x07;
 const FIFO_MAX: usize = 15;
 
-/// An open device, with all that has to stay open beside it.
-struct Device {
-    file: File,
-    _held: Vec<File>,
-}
-
-struct Port<'a> {
-    device: &'a Device,
-    index: u64,
-}
+/// BAR N of the card is port N.
+struct Port<'a>(Region<'a>);
 
 impl Port<'_> {
-    /// A region's bytes start at its index, shifted by 40 (what mtty, like vfio-pci, reports in REGION_INFO).
-    fn offset(&self, register: u64) -> u64 {
-        (self.index << 40) + register
-    }
-
     fn read(&self, register: u64) -> Result<u8> {
-        let mut byte = [0];
-        self.device.file.read_exact_at(&mut byte, self.offset(register))?;
-        Ok(byte[0])
+        let [byte] = self.0.read(register)?;
+        Ok(byte)
     }
 
     fn write(&self, register: u64, value: u8) -> Result<()> {
-        Ok(self.device.file.write_all_at(&[value], self.offset(register))?)
+        self.0.write(register, [value])
     }
 }
 
-fn open(path: impl AsRef<Path>) -> Result<File> {
-    let path = path.as_ref();
-    OpenOptions::new().read(true).write(true).open(path).map_err(|e| format!("{}: {e}", path.display()).into())
-}
-
-/// Issues VFIO ioctl number `n`, whose argument is what its name says.
-fn vfio_ioctl(file: &File, n: u32, name: &str, argument: libc::c_ulong) -> Result<i32> {
-    let request = (u64::from(VFIO_TYPE) << 8) | u64::from(VFIO_BASE + n);
-    // SAFETY: `argument` is a number, or a pointer to a live object of the type this ioctl wants, as each call
-    // below provides.
-    let returned = unsafe { libc::ioctl(file.as_raw_fd(), request, argument) };
-    if returned < 0 {
-        return Err(format!("{name}: {}", std::io::Error::last_os_error()).into());
-    }
-    Ok(returned)
-}
-
-fn open_by_group(sysfs: &Path) -> Result<Device> {
-    let link = fs::read_link(sysfs.join("iommu_group"))?;
-    let group = open(Path::new("/dev/vfio").join(link.file_name().ok_or("the device has no IOMMU group")?))?;
-    let container = open("/dev/vfio/vfio")?;
-    let fd = container.as_raw_fd();
-    vfio_ioctl(&group, 4, "VFIO_GROUP_SET_CONTAINER", (&raw const fd) as libc::c_ulong)?;
-    vfio_ioctl(&container, 2, "VFIO_SET_IOMMU", libc::c_ulong::from(VFIO_TYPE1v2_IOMMU))?;
-    let name = sysfs.file_name().and_then(|n| n.to_str()).ok_or("the device's path has no name")?;
-    let name = std::ffi::CString::new(name)?;
-    let fd = vfio_ioctl(&group, 6, "VFIO_GROUP_GET_DEVICE_FD", name.as_ptr() as libc::c_ulong)?;
-    // SAFETY: the ioctl returned a new descriptor that nobody else owns.
-    let file = unsafe { File::from_raw_fd(fd) };
-    Ok(Device { file, _held: vec![group, container] })
-}
-
-fn open_by_cdev(sysfs: &Path) -> Result<Device> {
-    let entry = fs::read_dir(sysfs.join("vfio-dev"))?.next().ok_or("the device has no cdev")??;
-    let file = open(Path::new("/dev/vfio/devices").join(entry.file_name()))?;
-    let iommufd = open("/dev/iommu")?;
-    let mut bind = vfio_device_bind_iommufd { iommufd: iommufd.as_raw_fd(), ..Default::default() };
-    // Up to `out_devid`: what lies behind it is newer than Linux 6.12.
-    bind.argsz = 16;
-    vfio_ioctl(&file, 18, "VFIO_DEVICE_BIND_IOMMUFD", (&raw mut bind) as libc::c_ulong)?;
-    Ok(Device { file, _held: vec![iommufd] })
-}
-
-fn number(text: &str) -> Result<u16> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(hex) => u16::from_str_radix(hex, 16),
-        None => text.parse(),
-    };
-    parsed.map_err(|e| format!("{text}: {e}").into())
+fn divisor_value(text: &str) -> Result<u16> {
+    u16::try_from(number(text)?).map_err(|_| format!("{text}: more than two bytes").into())
 }
 
 fn byte(text: &str) -> Result<u8> {
@@ -153,7 +87,7 @@ fn set(port: &Port, values: &[String]) -> Result<()> {
             "mcr" => plain.push((MCR, byte(value)?)),
             "ier" => plain.push((IER, byte(value)?)),
             "lcr" => lcr = Some(byte(value)?),
-            "divisor" => divisor = Some(number(value)?),
+            "divisor" => divisor = Some(divisor_value(value)?),
             "fifo" => fifo = Some(hex_bytes(value)?),
             _ => return Err(format!("{name}: no such register").into()),
         }
@@ -220,30 +154,11 @@ fn get(port: &Port, peek: bool) -> Result<serde_json::Value> {
     Ok(seen)
 }
 
-fn take_flag(args: &mut Vec<String>, flag: &str) -> bool {
-    let before = args.len();
-    args.retain(|arg| arg != flag);
-    args.len() != before
-}
-
-fn open_device(path: &str, iommufd: bool) -> Result<Device> {
-    // The group knows a device by its own name, so a link to it will not do.
-    let sysfs = fs::canonicalize(path).map_err(|e| format!("{path}: {e}"))?;
-    if iommufd { open_by_cdev(&sysfs) } else { open_by_group(&sysfs) }
-}
-
-fn hold(path: &str, iommufd: bool) -> Result<()> {
-    let _device = open_device(path, iommufd)?;
-    println!("held");
-    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
-    Ok(())
-}
-
 fn run(mut args: Vec<String>) -> Result<()> {
     let (iommufd, peek) = (take_flag(&mut args, "--iommufd"), take_flag(&mut args, "--peek"));
     if let [path, verb] = args.as_slice() {
         return match verb.as_str() {
-            "hold" if !peek => hold(path, iommufd),
+            "hold" if !peek => hold(vec![Device::open(path, iommufd)?]),
             _ => Err(USAGE.into()),
         };
     }
@@ -254,8 +169,8 @@ fn run(mut args: Vec<String>) -> Result<()> {
         ("--port", Ok(index @ 0..=1)) => index,
         _ => return Err(USAGE.into()),
     };
-    let device = open_device(path, iommufd)?;
-    let port = Port { device: &device, index };
+    let device = Device::open(path, iommufd)?;
+    let port = Port(device.region(index)?);
     match verb.as_str() {
         "get" if values.is_empty() => println!("{}", get(&port, peek)?),
         "set" if !peek && !values.is_empty() => set(&port, values)?,

@@ -10,5 +10,6 @@ pub mod memory;
 pub mod privileges;
 pub mod protocol;
 pub mod session;
+pub mod stamps;
 pub mod sysfs;
 pub mod transfer;

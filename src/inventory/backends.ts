@@ -1,4 +1,5 @@
 import type { BackendKind, DeviceFacts, HostFacts } from '../link/protocol.js'
+import type { BackendFacts } from './inventory.js'
 
 /** Whether a backend can open this device on this host: null when the host could not be asked. */
 export type Availability = { readonly available: boolean | null; readonly why: string }
@@ -40,4 +41,10 @@ export function backendAvailability(
   if (node === null) return { available: false, why: missingNode }
   if (hostHas === null) return { available: null, why: `could not see whether the host has ${backend}` }
   return { available: true, why: `${node} is there` }
+}
+
+/** Every backend that could be thought of for this device, each with why or why not. */
+export function backendsOf(facts: DeviceFacts, host: HostFacts): readonly BackendFacts[] {
+  const kinds: readonly BackendKind[] = facts.simulated ? ['sim'] : ['type1', 'iommufd']
+  return kinds.map((backend) => ({ backend, ...backendAvailability(host, facts, backend) }))
 }

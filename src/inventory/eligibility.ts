@@ -1,6 +1,6 @@
 import { helperErrorText } from '../errors.js'
 import type { DeviceFacts, HostFacts, InventoryReply } from '../link/protocol.js'
-import { backendAvailability } from './backends.js'
+import { backendAvailability, backendsOf } from './backends.js'
 import type { Inventory, InventoryDevice, Reason } from './inventory.js'
 import { isRefusal, reason } from './reasons.js'
 import { isVfioDriver, pciId, sameDriver, variantDriverFor } from './variant-drivers.js'
@@ -18,10 +18,10 @@ export function buildInventory(reply: InventoryReply): Inventory {
   }
 }
 
-/** Adds `migratable` and `reasons` to one device's facts. Pure. */
+/** Adds `migratable`, `reasons` and `backends` to one device's facts. Pure. */
 export function judgeDevice(facts: DeviceFacts, host: HostFacts): InventoryDevice {
   const reasons = facts.simulated ? migrationReasons(facts) : realReasons(facts, host)
-  return { ...facts, migratable: verdict(reasons), reasons }
+  return { ...facts, migratable: verdict(reasons), reasons, backends: backendsOf(facts, host) }
 }
 
 function realReasons(facts: DeviceFacts, host: HostFacts): Reason[] {

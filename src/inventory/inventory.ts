@@ -1,4 +1,4 @@
-import type { DeviceFacts, HostFacts } from '../link/protocol.js'
+import type { BackendKind, DeviceFacts, HostFacts } from '../link/protocol.js'
 
 /** What one host has, with what each device can and cannot do. */
 export interface Inventory {
@@ -11,6 +11,14 @@ export interface InventoryDevice extends DeviceFacts {
   readonly migratable: boolean | null
   /** Why it cannot migrate, layer by layer from the bus up; empty when it can. */
   readonly reasons: readonly Reason[]
+  /** What could open it: type1 and iommufd for a real device, sim for a simulated one. */
+  readonly backends: readonly BackendFacts[]
+}
+export interface BackendFacts {
+  readonly backend: BackendKind
+  /** Null: it could not be seen. */
+  readonly available: boolean | null
+  readonly why: string
 }
 /** One cause of a refusal: code, what was found, what would lift it. */
 export interface Reason {

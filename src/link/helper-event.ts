@@ -36,6 +36,9 @@ export type HelperEvent =
       readonly dirtyBytes: Bytes
       readonly bytesPerSecond: Bytes
       readonly estimatedBlackoutUs: number
+      /** The read of the trackers at the round's end, and the pages it named. Absent in older journals. */
+      readonly trackers?: readonly TrackerRound[]
+      readonly unionPages?: number
     }
   | {
       readonly event: 'device-precopy'

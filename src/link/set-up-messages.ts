@@ -35,6 +35,11 @@ export interface ContainerParams {
   readonly backend: BackendKind
   /** iommufd only: ask for a dirty-capable page table (HWPT_ALLOC with DIRTY_TRACKING). */
   readonly dirtyTracking: boolean
+  /**
+   * type1 only: tracker `pinned` is wanted although physical groups are in the container, which makes it report every
+   * page at every read.
+   */
+  readonly mixed?: boolean
 }
 export interface DeviceParams {
   readonly device: string
@@ -86,5 +91,7 @@ export interface DirtyReply {
 export interface TrackerRound {
   readonly tracker: string
   readonly pages: number
+  /** Of these, the pages no other tracker named in the same read. Absent in older journals. */
+  readonly onlyPages?: number
   readonly elapsedUs: number
 }

@@ -1,4 +1,5 @@
 /** listen to status: the run itself. Each but status carries run and epoch. */
+import type { TrackerRound } from './set-up-messages.js'
 import type { Bytes, DeviceState, HelperErrorBody, Iova, Role } from './words.js'
 
 export interface ListenParams {
@@ -65,6 +66,13 @@ export interface BlackoutSplit {
   readonly resumeUs: number
   readonly totalUs: number
 }
+/** A read of the trackers for the last pages. */
+export interface CutoverRead {
+  /** Every device had stopped: after this read nothing is written any more. */
+  readonly stopped: boolean
+  readonly trackers: readonly TrackerRound[]
+  readonly unionPages: number
+}
 export interface CutoverReply {
   /**
    * running: committed, the destination runs. rolled-back: the source runs and was checked.
@@ -75,6 +83,8 @@ export interface CutoverReply {
   readonly blackout: BlackoutSplit
   readonly lastPages: number
   readonly lastBytes: Bytes
+  /** In order; the last pages are what these and the last round's read named. Absent in older journals. */
+  readonly reads?: readonly CutoverRead[]
   readonly devices: readonly {
     readonly device: string
     readonly state: DeviceState

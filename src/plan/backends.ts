@@ -1,6 +1,7 @@
 import { backendAvailability } from '../inventory/backends.js'
 import type { Inventory } from '../inventory/inventory.js'
 import type { BackendKind } from '../link/protocol.js'
+import type { Profile } from '../profile/profile.js'
 import { isEmulated, isOpenable, type PlannedDevice, type PlannedSide } from './device.js'
 import { record, type Findings } from './findings.js'
 
@@ -21,12 +22,13 @@ interface Inventories {
  */
 export function chooseBackends(
   devices: readonly PlannedDevice[],
+  profile: Profile,
   inventories: Inventories,
   findings: Findings,
 ): ReadonlyMap<string, BackendChoice> {
   return new Map(
     devices.map((device) => {
-      const wanted = wantedBackend(device, devices)
+      const wanted = wantedBackend(device, devices, profile)
       const source = chooseSide(device, device.source, wanted, inventories.source, findings)
       const destination =
         device.destination === null || inventories.destination === null
@@ -60,7 +62,7 @@ interface Wanted {
   readonly first?: BackendKind
 }
 
-function wantedBackend(device: PlannedDevice, devices: readonly PlannedDevice[]): Wanted {
+function wantedBackend(device: PlannedDevice, devices: readonly PlannedDevice[], profile: Profile): Wanted {
   const { backend, tracker, container } = device.profile
   if (backend !== 'auto') return { required: backend, because: 'the profile asks for it' }
   if (tracker === 'iommu' && !isEmulated(device.source))
@@ -68,12 +70,18 @@ function wantedBackend(device: PlannedDevice, devices: readonly PlannedDevice[])
   if (tracker === 'pinned' && isEmulated(device.source)) {
     return { required: 'type1', because: 'the tracker pinned exists there only' }
   }
+  const together = devices.filter((other) => container !== null && other.profile.container === container)
   const companions = new Set(
-    devices
-      .filter((other) => container !== null && other.profile.container === container)
-      .flatMap((other) => (other.profile.backend === 'auto' ? [] : [other.profile.backend])),
+    together.flatMap((other) => (other.profile.backend === 'auto' ? [] : [other.profile.backend])),
   )
   const [only] = companions
+  const kinds = new Set(together.map((other) => isEmulated(other.source)))
+  if (only === undefined && kinds.size > 1 && profile.trackers.mixedContainers === 'allow') {
+    return {
+      required: 'type1',
+      because: `container ${container} mixes emulated and physical groups on purpose, which only type1 takes`,
+    }
+  }
   return only !== undefined && companions.size === 1
     ? { required: only, because: `the other devices of container ${container} use it` }
     : { required: null, because: '' }

@@ -73,7 +73,7 @@ export const PLAN_CODES = {
   },
   'plan/mixed-container': {
     layer: 'profile',
-    level: 'block',
+    level: 'either',
     summary: 'the profile puts emulated and physical groups into one container, which ends precise tracking',
   },
   'plan/container-backends': {

@@ -1,8 +1,10 @@
 import type { BackendKind, Role, TrackerKind } from '../link/protocol.js'
+import type { Profile } from '../profile/profile.js'
 import { groupOf, isEmulated, isOpenable, type PlannedDevice, type PlannedSide } from './device.js'
 import { record, type Findings } from './findings.js'
+import { memoryBytes } from './memory.js'
 import type { PlanContainer } from './plan.js'
-import { listText } from './quantities.js'
+import { bytesText, listText } from './quantities.js'
 
 /** A device with what was decided for it so far. */
 export interface Draft {
@@ -23,13 +25,15 @@ interface Member {
  *
  * Emulated and physical groups never share a type1 container: the first physical group turns the container's
  * pinned-page scope off, and from then on every page of the mdevs' memory is dirty in every round (measured: 0 of
- * 4096 pages before, 4096 of 4096 after). The sim backend keeps the same rule. Under iommufd a container that
- * tracks dirty pages holds only functions, since an mdev has no page table that could be dirty-capable. Devices of
- * one IOMMU group share one page table and so one container.
+ * 4096 pages before, 4096 of 4096 after). The sim backend keeps the same rule. A profile may name both into one
+ * container all the same, to measure that price (trackers.mixedContainers). Under iommufd a container that tracks
+ * dirty pages holds only functions, since an mdev has no page table that could be dirty-capable. Devices of one IOMMU
+ * group share one page table and so one container.
  */
 export function partition(
   drafts: readonly Draft[],
   role: Role,
+  profile: Profile,
   findings: Findings,
 ): readonly PlanContainer[] {
   const members = drafts.flatMap((draft) => member(draft, role))
@@ -45,7 +49,7 @@ export function partition(
   }
   const several = buckets.size > 1
   return [...buckets].map(([name, entries]) => {
-    checkContainer(name, entries, role, findings)
+    checkContainer(name, entries, role, profile, findings)
     const [first] = entries
     if (first === undefined) throw new Error(`container ${name} is empty`)
     const dirtyTracking = entries.some((entry) => entry.dirty)
@@ -54,8 +58,9 @@ export function partition(
       side: role,
       backend: first.backend,
       dirtyTracking,
+      mixed: isMixed(entries) && first.backend !== 'iommufd',
       devices: entries.map((entry) => entry.draft.device.name),
-      reason: containerReason(first, dirtyTracking, several),
+      reason: containerReason(entries, first, dirtyTracking, several),
     }
   })
 }
@@ -75,8 +80,22 @@ function member(draft: Draft, role: Role): Member[] {
   ]
 }
 
-function containerReason(first: Member, dirtyTracking: boolean, several: boolean): string {
+function isMixed(entries: readonly Member[]): boolean {
+  return new Set(entries.map((entry) => entry.emulated)).size > 1
+}
+
+function containerReason(
+  entries: readonly Member[],
+  first: Member,
+  dirtyTracking: boolean,
+  several: boolean,
+): string {
   const named = first.draft.device.profile.container !== null ? 'named by the profile; ' : ''
+  if (isMixed(entries) && !dirtyTracking) {
+    return first.backend === 'iommufd'
+      ? `${named}mdevs and functions together, which iommufd may hold: no tracker depends on this container`
+      : `${named}emulated and physical groups together, so its pinned scope is every page in every round`
+  }
   if (dirtyTracking) return `${named}its page table is made dirty-capable for the tracker iommu`
   if (first.backend === 'iommufd') {
     return `${named}${first.emulated ? 'mdevs, which have no page table of their own' : 'functions without the tracker iommu'}`
@@ -90,7 +109,13 @@ function containerReason(first: Member, dirtyTracking: boolean, several: boolean
 }
 
 /** What a profile's own container names can get wrong; automatic names cannot. */
-function checkContainer(name: string, entries: readonly Member[], role: Role, findings: Findings): void {
+function checkContainer(
+  name: string,
+  entries: readonly Member[],
+  role: Role,
+  profile: Profile,
+  findings: Findings,
+): void {
   const place = { side: role } as const
   const emulated = entries.filter((entry) => entry.emulated)
   const physical = entries.filter((entry) => !entry.emulated)
@@ -98,18 +123,37 @@ function checkContainer(name: string, entries: readonly Member[], role: Role, fi
   const dirty = entries.filter((entry) => entry.dirty)
   const splits = entries.some((entry) => entry.backend !== 'iommufd') || dirty.length > 0
   if (emulated.length > 0 && physical.length > 0 && splits) {
-    record(
-      findings,
-      'block',
-      'plan/mixed-container',
-      place,
-      `container ${name} would hold ${names(emulated)} (emulated) and ${names(physical)} (physical): ` +
-        (dirty.length > 0
-          ? 'an mdev cannot be attached to a dirty-tracking page table'
-          : 'one physical group makes every page of the container dirty in every round'),
-      'remove `container:` from these devices (ferry then partitions them), or name two containers',
-    )
-    return
+    // No wish makes a page table take an mdev; a type1 container takes both kinds, at a price.
+    if (dirty.length > 0 || profile.trackers.mixedContainers === 'refuse') {
+      record(
+        findings,
+        'block',
+        'plan/mixed-container',
+        place,
+        `container ${name} would hold ${names(emulated)} (emulated) and ${names(physical)} (physical): ` +
+          (dirty.length > 0
+            ? 'an mdev cannot be attached to a dirty-tracking page table'
+            : 'one physical group makes every page of the container dirty in every round'),
+        'remove `container:` from these devices (ferry then partitions them), or name two containers' +
+          (dirty.length > 0
+            ? ''
+            : '; `trackers: { mixedContainers: allow }` runs it all the same, to measure it'),
+      )
+      return
+    }
+    // Only the source is tracked; on the destination the mixture costs nothing.
+    if (role === 'source') {
+      record(
+        findings,
+        'warn',
+        'plan/mixed-container',
+        place,
+        `container ${name} holds ${names(emulated)} (emulated) and ${names(physical)} (physical), as ` +
+          'trackers.mixedContainers allows: its pinned scope calls every page dirty, so all ' +
+          `${bytesText(memoryBytes(profile))} are sent again in every round and in the blackout`,
+        'for measuring that price only: remove `container:` and ferry keeps them apart',
+      )
+    }
   }
   if (backends.length > 1) {
     record(

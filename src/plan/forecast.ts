@@ -2,7 +2,7 @@ import type { DeviceState } from '../link/protocol.js'
 import type { Profile, Sim } from '../profile/profile.js'
 import { stateBytesOf, type PlannedDevice } from './device.js'
 import { record, type Findings } from './findings.js'
-import { memoryBytes } from './host-checks.js'
+import { memoryBytes } from './memory.js'
 import type { Forecast, PlanTracker } from './plan.js'
 import { bytesText, listText, microsText } from './quantities.js'
 
@@ -20,13 +20,19 @@ export function makeForecast(
     0n,
   )
   const all = trackers.filter((tracker) => tracker.kind === 'all')
-  const floorBytes = all.length > 0 ? memory : pinnedFloor(profile, devices, trackers)
+  const everyPage = trackers.some((tracker) => tracker.everyPage)
+  const floorBytes = everyPage ? memory : pinnedFloor(profile, devices, trackers)
   const fixedBlackoutUs = fixedBlackout(devices)
   const notes: string[] = []
   if (all.length > 0) {
     notes.push(
       `${listText(all.flatMap((tracker) => tracker.covers))} cannot be tracked, so all ${bytesText(memory)} are dirty ` +
         'in every round: pre-copy cannot shrink the blackout',
+    )
+  } else if (everyPage) {
+    notes.push(
+      `${listText(trackers.filter((tracker) => tracker.everyPage).map((tracker) => tracker.tracker))} reports every page ` +
+        `of its mixed container, so all ${bytesText(memory)} are dirty in every round: pre-copy cannot shrink the blackout`,
     )
   } else if (floorBytes > 0n) {
     notes.push(
@@ -125,7 +131,9 @@ function unknowns(
   const notes: string[] = []
   const real = devices.filter((device) => device.source.sim === null)
   const pinnedReal = real.filter((device) =>
-    trackers.some((tracker) => tracker.kind === 'pinned' && tracker.covers.includes(device.name)),
+    trackers.some(
+      ({ covers, everyPage, kind }) => kind === 'pinned' && !everyPage && covers.includes(device.name),
+    ),
   )
   if (pinnedReal.length > 0) {
     notes.push(

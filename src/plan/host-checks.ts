@@ -4,6 +4,7 @@ import type { Profile } from '../profile/profile.js'
 import type { Draft } from './containers.js'
 import { isEmulated } from './device.js'
 import { record, type Findings } from './findings.js'
+import { memoryBytes } from './memory.js'
 import type { PlanContainer } from './plan.js'
 import { bytesText, countText, listText } from './quantities.js'
 
@@ -195,9 +196,4 @@ function checkPageSizes(sides: readonly Side[], profile: Profile, findings: Find
       'the plan tracks at the smaller one; check that the devices’ drivers do not depend on it',
     )
   }
-}
-
-/** All memory of the workload, in bytes. */
-export function memoryBytes(profile: Profile): bigint {
-  return profile.memory.reduce((sum, region) => sum + region.bytes, 0n)
 }

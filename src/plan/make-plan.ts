@@ -14,9 +14,11 @@ import {
   checkUniqueness,
   type Purpose,
 } from './pairing.js'
-import type { DevicePair, Plan } from './plan.js'
+import { memoryBytes } from './memory.js'
+import type { DeviceChoice, DevicePair, Plan, PlanContainer, PlanTracker } from './plan.js'
 import { makeSteps, type StateFolders } from './steps.js'
-import { chooseTracker } from './tracker-choice.js'
+import { chooseTracker, inMixedContainer, type TrackerChoice } from './tracker-choice.js'
+import { trackerCost } from './tracker-cost.js'
 import { planTrackers } from './trackers.js'
 
 export interface PlanOptions extends StateFolders {
@@ -55,7 +57,7 @@ export function makePlan(
   checkSharedGroups(devices, profile, findings)
   if (purpose === 'migrate') checkP2p(devices, findings)
 
-  const backends = chooseBackends(devices, { source, destination }, findings)
+  const backends = chooseBackends(devices, profile, { source, destination }, findings)
   const backendOf = (name: string) => backends.get(name) ?? { source: 'sim', destination: 'sim' }
   const choices = new Map(
     devices.map((device) => [
@@ -69,9 +71,15 @@ export function makePlan(
     tracker: choices.get(device.name)?.kind ?? null,
   }))
   const containers = [
-    ...partition(drafts, 'source', findings),
-    ...(destination === null ? [] : partition(drafts, 'destination', findings)),
+    ...partition(drafts, 'source', profile, findings),
+    ...(destination === null ? [] : partition(drafts, 'destination', profile, findings)),
   ]
+  for (const device of devices) {
+    const choice = choices.get(device.name)
+    const container = homeOf(device.name, containers)
+    if (choice === undefined || container === null) continue
+    choices.set(device.name, inMixedContainer(choice, device, container, profile, findings))
+  }
   checkHosts(profile, source, destination, drafts, containers, findings)
   const trackers = planTrackers(drafts, choices, containers)
   const forecast = makeForecast(profile, devices, trackers, findings)
@@ -84,6 +92,9 @@ export function makePlan(
     pairs: drafts.map((draft) => pair(draft)),
     containers,
     trackers,
+    choices: drafts.map((draft) =>
+      deviceChoice(draft, choices, containers, trackers, pageSize, memoryBytes(profile)),
+    ),
     steps: blocked
       ? []
       : makeSteps(
@@ -98,6 +109,35 @@ export function makePlan(
       source: only(source, named),
       destination: destination === null ? notAsked(source) : only(destination, named),
     },
+  }
+}
+
+function homeOf(device: string, containers: readonly PlanContainer[]): PlanContainer | null {
+  return containers.find((entry) => entry.side === 'source' && entry.devices.includes(device)) ?? null
+}
+
+function deviceChoice(
+  { device, backend }: Draft,
+  choices: ReadonlyMap<string, TrackerChoice>,
+  containers: readonly PlanContainer[],
+  trackers: readonly PlanTracker[],
+  pageSize: number,
+  memory: bigint,
+): DeviceChoice {
+  const container = homeOf(device.name, containers)
+  const tracker = trackers.find((entry) => entry.covers.includes(device.name)) ?? null
+  const choice = choices.get(device.name)
+  return {
+    device: device.name,
+    kind: choice?.kind ?? null,
+    tracker: tracker?.tracker ?? null,
+    backend: backend.source,
+    container: container?.container ?? null,
+    brief: choice?.brief ?? '',
+    reason: choice?.reason ?? '',
+    refused: choice?.refused ?? [],
+    cost: tracker && trackerCost(tracker.kind, tracker.everyPage, pageSize, memory),
+    partition: container?.reason ?? null,
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Inventory, Reason } from '../inventory/inventory.js'
 import type { BackendKind, Op, Requests, Role, TrackerKind } from '../link/protocol.js'
+import type { TrackerCost } from './tracker-cost.js'
 
 /** What will happen, decided before anything is opened. */
 export interface Plan {
@@ -8,6 +9,8 @@ export interface Plan {
   readonly pairs: readonly DevicePair[]
   readonly containers: readonly PlanContainer[]
   readonly trackers: readonly PlanTracker[]
+  /** One for each device of the profile, in its order: who sees its writes, and why. */
+  readonly choices: readonly DeviceChoice[]
   readonly steps: readonly Step[]
   readonly forecast: Forecast
   /** All blockers at once; the plan can run only when this is empty. */
@@ -31,6 +34,8 @@ export interface PlanContainer {
   readonly side: Role
   readonly backend: BackendKind
   readonly dirtyTracking: boolean
+  /** Emulated and physical groups in one type1 (or simulated) container: its pinned scope is every page. */
+  readonly mixed: boolean
   readonly devices: readonly string[]
   readonly reason: string
 }
@@ -41,8 +46,32 @@ export interface PlanTracker {
   readonly container: string | null
   /** Devices whose writes this tracker sees. */
   readonly covers: readonly string[]
+  /** It reports every mapped page at every read, so nothing it says tells what was written. */
+  readonly everyPage: boolean
   readonly reason: string
-  readonly refused: readonly { readonly kind: TrackerKind; readonly code: string; readonly reason: string }[]
+  readonly refused: readonly TrackerRefusal[]
+}
+export interface TrackerRefusal {
+  readonly kind: TrackerKind
+  readonly code: string
+  readonly reason: string
+}
+/** The tracker of one device with everything that was weighed. */
+export interface DeviceChoice {
+  readonly device: string
+  /** Null: none is left, and a blocker says why. */
+  readonly kind: TrackerKind | null
+  /** The plan's tracker by name; null with `kind`. */
+  readonly tracker: string | null
+  readonly backend: BackendKind
+  readonly container: string | null
+  /** The reason in a few words. */
+  readonly brief: string
+  readonly reason: string
+  readonly refused: readonly TrackerRefusal[]
+  readonly cost: TrackerCost | null
+  /** Why its container holds what it holds; null when it is in none. */
+  readonly partition: string | null
 }
 export interface Forecast {
   readonly memoryBytes: bigint

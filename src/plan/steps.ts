@@ -3,7 +3,7 @@ import type { Inventory } from '../inventory/inventory.js'
 import type { DeviceParams, MemoryParams, Role } from '../link/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import type { PlannedDevice, PlannedSide } from './device.js'
-import { memoryBytes } from './host-checks.js'
+import { memoryBytes } from './memory.js'
 import type { PlanContainer, PlanTracker, Step, UndoStep } from './plan.js'
 import { bytesText, countText, listText } from './quantities.js'
 
@@ -76,8 +76,9 @@ function sideSteps(role: Role, planned: Planned, measure: boolean): Step[] {
         container: container.container,
         backend: container.backend,
         dirtyTracking: container.dirtyTracking,
+        ...(container.mixed && container.backend === 'type1' && { mixed: true }),
       },
-      text: `open container ${container.container} (${container.backend}${container.dirtyTracking ? ', dirty tracking' : ''})`,
+      text: `open container ${container.container} (${container.backend}${container.dirtyTracking ? ', dirty tracking' : ''}${container.mixed ? ', mixed' : ''})`,
     })),
     // In the profile's order on both sides, however each side is partitioned: the helpers name devices by position.
     ...sides.map(({ name, side }): Step => {

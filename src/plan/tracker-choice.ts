@@ -1,41 +1,27 @@
 import type { BackendKind, TrackerKind } from '../link/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import type { PlanCode } from './codes.js'
-import { isEmulated, isOpenable, isSingleton, type PlannedDevice, type PlannedSide } from './device.js'
+import { memoryBytes } from './memory.js'
+import type { PlanContainer } from './plan.js'
+import { isEmulated, isOpenable, type PlannedDevice, type PlannedSide } from './device.js'
 import { record, type Findings } from './findings.js'
-import { listText } from './quantities.js'
+import { bytesText, listText } from './quantities.js'
+import { offersFor, type Offer, type Refusal } from './tracker-offers.js'
 
-/** Why a tracker was not taken; `code` is stable, scripts may branch on it. */
-export interface Refusal {
-  readonly kind: TrackerKind
-  readonly code:
-    | 'needs-emulated-group'
-    | 'needs-singleton-group'
-    | 'needs-type1'
-    | 'needs-iommufd'
-    | 'not-for-mdev'
-    | 'not-offered'
-    | 'not-seen'
-    | 'not-preferred'
-    | 'less-precise'
-    | 'forbidden'
-  readonly reason: string
-}
 export interface TrackerChoice {
   /** Null: nothing was left, and a blocker says so. */
   readonly kind: TrackerKind | null
+  /** In a few words. */
+  readonly brief: string
   readonly reason: string
   readonly refused: readonly Refusal[]
 }
-interface Offer {
-  readonly kind: TrackerKind
-  /** Null: whether it works could not be seen. */
-  readonly works: boolean | null
-  readonly code: Refusal['code']
-  readonly reason: string
+const BRIEF: Readonly<Record<TrackerKind, string>> = {
+  pinned: 'alone in an emulated group: what its driver pins is known',
+  device: 'its driver logs its DMA',
+  iommu: 'its IOMMU sets dirty bits, which iommufd reads',
+  all: 'nobody sees its writes: every page in every round',
 }
-
-const KINDS: readonly TrackerKind[] = ['pinned', 'device', 'iommu', 'all']
 
 /** The tracker of one device in the backend chosen for it, why, and why not the others. */
 export function chooseTracker(
@@ -44,17 +30,24 @@ export function chooseTracker(
   profile: Profile,
   findings: Findings,
 ): TrackerChoice {
-  const offers = KINDS.map((kind) => offer(kind, device.source, backend, profile))
+  const offers = offersFor(device.source, backend, profile)
   const wanted = device.profile.tracker
   const chosen =
     wanted === 'auto'
       ? best(offers, order(device.source, profile))
       : offers.find((entry) => entry.kind === wanted && entry.works !== false)
-  if (!isOpenable(device.source)) return { kind: null, reason: 'the device cannot be opened', refused: [] }
+  if (!isOpenable(device.source)) {
+    return {
+      kind: null,
+      brief: 'the device cannot be opened',
+      reason: 'the device cannot be opened',
+      refused: [],
+    }
+  }
   const refused = offers.filter((entry) => entry !== chosen).map((entry) => refusal(entry, chosen, wanted))
   if (chosen === undefined) {
     block(device, offers, findings)
-    return { kind: null, reason: 'no tracker is left', refused }
+    return { kind: null, brief: 'none is left: see the blockers', reason: 'no tracker is left', refused }
   }
   const place = { side: 'source', device: device.name } as const
   if (chosen.works === null) {
@@ -73,14 +66,59 @@ export function chooseTracker(
       'warn',
       'plan/all-pages',
       place,
-      `no tracker sees what ${device.source.id} writes: every mapped page is sent again in every round`,
+      `no tracker sees what ${device.source.id} writes: all ${bytesText(memoryBytes(profile))} are sent again in every ` +
+        'round and in the blackout, written or not',
       'use a driver with DMA logging, or iommufd on a host whose IOMMU tracks dirty pages',
     )
   }
   return {
     kind: chosen.kind,
+    brief: briefly(chosen, offers, wanted, profile),
     reason: wanted === 'auto' ? chosen.reason : `the profile asks for it; ${chosen.reason}`,
     refused,
+  }
+}
+
+function briefly(
+  chosen: Offer,
+  offers: readonly Offer[],
+  wanted: TrackerKind | 'auto',
+  profile: Profile,
+): string {
+  const alternatives = offers.filter((entry) => entry.works === true && entry.kind === 'device')
+  const preferred = chosen.kind === 'iommu' && profile.trackers.prefer === 'iommu' && alternatives.length > 0
+  const why = wanted === 'all' && chosen.kind === 'all' ? 'every page in every round' : BRIEF[chosen.kind]
+  const seen = chosen.works === null ? ' (not seen yet)' : ''
+  return `${wanted !== 'auto' ? 'asked for; ' : preferred ? 'preferred; ' : ''}${why}${seen}`
+}
+
+/**
+ * What becomes of a choice in a container where emulated and physical groups are mixed on purpose: `pinned` stays, for
+ * GET_BITMAP is what the operator wants to measure, and reports every page.
+ */
+export function inMixedContainer(
+  choice: TrackerChoice,
+  device: PlannedDevice,
+  container: PlanContainer,
+  profile: Profile,
+  findings: Findings,
+): TrackerChoice {
+  if (choice.kind !== 'pinned' || !container.mixed) return choice
+  const cost = `the container ${container.container} holds physical groups, too, so it reports every page in every round`
+  if (profile.trackers.forbidAll) {
+    record(
+      findings,
+      'block',
+      'plan/all-forbidden',
+      { side: 'source', device: device.name },
+      `${device.source.id} would be tracked by pinned, but ${cost}, which trackers.forbidAll forbids`,
+      'remove forbidAll while you measure, or remove `container:` and ferry keeps the groups apart',
+    )
+  }
+  return {
+    ...choice,
+    brief: 'pinned, but in a mixed container: every page in every round',
+    reason: `type1 reports for the container what it calls dirty; ${cost}, written or not (trackers.mixedContainers)`,
   }
 }
 
@@ -98,106 +136,6 @@ function best(offers: readonly Offer[], kinds: readonly TrackerKind[]): Offer | 
     precise.find((entry) => entry.works === null) ??
     ordered.find((entry) => entry.kind === 'all' && entry.works === true)
   )
-}
-
-function offer(kind: TrackerKind, side: PlannedSide, backend: BackendKind, profile: Profile): Offer {
-  switch (kind) {
-    case 'pinned':
-      return pinned(side, backend)
-    case 'device':
-      return fromFacts('device', side, 'the driver logs the DMA of the device')
-    case 'iommu':
-      return iommu(side, backend)
-    case 'all':
-      return profile.trackers.forbidAll
-        ? no('all', 'forbidden', 'the profile forbids it (trackers.forbidAll)')
-        : {
-            kind: 'all',
-            works: true,
-            code: 'less-precise',
-            reason: 'needs nothing, but every mapped page is dirty in every round',
-          }
-  }
-}
-
-/** type1's pinned-page scope: exact only while every group of the container is emulated. */
-function pinned(side: PlannedSide, backend: BackendKind): Offer {
-  if (!isEmulated(side)) {
-    return no(
-      'pinned',
-      'needs-emulated-group',
-      'its group is physical: type1 pins all of its memory and calls every page dirty',
-    )
-  }
-  if (!isSingleton(side)) {
-    const members = side.device?.group?.members.length ?? 0
-    return no('pinned', 'needs-singleton-group', `its group holds ${members} devices instead of one`)
-  }
-  if (backend === 'iommufd') {
-    return no(
-      'pinned',
-      'needs-type1',
-      'iommufd has no pinned-page scope; it exists in a type1 container only',
-    )
-  }
-  const scope = 'its group is emulated and a singleton, so type1 knows the pages its driver pinned or wrote'
-  if (side.sim !== null) {
-    return side.sim.trackers.includes('pinned')
-      ? { kind: 'pinned', works: true, code: 'not-preferred', reason: scope }
-      : no('pinned', 'not-offered', 'the simulated device is declared without it')
-  }
-  // The scope itself is the kernel's promise; what can be missing is a type1 that is not iommufd's imitation.
-  const facts = side.device?.trackers.find((entry) => entry.kind === 'pinned')
-  if (facts?.available === false) {
-    return no('pinned', 'not-offered', facts.reason ?? 'the host does not offer it')
-  }
-  if (facts?.available === null) return unseen('pinned', facts.reason)
-  return { kind: 'pinned', works: true, code: 'not-preferred', reason: scope }
-}
-
-function iommu(side: PlannedSide, backend: BackendKind): Offer {
-  if (isEmulated(side)) {
-    return no(
-      'iommu',
-      'not-for-mdev',
-      'no IOMMU page table stands behind an mdev, so there are no dirty bits',
-    )
-  }
-  if (backend === 'type1') {
-    return no('iommu', 'needs-iommufd', 'type1 never reads the dirty bits of the IOMMU; iommufd does')
-  }
-  return fromFacts('iommu', side, 'the IOMMU sets dirty bits in an iommufd page table')
-}
-
-function fromFacts(kind: 'device' | 'iommu', side: PlannedSide, works: string): Offer {
-  if (side.sim !== null) {
-    return side.sim.trackers.includes(kind)
-      ? { kind, works: true, code: 'not-preferred', reason: works }
-      : no(kind, 'not-offered', 'the simulated device is declared without it')
-  }
-  const facts = side.device?.trackers.find((entry) => entry.kind === kind)
-  const said = facts?.reason
-  switch (facts?.available ?? null) {
-    case true:
-      return { kind, works: true, code: 'not-preferred', reason: said ? `${works} (${said})` : works }
-    case false:
-      return no(
-        kind,
-        'not-offered',
-        said ?? (kind === 'device' ? 'the driver has no DMA log' : 'the IOMMU has no dirty tracking'),
-      )
-    default:
-      return unseen(kind, said)
-  }
-}
-
-function unseen(kind: TrackerKind, said: string | undefined): Offer {
-  const reason = `it could not be seen whether it works${said === undefined ? '' : `: ${said}`}`
-  return { kind, works: null, code: 'not-seen', reason }
-}
-
-function no(kind: TrackerKind, code: Refusal['code'], reason: string): Offer {
-  return { kind, works: false, code, reason }
 }
 
 function refusal(entry: Offer, chosen: Offer | undefined, wanted: TrackerKind | 'auto'): Refusal {

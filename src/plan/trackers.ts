@@ -27,6 +27,7 @@ export function planTrackers(
       device: ofDevice ? device.name : null,
       container: ofDevice ? null : container.container,
       covers: [...(known?.covers ?? []), device.name],
+      everyPage: choice.kind === 'all' || (choice.kind === 'pinned' && container.mixed),
       reason: joinReasons(known?.reason, choice.reason),
       refused: mergeRefusals(known?.refused ?? [], choice.refused),
     })

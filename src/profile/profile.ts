@@ -17,7 +17,12 @@ export interface Profile {
   readonly destination: HostSpec & { readonly listen: { readonly address: string; readonly port: number } }
   readonly memory: readonly MemoryRegion[]
   readonly devices: readonly ProfileDevice[]
-  readonly trackers: { readonly prefer: 'device' | 'iommu'; readonly forbidAll: boolean }
+  readonly trackers: {
+    readonly prefer: 'device' | 'iommu'
+    readonly forbidAll: boolean
+    /** Emulated and physical groups in one type1 container; allowed only to measure what it costs. */
+    readonly mixedContainers: 'refuse' | 'allow'
+  }
   readonly migration: {
     readonly downtimeLimitMs: number
     readonly precopy: { readonly maxRounds: number; readonly maxTimeMs: number }

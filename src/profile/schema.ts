@@ -145,6 +145,10 @@ const trackersSchema = z
       .boolean()
       .default(false)
       .meta({ description: 'refuse a plan in which every page counts as dirty in every round' }),
+    mixedContainers: z.enum(['refuse', 'allow']).default('refuse').meta({
+      description:
+        'allow: emulated and physical groups may be named into one type1 container, to measure its price: every page dirty in every round',
+    }),
   })
   .meta({ description: 'rules for choosing trackers' })
 

@@ -4,7 +4,8 @@ import type { PlanDigest } from '../run/plan-digest.js'
 import type { EventRecord } from '../run/event.js'
 import { lastStates } from './states.js'
 import { Steps, type StepRecord } from './steps.js'
-import type { DeviceReport, PhaseReport, Report, RoundReport, Verification } from './report.js'
+import type { DeviceReport, PhaseReport, Report, RoundReport, TrackerReport, Verification } from './report.js'
+import { everyPageCost, trackerReads } from './tracker-reads.js'
 import { bytesOf, dirtyReads, pinReports, residentBytes, roundReports } from './measures.js'
 
 /**
@@ -34,6 +35,8 @@ function build(records: readonly EventRecord[]): Report {
   const steps = new Steps(records)
   const rounds = roundReports(records)
   const cutover = steps.last<CutoverReply>('cutover')
+  const reads = trackerReads(records, cutover?.reply ?? null)
+  const trackers = trackerReports(plan)
   const precopy = steps.last<PrecopyReply>('precopy')?.reply
   const end = records.findLast((record) => record.body.type === 'run-end')?.body
   const ended = end?.type === 'run-end' ? end : null
@@ -54,15 +57,16 @@ function build(records: readonly EventRecord[]): Report {
     memoryBytes: bytesOf(plan.forecast.memoryBytes),
     pageSize: plan.pageSize,
     devices: deviceReports(plan, records, cutover?.reply ?? null),
-    trackers: plan.trackers.map(({ covers, kind, reason, refused, tracker }) => ({
-      tracker,
-      kind,
-      covers,
-      reason,
-      refused,
-    })),
+    trackers,
     pins: pinReports(steps),
     rounds,
+    trackerReads: reads,
+    everyPage: everyPageCost(
+      trackers.flatMap(({ everyPage, tracker }) => (everyPage ? [tracker] : [])),
+      reads,
+      cutover?.reply ?? null,
+      plan.pageSize,
+    ),
     dirtyReads: dirtyReads(steps),
     precopy: precopy
       ? {
@@ -88,6 +92,18 @@ function build(records: readonly EventRecord[]): Report {
     failedSteps: steps.failed().map(({ error, phase, side, text }) => ({ phase, side, text, error })),
     unfinished: steps.unfinished().map(({ side, text }) => ({ side, text })),
   }
+}
+
+function trackerReports(plan: PlanDigest): readonly TrackerReport[] {
+  return plan.trackers.map(({ covers, everyPage, kind, reason, refused, tracker }) => ({
+    tracker,
+    kind,
+    covers,
+    // Older journals do not say; the tracker `all` is of that sort whatever they say.
+    everyPage: everyPage ?? kind === 'all',
+    reason,
+    refused,
+  }))
 }
 
 function phaseReports(

@@ -25,6 +25,31 @@ export interface EstimateInput {
 }
 
 const MOST_ROUNDS = 30
+/** Taken when nobody says how fast the way to the destination is; said so wherever it is used. */
+export const ASSUMED_BANDWIDTH = 1024n ** 3n
+
+/** What an estimate took for granted. */
+export interface EstimateTerms {
+  /** Bytes per second. */
+  readonly bandwidth: bigint
+  /** Nobody said how fast it is. */
+  readonly assumed: boolean
+  readonly downtimeLimitUs: number
+}
+
+/** `given`: bytes per second by a flag; `planned`: by the profile. */
+export function estimateTerms(
+  given: bigint | null,
+  planned: bigint | null,
+  downtimeLimitMs: number,
+): EstimateTerms {
+  const known = given ?? planned
+  return {
+    bandwidth: known ?? ASSUMED_BANDWIDTH,
+    assumed: known === null,
+    downtimeLimitUs: downtimeLimitMs * 1000,
+  }
+}
 
 /**
  * How a pre-copy would go if the devices went on writing as they did: each round sends what the one before left,
@@ -60,18 +85,24 @@ export function estimate(input: EstimateInput): Estimate | null {
   }
 }
 
-/** Trackers of these kinds show the same pages however short the round: they cannot tell what was written. */
+/**
+ * Trackers of these kinds show some pages however short the round, written or not: those that are pinned, or all. What
+ * they show has no rate that could be told from it.
+ */
 export const CONSTANT: ReadonlySet<TrackerKind> = new Set<TrackerKind>(['pinned', 'all'])
 
-/** What they show bounds every round from below. Their pages may overlap, so the largest counts, not the sum. */
+/**
+ * What they show bounds every round from below: no more of it can be constant than the least that a read showed. Their
+ * pages may overlap, so the largest tracker counts, not the sum.
+ */
 function floorOf({ pageSize, reads, trackers }: EstimateInput): bigint {
-  const kinds = new Map(trackers.map(({ kind, tracker }) => [tracker, kind]))
-  let pages = 0
-  for (const entry of reads.at(-1)?.trackers ?? []) {
-    const kind = kinds.get(entry.tracker)
-    if (kind !== undefined && CONSTANT.has(kind)) pages = Math.max(pages, entry.pages)
-  }
-  return BigInt(pages) * BigInt(pageSize)
+  const floors = trackers
+    .filter(({ kind }) => CONSTANT.has(kind))
+    .map(({ tracker }) => {
+      const pages = reads.map((read) => read.trackers.find((entry) => entry.tracker === tracker)?.pages ?? 0)
+      return pages.length === 0 ? 0 : Math.min(...pages)
+    })
+  return BigInt(Math.max(0, ...floors)) * BigInt(pageSize)
 }
 
 /** What the trackers that can tell saw written: everything in the union beyond the floor. */

@@ -9,6 +9,7 @@ import type {
 } from '../link/protocol.js'
 import type { PhaseName } from '../plan/plan.js'
 import type { Event, Outcome } from '../run/event.js'
+import type { EveryPage, TrackerRead } from './tracker-reads.js'
 
 /** What a journal says about its run. Times in microseconds, bytes as bigint. */
 export interface Report {
@@ -32,6 +33,10 @@ export interface Report {
   readonly trackers: readonly TrackerReport[]
   readonly pins: readonly PinReport[]
   readonly rounds: readonly RoundReport[]
+  /** What each tracker said at the end of every round and for the last pages. */
+  readonly trackerReads: readonly TrackerRead[]
+  /** What trackers that call every page dirty had sent again; null without one. */
+  readonly everyPage: EveryPage | null
   readonly dirtyReads: readonly DirtyRead[]
   readonly precopy: PrecopySummary | null
   readonly cutover: CutoverSummary | null
@@ -69,6 +74,8 @@ export interface TrackerReport {
   readonly tracker: string
   readonly kind: TrackerKind
   readonly covers: readonly string[]
+  /** It calls every page dirty at every read. */
+  readonly everyPage: boolean
   readonly reason: string
   readonly refused: readonly { readonly kind: TrackerKind; readonly code: string; readonly reason: string }[]
 }

@@ -1,5 +1,5 @@
 /** Reading journals back, and finding them. */
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { EXIT, FerryError, fromSystemError, usageError } from '../errors.js'
 import type { Event, EventRecord } from './event.js'
@@ -61,6 +61,37 @@ export function readJournal(path: string): SavedJournal {
     })
   }
   return parseJournal(bytes, path)
+}
+
+/** A run-start holds the plan's choices; one longer than this is no journal of ours. */
+const MAX_START_BYTES = 16 * 1024 * 1024
+
+/** The first record of a journal, without reading the rest; null when there is none that can be read. */
+export function readStart(path: string): EventRecord | null {
+  let fd: number
+  try {
+    fd = openSync(path, 'r')
+  } catch {
+    return null
+  }
+  try {
+    const chunk = Buffer.alloc(64 * 1024)
+    let head = Buffer.alloc(0)
+    for (;;) {
+      const bytes = readSync(fd, chunk)
+      head = Buffer.concat([head, chunk.subarray(0, bytes)])
+      const end = head.indexOf('\n')
+      if (end >= 0) {
+        const record = parseRecord(head.toString('utf8', 0, end))
+        return record?.body.type === 'run-start' ? record : null
+      }
+      if (bytes === 0 || head.length > MAX_START_BYTES) return null
+    }
+  } catch {
+    return null
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** Ids of the saved runs, newest first. */

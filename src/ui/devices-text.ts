@@ -27,6 +27,8 @@ export function devicesText(inventory: Inventory, options: DevicesTextOptions = 
     const overview = deviceTable(devices)
     const fits = overview.split('\n').every((line) => line.length <= (options.width ?? Infinity))
     sections.push(...(fits ? [overview] : devices.map((device) => blockText(device, width, false))))
+    const trackers = trackersSection(devices, width)
+    if (trackers !== null) sections.push(trackers)
     sections.push(...whyText(devices, width))
   }
   if (inventory.unseen.length > 0) {
@@ -84,7 +86,7 @@ function deviceTable(devices: readonly InventoryDevice[]): string {
       { title: 'GROUP', align: 'right' },
       { title: 'IOMMU' },
       { title: 'VIABLE' },
-      { title: 'CDEV' },
+      { title: 'BACKENDS' },
       { title: 'FLAGS' },
       { title: 'TRACKERS' },
       { title: 'STATE', align: 'right' },
@@ -97,7 +99,7 @@ function deviceTable(devices: readonly InventoryDevice[]): string {
       device.group?.id ?? '-',
       device.group?.iommu ?? '-',
       device.group === null ? '-' : yesNo(device.group.viable),
-      device.cdev === null ? '-' : device.cdev.node === null ? 'no node' : device.cdev.name,
+      isUnbound(device) ? '-' : backendsText(device),
       flagsText(device, ','),
       isUnbound(device) ? '-' : trackersText(device.trackers),
       stateText(device),
@@ -137,6 +139,13 @@ function blockText(device: InventoryDevice, width: number, long: boolean): strin
       line('cdev', device.cdev === null ? 'none' : (device.cdev.node ?? `${device.cdev.name}, no node`)),
     )
   }
+  if (long) {
+    for (const { available, backend, why } of device.backends) {
+      lines.push(line('backend', `${backend} ${yesNo(available)}: ${why}`))
+    }
+  } else {
+    lines.push(line('backends', backendsText(device)))
+  }
   lines.push(line('flags', flagsText(device, ', ')))
   lines.push(line('state', stateLine(device)))
   if (long) {
@@ -147,6 +156,36 @@ function blockText(device: InventoryDevice, width: number, long: boolean): strin
     lines.push(line('trackers', trackersText(device.trackers)))
   }
   return lines.join('\n')
+}
+
+/**
+ * Which trackers each device has, and why not the others: devices of which the same is to be said stand together. What
+ * no VFIO driver has is left out, for nothing could be asked about it.
+ */
+function trackersSection(devices: readonly InventoryDevice[], width: number): string | null {
+  const groups = new Map<string, string[]>()
+  for (const device of devices) {
+    if (isUnbound(device)) continue
+    const lines = device.trackers
+      .filter(({ kind }) => kind !== 'all')
+      .map((tracker) => wrap(trackerLine(tracker), width, '      '))
+    if (lines.length === 0) continue
+    const text = lines.join('\n')
+    groups.set(text, [...(groups.get(text) ?? []), device.id])
+  }
+  if (groups.size === 0) return null
+  return [
+    'Trackers (`all`, every page in every round, needs nothing):',
+    ...[...groups].map(([text, ids]) => `${wrap(ids.join(', '), width, '  ')}\n${text}`),
+  ].join('\n')
+}
+
+/** "type1,iommufd"; "?" marks what could not be seen. */
+function backendsText(device: InventoryDevice): string {
+  const shown = device.backends
+    .filter(({ available }) => available !== false)
+    .map(({ available, backend }) => `${backend}${available === null ? '?' : ''}`)
+  return shown.length === 0 ? '-' : shown.join(',')
 }
 
 function whyText(devices: readonly InventoryDevice[], width: number): string[] {

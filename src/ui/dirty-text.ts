@@ -10,12 +10,17 @@ export function dirtyText(
   options: { readonly width?: number; readonly utf8: boolean },
 ): string | null {
   if (report.dirtyReads.length === 0) return null
+  // What a tracker saw and no other did; with one tracker that is all of it.
+  const exclusive = report.dirtyReads.some(
+    ({ trackers }) => trackers.length > 1 && trackers.some(({ onlyPages }) => onlyPages !== undefined),
+  )
   const columns = [
     { title: 'ROUND', align: 'right' as const },
     { title: 'AFTER', align: 'right' as const },
     { title: 'TRACKER' },
     { title: 'COVERS' },
     { title: 'PAGES', align: 'right' as const },
+    ...(exclusive ? [{ title: 'ONLY IT', align: 'right' as const }] : []),
     { title: 'DIRTY', align: 'right' as const },
     { title: 'RATE', align: 'right' as const },
   ]
@@ -26,15 +31,18 @@ export function dirtyText(
   const covers = new Map(report.trackers.map((entry) => [entry.tracker, entry.covers.join(',')]))
   const rows = report.dirtyReads.flatMap((read) => {
     const start = [String(read.round), duration(read.intervalUs)]
-    const trackers = read.trackers.map(({ pages, tracker }) => {
+    const trackers = read.trackers.map(({ onlyPages, pages, tracker }) => {
       const bytes = BigInt(pages) * pageBytes
       // What is dirty at every read, written or not, has no rate.
       const speed = constant.has(tracker) ? 'every read' : rateText(bytes, read.intervalUs)
-      return [...start, tracker, covers.get(tracker) ?? '-', count(pages), size(bytes), speed]
+      const only = exclusive ? [onlyPages === undefined ? '-' : count(onlyPages)] : []
+      return [...start, tracker, covers.get(tracker) ?? '-', count(pages), ...only, size(bytes), speed]
     })
     if (trackers.length < 2) return trackers
     const speed = constant.size > 0 ? '-' : rateText(read.unionBytes, read.intervalUs)
-    return [...trackers, [...start, 'union', 'all', count(read.unionPages), size(read.unionBytes), speed]]
+    const blank = exclusive ? ['-'] : []
+    const union = ['union', 'all', count(read.unionPages), ...blank, size(read.unionBytes), speed]
+    return [...trackers, [...start, ...union]]
   })
   const charted = report.trackers.map(({ tracker }) => tracker).filter((tracker) => !constant.has(tracker))
   const parts = [table(columns, rows, options), chart(report.dirtyReads, charted, pageBytes, options.utf8)]
@@ -78,15 +86,18 @@ export function estimateText(
   given: { readonly bandwidth: bigint; readonly assumed: boolean; readonly downtimeLimitUs: number },
 ): string {
   const speed = `${rate(given.bandwidth)}${given.assumed ? ' (assumed: nothing was measured; give --bandwidth)' : ''}`
-  const floor =
+  const writes =
     found.floorBytes === 0n
-      ? ''
-      : `, and ${size(found.floorBytes)} in every round that no tracker tells apart`
+      ? `devices writing ${rate(found.dirtyBytesPerSecond)} as they did`
+      : `and ${size(found.floorBytes)} in every round that no tracker tells apart, ` +
+        (found.dirtyBytesPerSecond === 0n
+          ? 'with nothing seen beyond that'
+          : `with ${rate(found.dirtyBytesPerSecond)} written beyond that as it was`)
   const fits = found.converges
     ? `fits the limit of ${duration(given.downtimeLimitUs)}`
     : `does NOT fit the limit of ${duration(given.downtimeLimitUs)}`
   return [
-    `estimate at ${speed}, devices writing ${rate(found.dirtyBytesPerSecond)} as they did${floor}:`,
+    `estimate at ${speed}, ${writes}:`,
     `  ${plural(found.rounds, 'round')}, then ${size(found.remainingBytes)} left, about ${duration(found.blackoutUs)} of blackout: ${fits}`,
   ].join('\n')
 }

@@ -1,13 +1,19 @@
 /** A plan as people read it before they run it. Blockers stand last, where the eye rests when the screen has scrolled. */
 import type { InventoryDevice } from '../inventory/inventory.js'
-import type { Blocker, DevicePair, Plan, PlanTracker, Step } from '../plan/plan.js'
+import type { Blocker, DevicePair, Plan, Step } from '../plan/plan.js'
+import type { Found } from '../report/sample.js'
 import { reasonText } from './reason-text.js'
+import { sampleText } from './sample-text.js'
 import { table } from './table.js'
+import { explainTrackers, trackerLines } from './tracker-text.js'
 import { duration, plural, size } from './units.js'
 import { textWidth, wrap } from './wrap.js'
 
 export interface PlanTextOptions {
   readonly width?: number
+  /** All that was weighed for each device, with `found`'s figures, in place of a line each. */
+  readonly explain?: boolean
+  readonly found?: Found
 }
 
 export function planText(plan: Plan, options: PlanTextOptions = {}): string {
@@ -15,10 +21,13 @@ export function planText(plan: Plan, options: PlanTextOptions = {}): string {
   return [
     heading(plan, width),
     pairsText(plan, options.width),
-    trackersText(plan.trackers, width),
+    options.explain
+      ? explainTrackers(plan, options.found?.sample ?? null, width)
+      : trackerLines(plan, options.width),
     containersText(plan, width),
     stepsText(plan.steps, width),
     forecastText(plan, width),
+    options.explain && options.found !== undefined ? sampleText(options.found, options.width) : null,
     findingsText('WARNINGS', plan.warnings, width),
     findingsText('BLOCKERS', plan.blockers, width),
   ]
@@ -90,25 +99,11 @@ function bare(hex: string): string {
   return hex.replace(/^0x/, '')
 }
 
-function trackersText(trackers: readonly PlanTracker[], width: number): string | null {
-  if (trackers.length === 0) return null
-  const lines = ['TRACKERS  (what any of them reports dirty is sent again)']
-  for (const tracker of trackers) {
-    const where = tracker.container === null ? '' : ` in ${tracker.container}`
-    lines.push(wrap(`${tracker.kind} for ${tracker.covers.join(', ')}${where}`, width, '  '))
-    for (const reason of tracker.reason.split('\n')) lines.push(wrap(reason, width, '      because '))
-    for (const refused of tracker.refused) {
-      lines.push(wrap(`${refused.kind} (${refused.code}): ${refused.reason}`, width, '      not '))
-    }
-  }
-  return lines.join('\n')
-}
-
 function containersText(plan: Plan, width: number): string {
   const lines = ['CONTAINERS']
   for (const side of ['source', 'destination'] as const) {
     for (const container of plan.containers.filter((entry) => entry.side === side)) {
-      const dirty = container.dirtyTracking ? ', dirty tracking' : ''
+      const dirty = `${container.dirtyTracking ? ', dirty tracking' : ''}${container.mixed ? ', mixed' : ''}`
       lines.push(
         wrap(
           `${container.container} (${container.backend}${dirty}): ${container.devices.join(', ')}`,

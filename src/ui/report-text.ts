@@ -3,6 +3,7 @@ import type { Report } from '../report/report.js'
 import { isUtf8 } from './chart.js'
 import { dirtyText } from './dirty-text.js'
 import { table } from './table.js'
+import { trackerReadsText } from './tracker-reads-text.js'
 import { count, duration, plural, rate, rateOver, size } from './units.js'
 import { phaseText } from './words.js'
 
@@ -18,6 +19,7 @@ export function reportText(report: Report, options: TextOptions = {}): string {
     heading(report),
     phases(report, options),
     rounds(report, options),
+    trackerReadsText(report, options),
     devices(report, options),
     report.command === 'pin' ? pins(report, options) : null,
     report.command === 'dirty-log' ? dirtyText(report, { ...options, utf8 }) : null,

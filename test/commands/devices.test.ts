@@ -19,9 +19,9 @@ describe('ferry devices', { timeout: 30_000 }, () => {
     expect(exitCode).toBe(0)
     const row = (id: string) => stdout.split('\n').find((line) => line.includes(id))
     expect(row(UUID_A)).toMatch(
-      /^yes +mdev .* 8 +emulated +yes +vfio0 +stop-copy,p2p,pre-copy +pinned,device +96 B$/,
+      /^yes +mdev .* 8 +emulated +yes +type1,iommufd +stop-copy,p2p,pre-copy +pinned,device +96 B$/,
     )
-    expect(row(EDU)).toMatch(/^no +function .* 3 +physical +yes +vfio1 +- +- +-$/)
+    expect(row(EDU)).toMatch(/^no +function .* 3 +physical +yes +type1,iommufd +- +- +-$/)
     expect(stdout).toContain('[generic-driver]')
     expect(stdout).toContain('debugfs is not mounted')
   })

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { EDU, edu, mtty, reply, simulated, UUID_A, UUID_B } from '../inventory/fixtures.js'
 import { fakeHost, type FakeHost } from './fake-helper.js'
+import { scene } from './ferry.js'
 
 let host: FakeHost | undefined
 afterEach(() => {
@@ -38,8 +39,8 @@ describe('ferry plan', { timeout: 30_000 }, () => {
     expect(stderr).toBe('')
     expect(exitCode).toBe(0)
     expect(stdout).toMatch(/^plan uart: can run/)
-    expect(stdout).toContain('pinned for uart in type1-mdevs')
-    expect(stdout).toContain('not iommu (not-for-mdev)')
+    expect(stdout).toMatch(/^ {2}uart +pinned +type1-mdevs +type1 +alone in an emulated group: /mu)
+    expect(stdout).not.toContain('not-for-mdev')
     expect(stdout).toMatch(/1 {2}source +claim uart/)
     expect(stdout).toContain('FORECAST')
     expect(new Set(here.requests().map((request) => request.op))).toEqual(new Set(['hello', 'inventory']))
@@ -79,6 +80,46 @@ describe('ferry plan', { timeout: 30_000 }, () => {
     expect(stdout).toContain('sim-mdevs')
     const asked = here.requests().find((request) => request.op === 'inventory')!
     expect((asked.params['sim'] as { name: string }[]).map((entry) => entry.name)).toEqual(['vgpu', 'nic'])
+  })
+  it('--explain says all that was weighed, and that there is no sample', async () => {
+    const [here, file] = onLab(MDEV)
+    const { exitCode, stdout } = await here.ferry('plan', file, '--explain')
+    expect(exitCode).toBe(0)
+    expect(stdout).toContain('uart: pinned in type1-mdevs (type1)')
+    expect(stdout).toMatch(/not +iommu \(not-for-mdev\)/u)
+    expect(stdout).toMatch(/costs +exact to pages of 4 KiB/u)
+    expect(stdout).toContain('SAMPLE\n  none:')
+    const bad = await here.ferry('plan', file, '--sample', 'nosuch')
+    expect(bad.exitCode).toBe(2)
+    expect(bad.stderr).toContain('there is no run nosuch')
+    expect((await here.ferry('plan', file, '--bandwidth', 'fast')).exitCode).toBe(2)
+  })
+  it('finds the dirty-log of the profile, and judges by it at the bandwidth given', async () => {
+    const trackers = [{ tracker: 'pinned:sim-mdevs', pages: 2048, onlyPages: 2000, elapsedUs: 1 }]
+    const { ferry, runs, start } = scene({
+      source: {
+        dirty: Array(2).fill({ ok: { elapsedUs: 1, trackers, unionPages: 2100, unionBytes: '8601600' } }),
+      },
+    })
+    expect((await start('dirty-log', '--rounds', '2', '--interval', '5ms')).exitCode).toBe(0)
+    const [journal] = runs()
+    const run = journal!.replace('.ndjson', '')
+    const explained = await start('plan', '--explain', '--bandwidth', '1MiB/s')
+    expect(explained.exitCode).toBe(0)
+    expect(explained.stdout).toContain(`dirty-log ${run}, `)
+    expect(explained.stdout).toMatch(/pinned:sim-mdevs .* 2 048 +2 048 +2 048 +2 000 +every read/u)
+    expect(explained.stdout).toContain('estimate at 1.00 MiB/s, ')
+    expect(explained.stdout).toContain('does NOT fit the limit')
+    const { result } = JSON.parse((await start('plan', '--json')).stdout)
+    expect(result.plan.choices.map((choice: { device: string }) => choice.device)).toEqual(['vgpu', 'nic'])
+    expect(result.sample).toMatchObject({ run, misfits: [], rounds: 2, estimate: { assumed: true } })
+    expect(result.sample.trackers[0].pages).toEqual({ min: 2048, median: 2048, max: 2048 })
+    // A run of another profile is only taken when it is named, and what does not fit is said.
+    const other = await start('plan', '--set', 'name=other', '--explain')
+    expect(other.stdout).toContain('SAMPLE\n  none:')
+    const named = await start('plan', '--set', 'name=other', '--sample', run)
+    expect(named.stdout).toContain('it does not fit this plan: another profile: quickstart')
+    expect((await ferry('report', run)).exitCode).toBe(0)
   })
   it('--set lays a value over the profile', async () => {
     const [here, file] = onLab(MDEV)

@@ -145,7 +145,7 @@ describe('ferry devices', () => {
     const row = (id: string): string => text.split('\n').find((line) => line.includes(`${id} `)) ?? ''
     const [mdev, card] = [await vfioFacts(guest, mdevPath(large)), await vfioFacts(guest, pciPath(edu))]
     expect(row(large).split(/ {2,}/u)).toEqual([
-      ...['yes', 'mdev', large, 'mtty', String(mdev.group), 'emulated', 'yes', mdev.cdev],
+      ...['yes', 'mdev', large, 'mtty', String(mdev.group), 'emulated', 'yes', 'type1,iommufd'],
       ...['stop-copy,p2p,pre-copy', 'pinned,device', '96 B'],
     ])
     expect(row(small)).toMatch(/ 60 B$/u)
@@ -154,7 +154,7 @@ describe('ferry devices', () => {
         .split(/ {2,}/u)
         .map((cell) => cell.trim()),
     ).toEqual([
-      ...['no', 'function', edu, 'vfio-pci', String(card.group), 'physical', 'yes', card.cdev],
+      ...['no', 'function', edu, 'vfio-pci', String(card.group), 'physical', 'yes', 'type1,iommufd'],
       ...['-', '-', '-'],
     ])
     expect(text).toContain('[generic-driver]')

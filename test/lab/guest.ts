@@ -57,6 +57,8 @@ function qemuArguments(lab: Lab, dir: string, resultsDir: string, options: Guest
       'panic=-1',
       'intel_iommu=on',
       'iommu=pt',
+      // On a busy machine the emulated timer may be late enough for the kernel to panic over it at boot.
+      'no_timer_check',
       ...(options.kernelArgs ?? []),
     ],
     word('init', path.join(lab.repo, 'test/lab/guest-init.sh')),

@@ -1,5 +1,5 @@
 // `npm run test:lab [-- VITEST ARGUMENTS]`: prepares the lab where its progress can be seen, then runs every
-// *.lab.ts under vitest. Builds what the tests test, and the register tool. Ends with the same plain line as
+// *.lab.ts under vitest. Builds what the tests test, and the tools they use. Ends with the same plain line as
 // `npm test`.
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,7 +15,7 @@ async function main(args: readonly string[]): Promise<number> {
   const report = path.join(folder, 'vitest.json')
   try {
     const config = path.join(repo, 'test/lab/vitest.config.ts')
-    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+    const reporters = ['--reporter=verbose', '--reporter=json', `--outputFile.json=${report}`]
     const { failed } = await execa('vitest', ['run', '--config', config, ...reporters, ...args], {
       cwd: repo,
       preferLocal: true,
@@ -35,22 +35,14 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** Before the guest boots: it may or may not see what changes on the host after that. */
 async function build(repo: string): Promise<void> {
-  const regs = [
-    'build',
-    '--quiet',
-    '--release',
-    '--locked',
-    '--target-dir',
-    'target',
-    '--example',
-    'mtty-regs',
-  ]
+  const tools = ['mtty-regs', 'dma-regs', 'dma-check'].flatMap((name) => ['--example', name])
+  const cargo = ['build', '--quiet', '--release', '--locked', '--target-dir', 'target', ...tools]
   await execa(process.execPath, ['--import', 'tsx', 'scripts/build-cli.ts'], { cwd: repo, stdio: 'inherit' })
   await execa(process.execPath, ['--import', 'tsx', 'scripts/build-helper.ts'], {
     cwd: repo,
     stdio: 'inherit',
   })
-  await execa('cargo', regs, { cwd: path.join(repo, 'helper'), stdio: 'inherit' })
+  await execa('cargo', cargo, { cwd: path.join(repo, 'helper'), stdio: 'inherit' })
 }
 
 try {

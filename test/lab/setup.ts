@@ -59,6 +59,14 @@ async function buildInitramfs(): Promise<string> {
   return file
 }
 
+let modules: Promise<string> | undefined
+
+/** Builds the lab's own modules if their sources have changed; the folder of their .ko files. */
+export function prepareModules(): Promise<string> {
+  modules ??= prepareLab().then(() => script('build-modules.sh'))
+  return modules
+}
+
 let prepared: Promise<Lab> | undefined
 
 /** Installs packages and builds the kernel if they are missing. Done once in a process. */

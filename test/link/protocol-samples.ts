@@ -219,6 +219,8 @@ req('memory', {
 rep('memory', { bytes: '1611661312', elapsedUs: 301000 })
 req('container', { container: 'functions', backend: 'iommufd', dirtyTracking: true })
 rep('container', {})
+req('container', { container: 'both', backend: 'type1', dirtyTracking: false, mixed: true })
+rep('container', {})
 req('device', { device: 'vgpu-0', container: 'mdevs', target: { kind: 'sim', spec } })
 rep('device', { state: 'RUNNING', flags: ['stop-copy', 'p2p', 'pre-copy'], stateBytes: '4194304' })
 req('device', {
@@ -250,8 +252,8 @@ req('dirty', {})
 rep('dirty', {
   elapsedUs: 120,
   trackers: [
-    { tracker: 'pinned:mdevs', pages: 65536, elapsedUs: 70 },
-    { tracker: 'device:nic-0', pages: 120, elapsedUs: 40 },
+    { tracker: 'pinned:mdevs', pages: 65536, onlyPages: 65480, elapsedUs: 70 },
+    { tracker: 'device:nic-0', pages: 120, onlyPages: 64, elapsedUs: 40 },
   ],
   unionPages: 65600,
   unionBytes: '268697600',
@@ -313,6 +315,18 @@ rep('cutover', {
   },
   lastPages: 512,
   lastBytes: '2097152',
+  reads: [
+    {
+      stopped: false,
+      trackers: [{ tracker: 'pinned:mdevs', pages: 500, onlyPages: 500, elapsedUs: 70 }],
+      unionPages: 500,
+    },
+    {
+      stopped: true,
+      trackers: [{ tracker: 'pinned:mdevs', pages: 512, onlyPages: 512, elapsedUs: 60 }],
+      unionPages: 512,
+    },
+  ],
   devices: [{ device: 'vgpu-0', state: 'STOP_COPY', stateBytes: '4194304', stateHash: fp }],
   verified: { pages: 131072, mismatches: [] },
 })
@@ -407,7 +421,7 @@ ev({
   round: 1,
   pages: 131072,
   bytes: '536870912',
-  trackers: [{ tracker: 'pinned:mdevs', pages: 131072, elapsedUs: 70 }],
+  trackers: [{ tracker: 'pinned:mdevs', pages: 131072, onlyPages: 131072, elapsedUs: 70 }],
 })
 ev({
   event: 'progress',
@@ -426,6 +440,11 @@ ev({
   dirtyBytes: '12288000',
   bytesPerSecond: '2254857830',
   estimatedBlackoutUs: 7449,
+  trackers: [
+    { tracker: 'pinned:mdevs', pages: 2900, onlyPages: 2880, elapsedUs: 70 },
+    { tracker: 'device:nic-0', pages: 120, onlyPages: 100, elapsedUs: 40 },
+  ],
+  unionPages: 3000,
 })
 ev({ event: 'device-precopy', device: 'vgpu-0', bytes: '1048576', initialBytes: '0', dirtyBytes: '0' })
 for (const step of [

@@ -85,7 +85,10 @@ describe('tracker', () => {
     ).toBe('all')
   })
   it('the profile may prefer the IOMMU', () => {
-    const made = plan(profile([vf()], { trackers: { prefer: 'iommu', forbidAll: false } }), both)
+    const made = plan(
+      profile([vf()], { trackers: { prefer: 'iommu', forbidAll: false, mixedContainers: 'refuse' } }),
+      both,
+    )
     expect(trackerOf(made)?.kind).toBe('iommu')
   })
   it('an mdev under type1 uses the pinned scope, though it has a DMA log too', () => {
@@ -148,7 +151,7 @@ describe('tracker', () => {
     ])
   })
   it('all can be forbidden', () => {
-    const forbid = { trackers: { prefer: 'device', forbidAll: true } } as const
+    const forbid = { trackers: { prefer: 'device', forbidAll: true, mixedContainers: 'refuse' } } as const
     const bare = [mlx5Vf(VF_A, without('device', 'iommu')), mlx5Vf(VF_B)]
     expect(blockers(plan(profile([vf()], forbid), bare))).toEqual(['plan/all-forbidden'])
     expect(blockers(plan(profile([vf({ tracker: 'all' })], forbid), both))).toEqual(['plan/all-forbidden'])

@@ -35,6 +35,7 @@ const setting = fc.record({
   devices: fc.array(device, { minLength: 1, maxLength: 5 }),
   prefer: fc.constantFrom('device', 'iommu') as fc.Arbitrary<'device' | 'iommu'>,
   forbidAll: fc.boolean(),
+  mixedContainers: fc.constantFrom('refuse', 'refuse', 'allow') as fc.Arbitrary<'refuse' | 'allow'>,
   type1: maybe,
   iommufd: maybe,
   uid: fc.constantFrom(0, 1000),
@@ -95,7 +96,8 @@ function build(made: Setting) {
     return realDevice(name, entry.kind, ids[0]!, ids[1]!, entry.wishes)
   })
   const over = { type1: made.type1, iommufd: made.iommufd, uid: made.uid, memlockBytes: made.memlock }
-  const given = profile(devices, { trackers: { prefer: made.prefer, forbidAll: made.forbidAll } })
+  const { forbidAll, mixedContainers, prefer } = made
+  const given = profile(devices, { trackers: { prefer, forbidAll, mixedContainers } })
   return { given, made: plan(given, facts, facts, { source: over, destination: over }) }
 }
 /** The group kind of a plan's device, from the plan's own inventory. */
@@ -112,15 +114,67 @@ const check = (property: (built: ReturnType<typeof build>) => void) =>
     { numRuns: 400 },
   )
 
+/** All devices asked into one type1 or simulated container, as `mixedContainers: allow` is for. */
+const checkShared = (property: (built: ReturnType<typeof build>) => void) =>
+  fc.assert(
+    fc.property(setting, fc.boolean(), (made, simulated) => {
+      const backend: 'auto' | 'type1' = simulated ? 'auto' : 'type1'
+      // Kinds alternate, and every other device leaves its tracker to the planner: most of these can run.
+      const devices = made.devices.map((entry, index) => ({
+        ...entry,
+        kind: index % 2 === 0 ? ('mdev' as const) : ('function' as const),
+        simulated,
+        pinned: true,
+        node: true,
+        members: 1 as const,
+        sharedGroup: false,
+        migrates: true,
+        p2p: true,
+        emulatedGroup: null,
+        wishes: {
+          backend,
+          container: 'one' as const,
+          tracker: index % 4 < 2 ? ('auto' as const) : entry.wishes.tracker,
+        },
+      }))
+      const root = { uid: 0, memlock: null, type1: true } as const
+      property(build({ ...made, ...root, devices, mixedContainers: 'allow' }))
+    }),
+    { numRuns: 400 },
+  )
+
 describe('whatever the devices', () => {
-  it('no plan that can run has emulated and physical groups in one type1 container', () => {
+  it('no plan that can run has emulated and physical groups in one type1 container, unless the profile allows it', () => {
     check((built) => {
       if (built.made.steps.length === 0) return
-      for (const { backend, devices, side } of built.made.containers) {
+      for (const { backend, devices, mixed, side } of built.made.containers) {
         if (backend === 'iommufd') continue
-        expect(new Set(devices.map((name) => groupOf(built, name, side).emulated)).size).toBe(1)
+        const kinds = new Set(devices.map((name) => groupOf(built, name, side).emulated)).size
+        expect(mixed).toBe(kinds > 1)
+        if (built.given.trackers.mixedContainers === 'refuse') expect(kinds).toBe(1)
       }
     })
+  })
+  it('what is mixed on purpose is said: in a warning, by the tracker, in the floor; and never under forbidAll', () => {
+    let mixtures = 0
+    checkShared((built) => {
+      if (built.made.steps.length === 0) return
+      for (const { container, devices, mixed, side } of built.made.containers) {
+        if (!mixed || side !== 'source') continue
+        const pinned = built.made.trackers.filter(
+          (tracker) => tracker.kind === 'pinned' && tracker.container === container,
+        )
+        expect(built.made.warnings.map(({ code }) => code)).toContain('plan/mixed-container')
+        for (const tracker of pinned) {
+          mixtures += 1
+          expect(tracker.everyPage).toBe(true)
+          expect(devices).toEqual(expect.arrayContaining([...tracker.covers]))
+          expect(built.given.trackers.forbidAll).toBe(false)
+          expect(built.made.forecast.floorBytes).toBe(built.made.forecast.memoryBytes)
+        }
+      }
+    })
+    expect(mixtures).toBeGreaterThan(20)
   })
   it('automatic containers never mix, blocked or not', () => {
     check((built) => {

@@ -393,6 +393,11 @@ export const BAD_INPUT: readonly BadInput[] = [
     findings: [['profile/impossible-choice', 'all']],
   },
   {
+    what: 'a mixture of groups that is neither allowed nor refused',
+    text: `${VALID}trackers: { mixedContainers: maybe }\n`,
+    findings: [['profile/invalid-value', 'maybe']],
+  },
+  {
     what: 'one container of two backends',
     text: `${deviceKey('backend: type1\n    container: c')}  - { name: b, source: { function: 0000:41:00.2 }, destination: { function: 0000:41:00.3 }, backend: iommufd, container: c }\n`,
     findings: [['profile/impossible-choice', 'c']],

@@ -154,6 +154,7 @@ const profile: fc.Arbitrary<Profile> = regions.chain((memory) =>
     trackers: fc.record({
       prefer: fc.constantFrom('device' as const, 'iommu' as const),
       forbidAll: fc.boolean(),
+      mixedContainers: fc.constantFrom('refuse' as const, 'allow' as const),
     }),
     migration: fc.record({
       downtimeLimitMs: ms,

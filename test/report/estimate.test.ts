@@ -5,8 +5,8 @@ import type { DirtyRead } from '../../src/report/report.js'
 
 const MIB = 1024n * 1024n
 const TRACKERS = [
-  { tracker: 'pinned:m', kind: 'pinned', covers: ['v'], reason: '', refused: [] },
-  { tracker: 'device:n', kind: 'device', covers: ['n'], reason: '', refused: [] },
+  { tracker: 'pinned:m', kind: 'pinned', covers: ['v'], everyPage: false, reason: '', refused: [] },
+  { tracker: 'device:n', kind: 'device', covers: ['n'], everyPage: false, reason: '', refused: [] },
 ] as const
 
 /** A second in which `pinned` and `logged` MiB were dirty. */
@@ -61,6 +61,12 @@ describe('estimate', () => {
     expect(floor?.blackoutUs).toBe(250_000)
     const fixed = estimate(input({ reads: [read(1, 0, 0)], stateBytes: 512n * MIB, fixedBlackoutUs: 7 }))
     expect(fixed).toMatchObject({ blackoutUs: 500_007, converges: false })
+  })
+
+  it('takes for constant no more than the least a read showed', () => {
+    // An mdev that pins nothing: what its container reports comes and goes with what was written.
+    const found = estimate(input({ reads: [read(1, 8, 0), read(2, 40, 0), read(3, 12, 0)] }))
+    expect(found).toMatchObject({ floorBytes: 8n * MIB, dirtyBytesPerSecond: 12n * MIB })
   })
 
   it('does not converge when devices write faster than the link carries', () => {

@@ -1,5 +1,5 @@
 /** The records of a run as a journal gives them back, with round figures. */
-import type { HelperEvent, Op, Requests, Role } from '../../src/link/protocol.js'
+import type { HelperEvent, Op, Requests, Role, TrackerRound } from '../../src/link/protocol.js'
 import type { PhaseName } from '../../src/plan/plan.js'
 import type { Event, EventRecord, Outcome } from '../../src/run/event.js'
 
@@ -63,8 +63,8 @@ export function started(command: 'migrate' | 'pin' | 'dirty-log' = 'migrate'): T
       ],
       containers: [],
       trackers: [
-        { tracker: 'pinned:mdevs', kind: 'pinned', covers: ['vgpu'], ...tracker },
-        { tracker: 'device:nic', kind: 'device', covers: ['nic'], ...tracker },
+        { tracker: 'pinned:mdevs', kind: 'pinned', covers: ['vgpu'], everyPage: false, ...tracker },
+        { tracker: 'device:nic', kind: 'device', covers: ['nic'], everyPage: false, ...tracker },
       ],
       forecast: {
         memoryBytes: '536870912',
@@ -76,6 +76,17 @@ export function started(command: 'migrate' | 'pin' | 'dirty-log' = 'migrate'): T
       warnings: [],
     },
   })
+}
+
+/** Pages of two trackers in one read, and how many of them each was alone to name. */
+export function twoTrackers(
+  pinned: readonly [pages: number, only: number],
+  device: readonly [pages: number, only: number],
+): readonly TrackerRound[] {
+  return [
+    { tracker: 'pinned:mdevs', pages: pinned[0], onlyPages: pinned[1], elapsedUs: 5 },
+    { tracker: 'device:nic', pages: device[0], onlyPages: device[1], elapsedUs: 5 },
+  ]
 }
 
 /** A whole migration that ended well. */
@@ -125,6 +136,8 @@ export function migrated(): Tape {
           dirtyBytes: '12288000',
           bytesPerSecond: '2254857830',
           estimatedBlackoutUs: 7449,
+          trackers: twoTrackers([2048, 2000], [1000, 952]),
+          unionPages: 3000,
         })
         .done('source', 'precopy', precopy, {
           reason: 'converged',
@@ -158,6 +171,10 @@ export function migrated(): Tape {
             blackout,
             lastPages: 512,
             lastBytes: '2097152',
+            reads: [
+              { stopped: false, trackers: twoTrackers([2048, 2048], [0, 0]), unionPages: 2048 },
+              { stopped: true, trackers: twoTrackers([2048, 2047], [7, 6]), unionPages: 2054 },
+            ],
             devices: [
               { device: 'vgpu', state: 'STOP_COPY', stateBytes: '262144', stateHash: 'ab' },
               { device: 'nic', state: 'STOP_COPY', stateBytes: '8388608', stateHash: 'cd' },

@@ -2,7 +2,18 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { devicesText } from '../../src/ui/devices-text.js'
 import { wrap } from '../../src/ui/wrap.js'
-import { edu, eduUnbound, mlx5Vf, mtty, noiommu, nonViable, UUID_A, UUID_B } from '../inventory/fixtures.js'
+import type { TrackerKind } from '../../src/link/protocol.js'
+import {
+  edu,
+  EDU,
+  eduUnbound,
+  mlx5Vf,
+  mtty,
+  noiommu,
+  nonViable,
+  UUID_A,
+  UUID_B,
+} from '../inventory/fixtures.js'
 import { inventory } from '../plan/hosts.js'
 
 const busy = mtty(UUID_B, { migration: null, probe: { done: false, skipped: 'busy' } })
@@ -38,6 +49,60 @@ describe('devicesText', () => {
     expect(rows.find((line) => line.startsWith('no'))).toMatch(/ - +- +-$/)
     const perhaps = mlx5Vf(undefined, { trackers: [{ kind: 'iommu', available: null }] })
     expect(devicesText(inventory([perhaps]))).toContain('iommu?')
+  })
+  it('tells three devices of unlike drivers apart, and says of each what it has and why not the rest', () => {
+    const no = (kind: TrackerKind, reason: string) => ({ kind, available: false, reason }) as const
+    const yes = (kind: TrackerKind) => ({ kind, available: true }) as const
+    const behindBits = (id: string) =>
+      mlx5Vf(id, {
+        driver: 'some_dirty',
+        physicalFunction: null,
+        trackers: [
+          no('pinned', 'its group is physical'),
+          no('device', 'the driver keeps no log'),
+          yes('iommu'),
+        ],
+      })
+    const three = inventory([
+      mtty(UUID_A, {
+        trackers: [yes('pinned'), no('device', 'the driver keeps no log'), no('iommu', 'an mdev')],
+      }),
+      edu({
+        driver: 'some_edu',
+        cdev: { name: 'vfio1', node: null },
+        migration: { supported: true, flags: ['stop-copy', 'p2p'], state: 'RUNNING', stateBytes: '64' },
+        trackers: [no('pinned', 'its group is physical'), yes('device'), no('iommu', 'no dirty bits')],
+      }),
+      behindBits('10000:00:00.0'),
+      behindBits('10000:01:00.0'),
+    ])
+    const text = devicesText(three)
+    const row = (id: string): string[] =>
+      text
+        .split('\n')
+        .find((line) => line.includes(`${id} `))!
+        .split(/ {2,}/u)
+    expect(row(UUID_A)).toEqual([
+      ...['yes', 'mdev', UUID_A, 'vfio_mtty', '8', 'emulated', 'yes', 'type1,iommufd'],
+      ...['stop-copy,p2p,pre-copy', 'pinned', '96 B'],
+    ])
+    expect(row(EDU)).toEqual([
+      ...['yes', 'function', EDU, 'some_edu', '3', 'physical', 'yes', 'type1'],
+      ...['stop-copy,p2p', 'device', '64 B'],
+    ])
+    expect(row('10000:00:00.0').slice(3)).toEqual([
+      ...['some_dirty', expect.any(String), 'physical', 'yes', 'type1,iommufd'],
+      ...['stop-copy,p2p,pre-copy', 'iommu', '12.0 MiB'],
+    ])
+    // What is so of both is said once.
+    expect(text).toContain(
+      '  10000:00:00.0, 10000:01:00.0\n      pinned no: its group is physical\n' +
+        '      device no: the driver keeps no log\n      iommu yes',
+    )
+    expect(text).toContain(`  ${UUID_A}\n      pinned yes\n      device no: the driver keeps no log`)
+    const long = devicesText(three, { long: true })
+    expect(long).toContain('type1 yes: /dev/vfio/3 is there')
+    expect(long).toContain('iommufd no: the device has no cdev node under /dev/vfio/devices')
   })
   it('the long form has every tracker with its reason, members and nodes', () => {
     const text = devicesText(inventory([nonViable(), mtty(UUID_A)]), { long: true, width: 120 })

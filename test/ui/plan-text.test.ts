@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { estimateTerms } from '../../src/report/estimate.js'
+import type { Sample } from '../../src/report/sample.js'
 import { planText } from '../../src/ui/plan-text.js'
 import { edu, EDU, mlx5Vf, mtty, UUID_A, UUID_B, VF_A, VF_B } from '../inventory/fixtures.js'
 import { inventory, plan } from '../plan/hosts.js'
@@ -33,12 +35,74 @@ describe('planText', () => {
     }
     expect(planText(real, { width: 80 })).toContain(`\n  from ${UUID_A}\n  to   ${UUID_B}\n`)
   })
-  it('names every tracker with its reason, and every refused alternative with its code', () => {
-    const text = planText(real, { width: 120 })
-    for (const tracker of real.trackers) {
-      expect(text).toContain(`${tracker.kind} for ${tracker.covers.join(', ')}`)
-      for (const refused of tracker.refused) expect(text).toContain(`not ${refused.kind} (${refused.code})`)
+  it('says in one line a device who tracks it, where, and why', () => {
+    const section = planText(real)
+      .split('\n\n')
+      .find((part) => part.startsWith('TRACKERS'))!
+    expect(lines(section)).toHaveLength(2 + real.choices.length)
+    for (const { backend, brief, container, device, kind } of real.choices) {
+      expect(section).toMatch(new RegExp(`^ {2}${device} +${kind} +${container} +${backend} +${brief}$`, 'm'))
     }
+    expect(section).not.toContain('not-preferred')
+    const stuck = planText(blocked)
+      .split('\n\n')
+      .find((part) => part.startsWith('TRACKERS'))!
+    expect(stuck).toMatch(/^ {2}edu +none +\S+ +iommufd +none is left: see the blockers$/m)
+  })
+  it('--explain: reason, every refused alternative with its code, cost and container, device by device', () => {
+    const text = planText(real, { width: 120, explain: true }).replaceAll(/\s+/g, ' ')
+    for (const { backend, container, cost, device, kind, partition, reason, refused } of real.choices) {
+      expect(text).toContain(`${device}: ${kind} in ${container} (${backend})`)
+      expect(refused.length).toBe(3)
+      for (const one of refused) expect(text).toContain(`not ${one.kind} (${one.code}): ${one.reason}`)
+      for (const said of [reason, cost!.text, partition!]) expect(text).toContain(said)
+    }
+    expect(text).not.toContain('SAMPLE')
+    const none = planText(real, { explain: true, found: { sample: null, passedOver: null } })
+    expect(none).toContain('SAMPLE\n  none: `ferry dirty-log`')
+  })
+  it('--explain: a sample’s figures stand with their tracker, and its age and misfits are said', () => {
+    const [pinned, device] = real.trackers
+    const figures = {
+      pages: { min: 9, median: 1234, max: 5000 },
+      onlyPages: 17,
+      share: 0.0094,
+      atMost: false,
+    }
+    const sample: Sample = {
+      ...{ run: '20261122T151733-4f2a', journal: 'x', startedAt: '', ageMs: 3 * 86_400_000 },
+      ...{ rounds: 5, spanUs: 5_000_000, memoryBytes: 1n, union: { ...figures, bytesPerSecond: null } },
+      misfits: [{ what: 'trackers', text: 'other trackers: iommu:x for net' }],
+      trackers: [
+        { ...pinned!, unitBytes: 4096, ...figures, bytesPerSecond: null },
+        { ...device!, unitBytes: 65_536, ...figures, bytesPerSecond: 2n << 20n },
+      ],
+      estimate: {
+        ...estimateTerms(null, null, 300),
+        ...{ dirtyBytesPerSecond: 2n << 20n, floorBytes: 4096n, converges: true, rounds: 2 },
+        ...{ remainingBytes: 8192n, blackoutUs: 8000 },
+      },
+    }
+    const found = { sample, passedOver: null }
+    const text = planText(real, { explain: true, found, width: 120 })
+    expect(text).toContain('dirty-log 20261122T151733-4f2a, 3 days ago: 5 rounds in 5.00 s')
+    expect(text).toContain('! it does not fit this plan: other trackers: iommu:x for net')
+    expect(text).toMatch(/device:net +64\.0 KiB +9 +1 234 +5 000 +17 +2\.00 MiB\/s +0\.9 %/)
+    expect(text).toMatch(/pinned:type1-mdevs +4\.00 KiB .* every read +0\.9 %/)
+    expect(text).toContain('fits the limit of 300 ms')
+    const flat = text.replaceAll(/\s+/g, ' ')
+    expect(flat).toContain(
+      'sampled 9 / 1 234 / 5 000 pages a round (min / median / max), 17 of them by no other',
+    )
+    for (const width of [60, 80, 120]) {
+      for (const line of lines(planText(real, { explain: true, found, width }))) {
+        expect(line.length, line).toBeLessThanOrEqual(width)
+      }
+    }
+    const misfits = [{ what: 'memory', text: 'other memory: 1 bytes, the plan has 2' }] as const
+    expect(
+      planText(real, { explain: true, found: { sample: null, passedOver: { run: 'r7', misfits } } }),
+    ).toContain('none that fits: r7 has other memory')
   })
   it('numbers the steps in order', () => {
     const numbers = [...planText(real).matchAll(/^ +(\d+) {2}(?:source|destination) {2}/gm)].map((match) =>

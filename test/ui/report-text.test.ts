@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { buildReport } from '../../src/report/build.js'
 import { reportText } from '../../src/ui/report-text.js'
-import { migrated, started, type Tape } from '../report/records.js'
+import type { EventRecord } from '../../src/run/event.js'
+import { migrated, started, twoTrackers, type Tape } from '../report/records.js'
 
 const text = (tape: Tape): string => reportText(buildReport(tape.records), { utf8: true })
 
@@ -21,6 +22,11 @@ describe('reportText', () => {
       ROUND     SENT  ZERO PAGES    TIME        RATE  DIRTY AGAIN
           1  384 MiB      32 768  179 ms  2.10 GiB/s     11.7 MiB
       pre-copy ended because what remained fitted the limit: 11.7 MiB left, about 7.45 ms of blackout
+
+      PAGES SEEN       pinned:mdevs  ONLY IT  device:nic  ONLY IT  UNION
+      after round 1           2 048    2 000       1 000      952  3 000
+      before the stop         2 048    2 048           0        0  2 048
+      after the stop          2 048    2 047           7        6  2 054
 
       DEVICE  BACKEND  TRACKER  STATE BYTES  SOURCE     DESTINATION
       vgpu    sim      pinned       256 KiB  STOP_COPY  RUNNING
@@ -89,6 +95,42 @@ describe('reportText', () => {
       dirty rate by round, full height 200 MiB/s
         device:nic   ▄█  200 MiB/s"
     `)
+  })
+
+  it('shows what one tracker saw without a column for what only it saw, and what calling everything dirty cost', () => {
+    const { records } = migrated()
+    const one = JSON.parse(
+      JSON.stringify(records).replaceAll(/,\{"tracker":"device:nic","pages"[^}]*\}/gu, ''),
+    ) as EventRecord[]
+    expect(reportText(buildReport(one))).toMatch(
+      /^PAGES SEEN +pinned:mdevs +UNION\nafter round 1 +2 048 +3 000$/mu,
+    )
+    const all = JSON.parse(
+      JSON.stringify(records).replace('"kind":"pinned"', '"kind":"all"'),
+    ) as EventRecord[]
+    const [first] = all
+    if (first?.body.type === 'run-start') {
+      const { trackers } = first.body.plan as { trackers: { everyPage: boolean }[] }
+      trackers[0]!.everyPage = true
+    }
+    expect(reportText(buildReport(all))).toContain(
+      'pinned:mdevs had 2 048 pages (8.00 MiB) sent again in the blackout, 2 000 of which no other tracker named; ' +
+        'how many of them had been written is not known',
+    )
+  })
+
+  it('shows in a dirty-log what only one tracker saw', () => {
+    const tape = started('dirty-log')
+    tape.phase('dirty-log', 10, () => {
+      tape.done('source', 'track', { trackers: [] }, { trackers: [], bitmapBytes: '0' })
+      const trackers = twoTrackers([2048, 2040], [100, 92])
+      tape.done('source', 'dirty', {}, { elapsedUs: 7, trackers, unionPages: 2140, unionBytes: '8765440' })
+    })
+    const shown = text(tape.end('done', 0))
+    expect(shown).toMatch(/TRACKER +COVERS +PAGES +ONLY IT +DIRTY/u)
+    expect(shown).toMatch(/pinned:mdevs +vgpu +2 048 +2 040 /u)
+    expect(shown).toMatch(/device:nic +nic +100 +92 /u)
+    expect(shown).toMatch(/union +all +2 140 +- /u)
   })
 
   it('leads with the cause and the remedy when a run failed, and keeps other failures apart', () => {

@@ -177,6 +177,31 @@ impl DirtyBitmap {
         }
     }
 
+    /// Union with bitmaps of the same layout, in one pass. Returns how many pages each names that no other of them
+    /// does, and how many pages they name together.
+    pub fn or_each(&mut self, parts: &[Self]) -> (Vec<u64>, u64) {
+        debug_assert!(parts.iter().all(|part| part.areas == self.areas));
+        let mut only = vec![0; parts.len()];
+        let mut together = 0;
+        for (index, into) in self.words.iter_mut().enumerate() {
+            let word = |part: &Self| part.words.get(index).copied().unwrap_or(0);
+            let (mut any, mut several) = (0, 0);
+            for new in parts.iter().map(word) {
+                several |= any & new;
+                any |= new;
+            }
+            if any == 0 {
+                continue;
+            }
+            *into |= any;
+            together += u64::from(any.count_ones());
+            for (count, new) in only.iter_mut().zip(parts.iter().map(word)) {
+                *count += u64::from((new & !several).count_ones());
+            }
+        }
+        (only, together)
+    }
+
     /// Maximal runs of dirty pages in ascending IOVA order, none longer than `max_bytes` (at least one page), none
     /// across two areas.
     pub fn runs(&self, max_bytes: u64) -> impl Iterator<Item = Area> + '_ {
@@ -332,6 +357,40 @@ mod tests {
             prop_assert_eq!(counted, model.len() as u64);
             prop_assert_eq!(bitmap.count(), model.len() as u64);
             prop_assert!(model.iter().all(|iova| bitmap.get(*iova)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_union_of_several_counts_what_each_alone_names(
+            areas in layouts(),
+            sets in prop::collection::vec(prop::collection::vec((0u64..1000, 1u64..90), 0..6), 0..5),
+            before in prop::collection::vec((0u64..1000, 1u64..90), 0..3),
+        ) {
+            let of = |ranges: &[(u64, u64)]| {
+                let mut bitmap = DirtyBitmap::new(PAGE, &areas);
+                for (page, pages) in ranges {
+                    bitmap.set_range(page * PAGE, pages * PAGE);
+                }
+                bitmap
+            };
+            let parts: Vec<DirtyBitmap> = sets.iter().map(|ranges| of(ranges)).collect();
+            let mut into = of(&before);
+            let mut expected = into.clone();
+            let mut together = DirtyBitmap::new(PAGE, &areas);
+            for part in &parts {
+                expected.or(part);
+                together.or(part);
+            }
+            let (only, count) = into.or_each(&parts);
+            prop_assert_eq!(&into, &expected);
+            prop_assert_eq!(count, together.count());
+            for (index, part) in parts.iter().enumerate() {
+                let alone = areas.iter().flat_map(|area| (area.iova..area.end()).step_by(PAGE as usize)).filter(|page| {
+                    part.get(*page) && parts.iter().enumerate().all(|(at, other)| at == index || !other.get(*page))
+                });
+                prop_assert_eq!(only[index], alone.count() as u64);
+            }
         }
     }
 

@@ -13,11 +13,24 @@ pub struct Union {
     started: usize,
     page_size: u64,
     areas: Vec<Area>,
+    /// A bitmap for each tracker, kept between reads, to tell what only one of them saw. None for a single tracker,
+    /// which reads into the workload's own.
+    parts: Vec<DirtyBitmap>,
+}
+
+/// One read of all trackers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    pub trackers: Vec<TrackerRound>,
+    /// Pages that at least one of them named.
+    pub pages: u64,
 }
 
 impl Union {
     pub fn new(page_size: u64, areas: Vec<Area>, trackers: Vec<Box<dyn Tracker>>) -> Self {
-        Self { trackers, started: 0, page_size, areas }
+        let parts = if trackers.len() > 1 { trackers.len() } else { 0 };
+        let parts = (0..parts).map(|_| DirtyBitmap::new(page_size, &areas)).collect();
+        Self { trackers, started: 0, page_size, areas, parts }
     }
 
     /// Starts all trackers, or none: when one fails, those already started are stopped again.
@@ -48,21 +61,42 @@ impl Union {
 
     /// One round: everything any tracker saw since the last round is ORed into `into`. Every tracker is read even
     /// when one fails, and the first failure is returned.
-    pub fn read(&mut self, into: &mut DirtyBitmap) -> Result<Vec<TrackerRound>> {
+    pub fn read(&mut self, into: &mut DirtyBitmap) -> Result<Read> {
         let mut rounds = Vec::with_capacity(self.trackers.len());
         let mut failed = None;
-        for tracker in &mut self.trackers {
+        let alone = self.parts.is_empty();
+        for (index, tracker) in self.trackers.iter_mut().enumerate() {
             let began = Instant::now();
-            match tracker.read(into) {
+            let part = match self.parts.get_mut(index) {
+                Some(part) => {
+                    part.clear();
+                    part
+                }
+                None => &mut *into,
+            };
+            match tracker.read(part) {
                 Ok(pages) => rounds.push(TrackerRound {
                     tracker: tracker.name().to_owned(),
                     pages,
+                    only_pages: pages,
                     elapsed_us: began.elapsed().as_micros() as u64,
                 }),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        failed.map_or(Ok(rounds), Err)
+        if alone {
+            let pages = rounds.iter().map(|round| round.pages).sum();
+            return failed.map_or(Ok(Read { trackers: rounds, pages }), Err);
+        }
+        // After a failure, too: what the others saw is gone from their logs.
+        let (only, pages) = into.or_each(&self.parts);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        for (round, only) in rounds.iter_mut().zip(only) {
+            round.only_pages = only;
+        }
+        Ok(Read { trackers: rounds, pages })
     }
 
     /// Stops what was started, in reverse order; the first failure is returned after all were tried.
@@ -75,5 +109,78 @@ impl Union {
         }
         self.started = 0;
         failed.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dirty::TrackerKind;
+    use crate::error::HelperError;
+
+    const PAGE: u64 = 4096;
+
+    /// Reports the same pages at every read, or fails.
+    struct Fixed(&'static str, Option<std::ops::Range<u64>>);
+
+    impl Tracker for Fixed {
+        fn name(&self) -> &str {
+            self.0
+        }
+        fn kind(&self) -> TrackerKind {
+            TrackerKind::Device
+        }
+        fn page_size(&self) -> u64 {
+            PAGE
+        }
+        fn start(&mut self) -> Result<()> {
+            Ok(())
+        }
+        fn read(&mut self, into: &mut DirtyBitmap) -> Result<u64> {
+            let pages = self.1.clone().ok_or_else(|| HelperError::new("tracker/log-lost", "lost"))?;
+            into.set_range(pages.start * PAGE, (pages.end - pages.start) * PAGE);
+            Ok(pages.end - pages.start)
+        }
+        fn stop(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn union(trackers: Vec<Fixed>) -> Union {
+        let trackers = trackers.into_iter().map(|tracker| Box::new(tracker) as Box<dyn Tracker>).collect();
+        Union::new(PAGE, vec![Area { iova: 0, bytes: 200 * PAGE }], trackers)
+    }
+
+    fn counts(read: &Read) -> Vec<(&str, u64, u64)> {
+        read.trackers.iter().map(|round| (round.tracker.as_str(), round.pages, round.only_pages)).collect()
+    }
+
+    #[test]
+    fn each_tracker_is_told_what_only_it_saw_in_every_read() {
+        let mut union = union(vec![Fixed("a", Some(0..100)), Fixed("b", Some(90..130)), Fixed("c", Some(95..96))]);
+        let mut pending = union.bitmap();
+        pending.set_range(150 * PAGE, PAGE);
+        for _ in 0..2 {
+            let read = union.read(&mut pending).expect("read");
+            assert_eq!(counts(&read), [("a", 100, 90), ("b", 40, 30), ("c", 1, 0)]);
+            assert_eq!((read.pages, pending.count()), (130, 131), "what was pending stays, and is no part of the read");
+        }
+    }
+
+    #[test]
+    fn a_single_tracker_reads_into_the_bitmap_itself() {
+        let mut union = union(vec![Fixed("a", Some(3..5))]);
+        assert!(union.parts.is_empty());
+        let mut pending = union.bitmap();
+        let read = union.read(&mut pending).expect("read");
+        assert_eq!((counts(&read), read.pages, pending.count()), (vec![("a", 2, 2)], 2, 2));
+    }
+
+    #[test]
+    fn a_failure_loses_nothing_that_others_saw() {
+        let mut union = union(vec![Fixed("a", Some(0..3)), Fixed("b", None), Fixed("c", Some(7..9))]);
+        let mut pending = union.bitmap();
+        assert_eq!(union.read(&mut pending).expect_err("lost").code, "tracker/log-lost");
+        assert_eq!(pending.count(), 5);
     }
 }

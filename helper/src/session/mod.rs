@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::control::message::{DeviceAt, EventSink, Role};
-use crate::device::sim::Fill;
 use crate::device::transitions::Stepper;
 use crate::dirty::union::Union;
 use crate::error::{HelperError, Result};
 use crate::iommu::Backend;
 use crate::memory::Memory;
+use crate::stamps::Fill;
 use crate::transfer::tls::Identity;
 use claim::Claim;
 use shared::Shared;

@@ -13,8 +13,6 @@ use crate::control::message::{
 };
 use crate::control::num::Bytes;
 use crate::device::MigrationFlags;
-use crate::device::sim::Fill;
-use crate::device::sim::fill::fill;
 use crate::device::transitions::Stepper;
 use crate::dirty::Area;
 use crate::error::{HelperError, Result};
@@ -23,6 +21,7 @@ use crate::iommu::sim::SimBackend;
 use crate::iommu::type1::Type1Backend;
 use crate::iommu::{Backend, BackendKind};
 use crate::memory::{Backing, Memory, Region};
+use crate::stamps::{Fill, fill};
 
 impl Session {
     pub fn claim(&mut self, run: &str, epoch: u64, params: &ClaimParams) -> Result<()> {
@@ -75,8 +74,8 @@ impl Session {
             return Err(HelperError::new("request/duplicate", format!("container `{}` exists", params.container)));
         }
         let backend: Box<dyn Backend> = match params.backend {
-            BackendKind::Type1 => Box::new(Type1Backend::open()?),
-            BackendKind::Iommufd => Box::new(IommufdBackend::open(params.dirty_tracking)?),
+            BackendKind::Type1 => Box::new(Type1Backend::open()?.allow_mixed(params.mixed)),
+            BackendKind::Iommufd => Box::new(IommufdBackend::with_entries(params.dirty_tracking, params.huge_pages)?),
             BackendKind::Sim => Box::new(SimBackend::new(params.dirty_tracking)),
         };
         self.containers.push(Container { name: params.container.clone(), backend, mapped: false });

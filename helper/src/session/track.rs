@@ -61,10 +61,10 @@ impl Session {
         let union = self.union.as_mut().ok_or_else(|| out_of_order("track"))?;
         let began = Instant::now();
         let mut bitmap = union.bitmap();
-        let trackers = union.read(&mut bitmap)?;
+        let read = union.read(&mut bitmap)?;
         Ok(DirtyReply {
             elapsed_us: began.elapsed().as_micros() as u64,
-            trackers,
+            trackers: read.trackers,
             union_pages: bitmap.count(),
             union_bytes: Bytes(bitmap.dirty_bytes()),
         })

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::facts::{CdevFacts, DeviceFacts, DeviceKind, ProbeFacts};
-use super::group::{self, is_vfio_driver, read_trimmed};
+use super::group::{self, is_vfio_device, is_vfio_driver, read_trimmed};
 use crate::iommu::node::{DeviceNode, link_name};
 
 /// A device with its facts so far.
@@ -27,7 +27,8 @@ pub fn list(root: &Path, all: bool, unseen: &mut Vec<String>) -> Vec<Seen> {
             match DeviceNode::read(root, &path) {
                 Ok(node) => {
                     let driver = link_name(&node.path, "driver");
-                    if kind == DeviceKind::Mdev || all || driver.as_deref().is_some_and(is_vfio_driver) {
+                    let vfio = driver.as_deref().is_some_and(is_vfio_driver) || is_vfio_device(&node.path);
+                    if kind == DeviceKind::Mdev || all || vfio {
                         let facts = facts(root, &path, &node, kind, driver);
                         seen.push(Seen { node, facts });
                     }

@@ -51,7 +51,9 @@ fn members(directory: &Path) -> Option<Vec<MemberFacts>> {
         .map(|entry| {
             let driver = link_name(&entry.path(), "driver");
             let mdev = link_name(&entry.path(), "subsystem").as_deref() == Some("mdev");
-            let blocks_group = !mdev && driver.as_deref().is_some_and(|driver| !leaves_dma_to_vfio(driver));
+            let blocks_group = !mdev
+                && !is_vfio_device(&entry.path())
+                && driver.as_deref().is_some_and(|driver| !leaves_dma_to_vfio(driver));
             MemberFacts { id: entry.file_name().to_string_lossy().into_owned(), driver, blocks_group }
         })
         .collect();
@@ -60,13 +62,20 @@ fn members(directory: &Path) -> Option<Vec<MemberFacts>> {
 }
 
 /// Drivers that do no DMA through the host's domain (`driver_managed_dma`): VFIO's own, pci-stub and the port driver.
-/// The flag itself is not visible; every VFIO driver has `vfio` in its name. A member without driver is fine too.
+/// The flag itself is not visible; VFIO's drivers are known by name, and where they are called otherwise by what they
+/// registered ([`is_vfio_device`]). A member without driver is fine too.
 pub fn leaves_dma_to_vfio(driver: &str) -> bool {
     is_vfio_driver(driver) || matches!(driver, "pci-stub" | "pcieport" | "shpchp")
 }
 
 pub fn is_vfio_driver(driver: &str) -> bool {
     driver.split(['-', '_']).any(|word| word == "vfio")
+}
+
+/// Whether the driver of the device in this directory registered it with VFIO: the core makes `vfio-dev/vfioN` then,
+/// whatever the driver is called and whether or not there are character devices (since Linux 6.1).
+pub fn is_vfio_device(device: &Path) -> bool {
+    fs::read_dir(device.join("vfio-dev")).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 pub fn read_trimmed(path: &Path) -> Option<String> {

@@ -81,6 +81,29 @@ fn one_host_driver_in_the_group_blocks_it_for_all() {
 }
 
 #[test]
+fn a_vfio_device_is_known_by_what_its_driver_registered_whatever_the_driver_and_the_pci_domain_are_called() {
+    let tree = Tree::new();
+    // Domains of five and more digits are those of VMD and of other bridges that make domains of their own.
+    for (bdf, group) in [("10000:00:00.0", 20), ("0000:00:04.0", 21), ("abcdef01:3b:1f.7", 22)] {
+        let device = tree.function(bdf, Some("some_edu"), Some(group));
+        fs::create_dir_all(device.join("vfio-dev").join(format!("vfio{group}"))).expect("tree");
+    }
+    // Of one group with the first, bound to a driver that does DMA of its own.
+    tree.function("10000:00:00.1", Some("some_host"), Some(20));
+    let found = look(&tree, false);
+    let ids: Vec<_> = found.devices.iter().map(|device| device.id.as_str()).collect();
+    assert_eq!(ids, ["0000:00:04.0", "10000:00:00.0", "abcdef01:3b:1f.7"]);
+    let blocking = |index: usize| {
+        let group = found.devices[index].group.as_ref().expect("group");
+        let names = group.members.iter().filter(|member| member.blocks_group).map(|member| member.id.as_str());
+        (group.viable, names.collect::<Vec<_>>())
+    };
+    assert_eq!(blocking(0), (Some(true), vec![]));
+    assert_eq!(blocking(1), (Some(false), vec!["10000:00:00.1"]));
+    assert_eq!(found.devices[1].sysfs_path.as_deref(), Some("/sys/bus/pci/devices/10000:00:00.0"));
+}
+
+#[test]
 fn a_device_in_use_is_not_opened() {
     let tree = Tree::new();
     tree.mdev(UUID, 7, "mtty-2");

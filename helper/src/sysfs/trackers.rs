@@ -55,3 +55,79 @@ fn iommu(kind: Option<IommuKind>, iommufd: bool, tracks: Option<bool>) -> (Optio
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::MigrationFlags;
+    use crate::sysfs::facts::{DeviceKind, GroupFacts, MigrationFacts, ProbeFacts, flag_names};
+
+    const TYPE1: Container = Container { type1: Some(true), compat: false };
+
+    fn device(iommu: IommuKind) -> DeviceFacts {
+        DeviceFacts {
+            id: "10000:00:00.0".to_owned(),
+            kind: DeviceKind::Function,
+            simulated: false,
+            sysfs_path: None,
+            physical_function: None,
+            virtual_functions: 0,
+            vendor: None,
+            device: None,
+            class: None,
+            mdev_type: None,
+            mdev_parent: None,
+            driver: Some("any".to_owned()),
+            group: Some(GroupFacts {
+                id: "3".to_owned(),
+                node: None,
+                domain: None,
+                iommu,
+                members: Vec::new(),
+                viable: None,
+            }),
+            cdev: None,
+            migration: None,
+            trackers: Vec::new(),
+            probe: ProbeFacts::skipped("not-asked"),
+        }
+    }
+
+    fn said(dma_log: bool, iommu_tracks: Option<bool>) -> Answers {
+        let flags = flag_names(MigrationFlags::from_raw(0));
+        let migration = MigrationFacts { supported: false, flags, state: None, state_bytes: None };
+        Answers { migration, dma_log, iommu_tracks }
+    }
+
+    /// pinned, device, iommu, all
+    fn available(facts: &DeviceFacts, iommufd: bool, answers: Option<&Answers>) -> Vec<Option<bool>> {
+        judge(facts, TYPE1, iommufd, answers).into_iter().map(|tracker| tracker.available).collect()
+    }
+
+    #[test]
+    fn each_device_is_judged_by_its_own_answers() {
+        let (yes, no) = (Some(true), Some(false));
+        let physical = device(IommuKind::Physical);
+        // Two functions of one host: one behind an IOMMU with dirty bits, one behind another without.
+        assert_eq!(available(&physical, true, Some(&said(false, yes))), [no, no, yes, yes]);
+        assert_eq!(available(&physical, true, Some(&said(true, no))), [no, yes, no, yes]);
+        // Asked through its group, or not at all: nothing is known of the IOMMU.
+        assert_eq!(available(&physical, true, Some(&said(true, None))), [no, yes, None, yes]);
+        assert_eq!(available(&physical, true, None), [no, None, None, yes]);
+        assert_eq!(available(&physical, false, Some(&said(false, yes))), [no, no, no, yes], "who would read them?");
+        let mdev = device(IommuKind::Emulated);
+        assert_eq!(available(&mdev, true, Some(&said(true, None))), [yes, yes, no, yes]);
+        assert_eq!(available(&mdev, true, Some(&said(false, None))), [yes, no, no, yes]);
+    }
+
+    #[test]
+    fn what_is_not_there_says_why() {
+        for facts in [device(IommuKind::Physical), device(IommuKind::Emulated), device(IommuKind::Noiommu)] {
+            for answers in [None, Some(said(false, Some(false)))] {
+                for tracker in judge(&facts, TYPE1, true, answers.as_ref()) {
+                    assert!(tracker.available == Some(true) || tracker.reason.is_some(), "{tracker:?}");
+                }
+            }
+        }
+    }
+}

@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use super::precopy::micros;
-use crate::control::message::{BlackoutSplit, CutoverParams, CutoverStep, Event as Told, EventSink, Verified};
+use crate::control::message::{
+    BlackoutSplit, CutoverParams, CutoverRead, CutoverStep, Event as Told, EventSink, Verified,
+};
+use crate::dirty::union::Read;
 use crate::error::HelperError;
 use crate::protocol::source::Action;
 
@@ -16,9 +19,15 @@ pub(super) struct Blackout<'a> {
     pub(super) cause: Option<HelperError>,
     pub(super) last_pages: u64,
     pub(super) last_bytes: u64,
+    pub(super) reads: Vec<CutoverRead>,
     pub(super) verified: Option<Verified>,
     /// The part the operator sees under way, and since when.
     part: Option<(CutoverStep, Instant)>,
+}
+
+/// One read of the trackers for the last pages, as the reply tells it.
+pub(super) fn told(read: Read, stopped: bool) -> CutoverRead {
+    CutoverRead { stopped, trackers: read.trackers, union_pages: read.pages }
 }
 
 impl<'a> Blackout<'a> {
@@ -30,6 +39,7 @@ impl<'a> Blackout<'a> {
             cause: None,
             last_pages: 0,
             last_bytes: 0,
+            reads: Vec::new(),
             verified: None,
             part: None,
         }

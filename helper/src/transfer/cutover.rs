@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::blackout::{Blackout, part_of};
+use super::blackout::{Blackout, part_of, told};
 use super::link::{Patience, Wait};
 use super::pages::send_pages;
 use super::payload::{Manifest, Took, from_json, to_json};
@@ -15,6 +15,7 @@ use crate::control::message::{CutoverOutcome, CutoverParams, CutoverReply, Event
 use crate::control::num::Bytes;
 use crate::device::DeviceState;
 use crate::device::transitions::{Stepper, quiesced};
+use crate::dirty::union::Read;
 use crate::error::{HelperError, Result};
 use crate::protocol::source::{Action, Event, State};
 
@@ -36,7 +37,10 @@ impl Source {
         self.must_be_ready("cutover")?;
         let mut blackout = Blackout::new(params);
         let first = match self.may_begin(&mut workload, params, record) {
-            Ok(()) => Event::Begin { verify: params.verify },
+            Ok(read) => {
+                blackout.reads.push(told(read, false));
+                Event::Begin { verify: params.verify }
+            }
             Err(cause) => {
                 blackout.cause = Some(cause);
                 Event::Failed
@@ -61,13 +65,13 @@ impl Source {
         Ok(self.reply(blackout, workload.devices))
     }
 
-    /// Everything that can be found out before a device leaves RUNNING.
+    /// Everything that can be found out before a device leaves RUNNING. Returns what the trackers said then.
     fn may_begin(
         &mut self,
         workload: &mut Workload<'_>,
         params: &CutoverParams,
         record: &mut dyn CommitRecord,
-    ) -> Result<()> {
+    ) -> Result<Read> {
         self.link.set_patience(self.patience(None))?;
         self.link.patience().check()?;
         self.introduce(workload.devices)?;
@@ -85,7 +89,7 @@ impl Source {
             .suggest("move it in a run of its own"));
         }
         record.prepare()?;
-        workload.union.read(&mut self.pending)?;
+        let read = workload.union.read(&mut self.pending)?;
         let cost = self.cost(workload.devices, params.fixed_blackout_us, params.verify);
         let expected = cost.total(self.rate, self.link.round_trip());
         let limit = Duration::from_millis(params.downtime_limit_ms);
@@ -106,7 +110,7 @@ impl Source {
             )
             .suggest("let pre-copy go on longer, slow the writer down, or allow a longer blackout"));
         }
-        Ok(())
+        Ok(read)
     }
 
     fn carry_out(
@@ -125,7 +129,10 @@ impl Source {
                 self.quiesce(workload.devices)
             }
             Action::StopCopy => self.stop_copy(workload.devices),
-            Action::FinalRead => workload.union.read(&mut self.pending).map(|_| Event::Succeeded),
+            Action::FinalRead => {
+                blackout.reads.push(told(workload.union.read(&mut self.pending)?, true));
+                Ok(Event::Succeeded)
+            }
             Action::SendPages => self.last_pages(blackout),
             Action::SendStates => self.send_states(workload.devices),
             Action::SendManifest => self.send_manifest(workload.devices),
@@ -289,6 +296,7 @@ impl Source {
             blackout: split,
             last_pages: blackout.last_pages,
             last_bytes: Bytes(blackout.last_bytes),
+            reads: blackout.reads,
             devices: moved.collect(),
             verified: blackout.verified,
         }

@@ -50,15 +50,15 @@ impl Source {
         self.introduce(workload.devices)?;
         self.enter_precopy(workload.devices)?;
         // What the trackers saw before the first round is in it anyway: everything is.
-        let mut trackers = workload.union.read(&mut self.pending)?;
+        let mut read = workload.union.read(&mut self.pending)?;
         let (mut done, mut sent) = (0, 0);
         let limit = Duration::from_millis(params.downtime_limit_ms);
         loop {
             done += 1;
             self.rounds += 1;
-            let round = self.round(workload.devices, params, trackers, began + longest)?;
+            let round = self.round(workload.devices, params, read.trackers, began + longest)?;
             sent += round.carried.page_bytes + round.state_bytes;
-            trackers = workload.union.read(&mut self.pending)?;
+            read = workload.union.read(&mut self.pending)?;
             let mut cost = self.cost(workload.devices, params.fixed_blackout_us, params.verify);
             if cost.total(self.rate, self.link.round_trip()) <= limit {
                 // Only the devices' initial data may still stand in the way.
@@ -75,6 +75,8 @@ impl Source {
                 dirty_bytes: Bytes(cost.dirty_bytes),
                 bytes_per_second: Bytes(self.rate.bytes_per_second()),
                 estimated_blackout_us: micros(estimated),
+                trackers: read.trackers.clone(),
+                union_pages: read.pages,
             });
             let reason = if estimated <= limit && self.initial_bytes() == 0 {
                 PrecopyEnd::Converged
@@ -151,18 +153,18 @@ impl Source {
                 self.pending.set_range(start, run.end() - start);
             }
         }
-        let state_bytes = self.precopy_states(devices)?;
+        let state_bytes = self.precopy_states(devices, until)?;
         self.link.send(Frame { at: u64::from(number), ..Frame::plain(Kind::RoundEnd) }, &[])?;
         self.link.expect(Kind::RoundAck, Wait::Due)?;
         self.rate.measure(carried.page_bytes + state_bytes, pace.busy());
         Ok(Round { carried, state_bytes, elapsed: pace.elapsed() })
     }
 
-    fn precopy_states(&mut self, devices: &mut [Stepper]) -> Result<u64> {
+    fn precopy_states(&mut self, devices: &mut [Stepper], until: Instant) -> Result<u64> {
         let mut sent = 0;
         for (saving, device) in self.saving.iter_mut().zip(devices).filter(|(saving, _)| saving.is_open()) {
             let share = estimate(device).unwrap_or(0);
-            sent += saving.precopy(&mut self.link, share).map_err(|error| error.device(device.name()))?;
+            sent += saving.precopy(&mut self.link, share, until).map_err(|error| error.device(device.name()))?;
             let info = saving.info();
             self.events.emit(Event::DevicePrecopy {
                 device: device.name().to_owned(),
@@ -175,7 +177,7 @@ impl Source {
     }
 
     fn initial_bytes(&self) -> u64 {
-        self.saving.iter().map(|saving| saving.info().initial_bytes).sum()
+        self.saving.iter().map(|saving| saving.info().initial_bytes).fold(0, u64::saturating_add)
     }
 
     /// Takes pre-copy data until no device has initial data left: leaving PRE_COPY before that would move it into the
@@ -185,7 +187,7 @@ impl Source {
         while self.initial_bytes() > 0 && Instant::now() < until {
             self.link.patience().check()?;
             std::thread::sleep(INITIAL_PAUSE);
-            sent += self.precopy_states(devices)?;
+            sent += self.precopy_states(devices, until)?;
             self.link.flush()?;
         }
         Ok(sent)

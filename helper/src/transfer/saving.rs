@@ -87,12 +87,14 @@ impl Saving {
         self.info.unwrap_or_default()
     }
 
-    /// In PRE_COPY: sends what the device has now, at most a round's share, then asks it what is left. The asking is
-    /// what makes mlx5 and virtio produce more; drivers without the ioctl, or that refuse it (hisi_acc gives EINVAL
-    /// outside PRE_COPY proper), count as having nothing initial left.
-    pub fn precopy(&mut self, link: &mut Link, share: u64) -> Result<u64> {
+    /// In PRE_COPY: sends what the device has now, at most a round's share (past `until`, no more than the least one),
+    /// then asks it what is left. The asking is what makes mlx5 and virtio produce more; drivers without the ioctl, or
+    /// that refuse it (hisi_acc gives EINVAL outside PRE_COPY proper), count as having nothing initial left.
+    pub fn precopy(&mut self, link: &mut Link, share: u64, until: Instant) -> Result<u64> {
         let mut taken = 0;
-        while taken < share.max(ROUND_SHARE) {
+        // The share follows the device's own estimate, which may be anything.
+        while taken < ROUND_SHARE || (taken < share && Instant::now() < until) {
+            link.patience().check()?;
             let (sent, ended) = self.send_some(link)?;
             taken += sent;
             if ended.is_some() {

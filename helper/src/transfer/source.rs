@@ -119,7 +119,7 @@ impl Source {
         });
         Cost {
             dirty_bytes: self.pending.dirty_bytes(),
-            state_bytes: state_bytes.sum(),
+            state_bytes: state_bytes.fold(0, u64::saturating_add),
             fixed: Duration::from_micros(fixed_us),
             verify: if verify { self.verify_time() } else { Duration::ZERO },
         }

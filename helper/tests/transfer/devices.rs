@@ -71,6 +71,22 @@ fn a_destination_device_that_does_not_load_sends_the_run_back() {
 }
 
 #[test]
+fn a_destination_device_that_refuses_its_state_sends_the_run_back() {
+    // In pre-copy, which offers a third of the 100 kB, and in the cutover.
+    for (most, errno) in [(0, libc::EFAULT), (20_000, libc::ENOMEM), (60_000, libc::EFAULT), (99_999, libc::EINVAL)] {
+        let mut rig = Rig::new();
+        rig.destination[1].refuses = Some((most, errno));
+        let ran = rig.run();
+        assert_eq!(ran.cause(), "device/stream-write", "after {most} bytes");
+        ran.assert_undone("refused state");
+        let reply = ran.receive.as_ref().expect("ended");
+        assert_eq!(reply.outcome, ReceiveOutcome::Discarded);
+        assert!(reply.reason.as_ref().expect("why").contains("dev1"), "{reply:?}");
+        assert!(ran.destination_seen[1].lock().unwrap().resets > 0, "RESUMING is left by a reset alone");
+    }
+}
+
+#[test]
 fn a_destination_device_that_fails_after_commit_leaves_the_source_stopped() {
     for state in [DeviceState::RunningP2p, DeviceState::Running] {
         let mut rig = Rig::new();
@@ -105,6 +121,50 @@ fn an_endless_stream_is_cut_off_at_its_announced_size() {
     let ran = rig.run();
     assert_eq!(ran.cause(), "device/stream-endless");
     ran.assert_undone("endless");
+}
+
+#[test]
+fn an_endless_stream_nobody_announced_ends_with_the_limit() {
+    let mut rig = Rig::new();
+    rig.source[1].endless = true;
+    rig.source[1].announces = |_| None;
+    rig.cutover.downtime_limit_ms = 300;
+    rig.cutover.verify = false;
+    let ran = rig.run();
+    assert_eq!(ran.cause(), "limit/downtime");
+    ran.assert_undone("endless, not announced");
+}
+
+#[test]
+fn a_device_that_always_has_more_keeps_no_round_from_ending() {
+    // A round's share at most in each round.
+    let mut rig = Rig::new();
+    rig.precopy.max_rounds = 2;
+    rig.source[0].pours = true;
+    rig.run().assert_moved();
+    // By its own estimate all of it belongs into one round, which then ends with the time, or with a cancel.
+    let mut rig = Rig::new();
+    rig.source[0].pours = true;
+    rig.source[0].announces = |_| Some(1 << 40);
+    rig.precopy.max_time_ms = 300;
+    let ran = rig.run();
+    assert_eq!(ran.cause(), "limit/downtime");
+    ran.assert_undone("endless pre-copy");
+    let mut rig = Rig { cancel_source: Some(Duration::from_millis(300)), ..Rig::new() };
+    rig.source[0].pours = true;
+    rig.source[0].announces = |_| Some(1 << 40);
+    let ran = rig.run();
+    assert_eq!(ran.cause(), "run/cancelled");
+    ran.assert_undone("endless pre-copy, cancelled");
+}
+
+#[test]
+fn estimates_beyond_all_bounds_are_a_blackout_beyond_all_limits() {
+    let mut rig = Rig::new();
+    rig.source.iter_mut().for_each(|script| script.announces = |_| Some(u64::MAX));
+    let ran = rig.run();
+    assert_eq!(ran.cause(), "limit/downtime");
+    ran.assert_undone("estimates");
 }
 
 #[test]

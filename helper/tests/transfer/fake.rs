@@ -20,6 +20,10 @@ pub struct Script {
     /// PRE_COPY ends with 0 instead of ENOMSG.
     pub ends_with_zero: bool,
     pub endless: bool,
+    /// In PRE_COPY there is always more.
+    pub pours: bool,
+    /// What it says its STOP_COPY stream will come to, from its content.
+    pub announces: fn(&[u8]) -> Option<u64>,
     /// SET to this state fails the nth time (1 is the first).
     pub fail: Option<(DeviceState, usize)>,
     pub enter_error: bool,
@@ -27,6 +31,8 @@ pub struct Script {
     pub delay: Option<(DeviceState, Duration)>,
     /// RESUMING to STOP fails unless exactly this many bytes were written.
     pub expects: Option<usize>,
+    /// Takes so many bytes of a stream; the write that would pass them fails with this errno.
+    pub refuses: Option<(usize, i32)>,
 }
 
 impl Default for Script {
@@ -38,11 +44,14 @@ impl Default for Script {
             content,
             ends_with_zero: false,
             endless: false,
+            pours: false,
+            announces: |content| Some(content.len() as u64),
             fail: None,
             enter_error: false,
             reset_fails: false,
             delay: None,
             expects: None,
+            refuses: None,
         }
     }
 }
@@ -135,7 +144,7 @@ impl Device for FakeDevice {
     }
 
     fn stop_copy_bytes(&mut self) -> Result<Option<u64>> {
-        Ok(Some(self.script.content.len() as u64))
+        Ok((self.script.announces)(&self.script.content))
     }
 
     fn reset(&mut self) -> Result<()> {
@@ -163,6 +172,10 @@ impl StateStream for FakeStream {
             *at += buf.len();
             return Ok(StreamRead::Data(buf.len()));
         }
+        if !stopped && self.script.pours {
+            *at = self.script.precopy;
+            return Ok(StreamRead::Data(buf.len()));
+        }
         let end = if stopped { self.script.content.len() } else { self.script.precopy };
         // Odd sizes: no reader may rely on full reads.
         let count = end.saturating_sub(*at).min(buf.len()).min(10_007);
@@ -176,7 +189,14 @@ impl StateStream for FakeStream {
     }
 
     fn write_all(&mut self, buf: &[u8]) -> Result<()> {
-        self.seen.lock().unwrap().loaded.extend_from_slice(buf);
+        let loaded = &mut self.seen.lock().unwrap().loaded;
+        if let Some((most, errno)) = self.script.refuses {
+            if loaded.len() + buf.len() > most {
+                let error = std::io::Error::from_raw_os_error(errno);
+                return Err(HelperError::os("device/stream-write", "write", &error, "scripted"));
+            }
+        }
+        loaded.extend_from_slice(buf);
         Ok(())
     }
 

@@ -111,6 +111,17 @@ fn devices_without_precopy_or_with_odd_drivers_move_too() {
 }
 
 #[test]
+fn many_regions_and_the_end_of_the_address_space_move_too() {
+    let mut rig = Rig::new();
+    rig.areas = (0..40).map(|index| (index * 0x30_0000, (index % 5 + 1) * PAGE)).collect();
+    // The last page of all cannot be said.
+    let last = u64::MAX - PAGE + 1 - (1 << 18);
+    rig.areas.push((last, 1 << 18));
+    rig.rounds = vec![vec![], vec![0, last], vec![0x30_0000 * 39], vec![last + (1 << 18) - PAGE, last]];
+    check(&rig.run());
+}
+
+#[test]
 fn without_verification_nothing_is_hashed() {
     let mut rig = Rig::new();
     rig.cutover.verify = false;

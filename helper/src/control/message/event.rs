@@ -49,6 +49,9 @@ pub enum Event {
         dirty_bytes: Bytes,
         bytes_per_second: Bytes,
         estimated_blackout_us: u64,
+        /// The read of the trackers at the round's end, and the pages it named.
+        trackers: Vec<TrackerRound>,
+        union_pages: u64,
     },
     DevicePrecopy {
         device: String,

@@ -68,6 +68,13 @@ pub struct ContainerParams {
     pub container: String,
     pub backend: BackendKind,
     pub dirty_tracking: bool,
+    /// type1 only: tracker `pinned` is wanted although physical groups are in the container, which makes it report
+    /// every page at every read.
+    #[serde(default)]
+    pub mixed: bool,
+    /// iommufd with dirty tracking only: huge pages are mapped as such, so that a write makes all of one dirty.
+    #[serde(default)]
+    pub huge_pages: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -149,6 +156,8 @@ pub struct TrackReply {
 pub struct TrackerRound {
     pub tracker: String,
     pub pages: u64,
+    /// Of these, the pages no other tracker named in the same read.
+    pub only_pages: u64,
     pub elapsed_us: u64,
 }
 

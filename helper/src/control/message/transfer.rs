@@ -1,7 +1,7 @@
 //! listen to status: the run itself.
 
 use super::super::num::{Bytes, Iova};
-use super::Role;
+use super::{Role, TrackerRound};
 use crate::device::DeviceState;
 use crate::error::HelperError;
 use serde::{Deserialize, Serialize};
@@ -136,6 +136,16 @@ pub struct Verified {
     pub mismatches: Vec<Iova>,
 }
 
+/// A read of the trackers for the last pages.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CutoverRead {
+    /// Every device had stopped: the read after which nothing is written any more.
+    pub stopped: bool,
+    pub trackers: Vec<TrackerRound>,
+    pub union_pages: u64,
+}
+
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CutoverReply {
@@ -145,6 +155,8 @@ pub struct CutoverReply {
     pub blackout: BlackoutSplit,
     pub last_pages: u64,
     pub last_bytes: Bytes,
+    /// In order; the last pages are what these and the last round's read named.
+    pub reads: Vec<CutoverRead>,
     pub devices: Vec<MovedDevice>,
     pub verified: Option<Verified>,
 }

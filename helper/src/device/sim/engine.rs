@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use super::faults::DeviceFaults;
 use super::log::DmaLog;
 use super::pace::Pace;
-use super::program::Program;
-use super::stamp::PAGE_BYTES;
 use super::sync::lock;
 use crate::error::{HelperError, Result};
 use crate::iommu::sim::{ClientId, Refused, SimIommu};
+use crate::stamps::{PAGE_BYTES, Program};
 
 /// Writes done under one hold of the locks: short enough that a STOP waits microseconds.
 const BATCH: u64 = 32;

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::spec::{SimFault, errno_number};
-use super::stamp::PAGE_BYTES;
 use super::sync::lock;
 use crate::device::DeviceState;
 use crate::dirty::{Area, DirtyBitmap};
 use crate::error::{HelperError, Result};
+use crate::stamps::PAGE_BYTES;
 
 #[derive(Debug)]
 pub struct DeviceFaults {

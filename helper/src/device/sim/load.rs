@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::mix::fill;
 use super::pace::Pace;
-use super::program::Program;
 use super::session::stream_code;
 use super::spec::SimModel;
 use super::sync::lock;
 use super::wire::{Block, FINAL_BYTES, FinalBlock, HEADER_BYTES, Header, Registers, SUM_AT, get64};
 use crate::device::{PrecopyInfo, StateStream, StreamRead};
 use crate::error::{HelperError, Result};
+use crate::stamps::Program;
+use crate::stamps::mix::fill;
 
 pub(super) struct Load {
     model: SimModel,

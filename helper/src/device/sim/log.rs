@@ -4,9 +4,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{RwLock, RwLockReadGuard};
 
-use super::stamp::PAGE_BYTES;
 use super::sync::{read, write};
 use crate::dirty::Area;
+use crate::stamps::PAGE_BYTES;
 
 /// The kernel's bound: ranges that fit one page of 16-byte descriptors.
 const MAX_RANGES: usize = 256;

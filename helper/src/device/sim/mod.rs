@@ -7,17 +7,13 @@ mod arcs;
 mod check;
 mod engine;
 pub(crate) mod faults;
-pub mod fill;
 mod load;
 mod log;
 mod log_tracker;
-mod mix;
 mod pace;
-mod program;
 mod save;
 mod session;
 mod spec;
-pub(crate) mod stamp;
 pub(crate) mod sync;
 #[cfg(test)]
 mod testing;
@@ -28,12 +24,9 @@ mod wire;
 use std::sync::Arc;
 use std::thread;
 
-pub use check::{CheckReport, Lost, Mismatch, check};
-pub use fill::Fill;
+pub use check::check;
 pub use log::DmaLog;
-pub use program::Program;
-pub use spec::{Pattern, SimFault, SimFlag, SimModel, SimSpec, SimWindow};
-pub use stamp::{SLOTS, Stamp};
+pub use spec::{SimFault, SimFlag, SimModel, SimSpec, SimWindow};
 pub use wire::Registers;
 
 use engine::Engine;
@@ -45,6 +38,8 @@ use crate::dirty::{Tracker, TrackerKind};
 use crate::error::{HelperError, Result};
 use crate::iommu::sim::SimIommu;
 use crate::memory::Memory;
+use crate::stamps::mix::word;
+use crate::stamps::{Program, SLOTS};
 
 use DeviceState::{PreCopy, PreCopyP2p, Resuming, Running, RunningP2p, Stop, StopCopy};
 
@@ -79,9 +74,9 @@ impl SimDevice {
         let engine = Engine::start_thread(name, iommu, client, Arc::clone(&faults))?;
         let mut registers = [0; 16];
         if programmed {
-            engine.program(Some((Program::of(&spec, slot), 0)));
+            engine.program(Some((spec.program(slot), 0)));
             for (index, register) in registers.iter_mut().enumerate() {
-                *register = mix::word(spec.seed, index as u64) as u32;
+                *register = word(spec.seed, index as u64) as u32;
             }
         }
         engine.start();

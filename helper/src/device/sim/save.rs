@@ -12,7 +12,6 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::engine::Shared;
 use super::faults::DeviceFaults;
-use super::mix::fill;
 use super::pace::Pace;
 use super::session::stream_code;
 use super::spec::SimFault;
@@ -20,6 +19,7 @@ use super::sync::lock;
 use super::wire::{Block, FINAL_BYTES, FinalBlock, HEADER_BYTES, Header, SUM_AT, put64};
 use crate::device::{PrecopyInfo, StateStream, StreamRead};
 use crate::error::{HelperError, Result};
+use crate::stamps::mix::fill;
 
 /// State that gets ready per write in PRE_COPY, in bytes.
 const READY_PER_WRITE: u64 = 64;

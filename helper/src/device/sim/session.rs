@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::load::{Load, LoadStream};
-use super::mix::mix;
 use super::pace::Pace;
 use super::save::{Save, SaveStream};
 use super::sync::lock;
@@ -13,6 +12,7 @@ use super::wire::{FinalBlock, Header};
 use super::{DeviceState, SimDevice};
 use crate::device::StateStream;
 use crate::error::Result;
+use crate::stamps::mix::mix;
 
 pub(super) enum Session {
     None,

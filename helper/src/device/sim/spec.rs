@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::stamp::PAGE_BYTES;
 use super::wire::{FINAL_BYTES, MIN_STATE_BYTES};
 use crate::control::num::{Bytes, Iova};
 use crate::device::{DeviceState, MigrationFlags};
 use crate::dirty::{Area, TrackerKind};
 use crate::error::{HelperError, Result, errno_name};
+use crate::stamps::{PAGE_BYTES, Pattern, Program};
 
 /// Whether the double behaves as an mdev (pins what it writes, no IOMMU of its own) or as a PCI function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,16 +27,6 @@ pub enum SimFlag {
     StopCopy,
     P2p,
     PreCopy,
-}
-
-/// Which page of the window a write goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pattern {
-    Uniform,
-    /// 90 % of the writes in the first tenth of the window, the rest anywhere in it.
-    Hot,
-    Sequential,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +100,17 @@ impl SimSpec {
 
     pub fn window(&self) -> Area {
         Area { iova: self.window.iova.0, bytes: self.window.bytes.0 }
+    }
+
+    /// What a device of this kind is told to write when it opens.
+    pub fn program(&self, slot: u8) -> Program {
+        Program {
+            seed: self.seed,
+            slot,
+            window: self.window(),
+            pattern: self.pattern,
+            bytes_per_second: self.write_bytes_per_second.0,
+        }
     }
 
     /// Delay of an arc into `state`.

@@ -5,28 +5,17 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::fill::fill;
-use super::{Fill, Pattern, Program, SimDevice, SimFault, SimFlag, SimModel, SimSpec, SimWindow};
+use super::{SimDevice, SimFault, SimFlag, SimModel, SimSpec, SimWindow};
 use crate::control::num::{Bytes, Iova};
 use crate::device::{Device, StateStream, StreamRead};
-use crate::dirty::{Area, TrackerKind};
+use crate::dirty::TrackerKind;
 use crate::iommu::Backend;
 use crate::iommu::sim::SimBackend;
-use crate::memory::{Backing, Memory, Region};
+use crate::memory::Memory;
+pub(crate) use crate::stamps::testing::memory;
+use crate::stamps::{Fill, PAGE_BYTES, Pattern, fill};
 
-pub(crate) const PAGE: u64 = 4096;
-
-/// A memory of (IOVA, pages) regions.
-pub(crate) fn memory(regions: &[(u64, u64)]) -> Arc<Memory> {
-    let regions = regions
-        .iter()
-        .map(|(iova, pages)| {
-            let area = Area { iova: *iova, bytes: pages * PAGE };
-            Region::open("r", area, &Backing::Memfd { huge_page_bytes: None }).expect("memfd")
-        })
-        .collect();
-    Arc::new(Memory::new(PAGE, regions).expect("layout"))
-}
+pub(crate) const PAGE: u64 = PAGE_BYTES;
 
 /// A device of all flags and trackers that writes `pages` pages from `iova` on, fast.
 pub(crate) fn spec(model: SimModel, iova: u64, pages: u64) -> SimSpec {
@@ -113,6 +102,6 @@ pub(crate) fn state(device: &mut SimDevice) -> crate::device::DeviceState {
 impl SimDevice {
     /// Programs the device by its own spec, in `slot`, from its first write on.
     pub(crate) fn reprogram(&mut self, slot: u8) {
-        self.engine.program(Some((Program::of(&self.spec, slot), 0)));
+        self.engine.program(Some((self.spec.program(slot), 0)));
     }
 }

@@ -13,10 +13,9 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::program::Program;
-use super::spec::{Pattern, SimModel};
-use super::stamp::{PAGE_BYTES, SLOTS};
+use super::spec::SimModel;
 use crate::dirty::Area;
+use crate::stamps::{PAGE_BYTES, Pattern, Program, SLOTS};
 
 pub(super) const HEADER_BYTES: u64 = 128;
 /// Length of the final block.

@@ -2,19 +2,22 @@
 //!
 //! Drivers have few ranges and merge what they are given (pds, mlx5). pds then wants reports at an offset of whole
 //! bitmap words into the merged range, and acknowledges whole 64-page words: a window that ends inside a word takes
-//! its neighbour's bits with it, unseen. So everything is rounded out to blocks of 64 pages, counted from address 0:
-//! whatever is merged, every window begins and ends on a word. The device cannot write to what is not mapped, so
-//! the rounding logs nothing more.
+//! its neighbour's bits with it, unseen. A driver whose pages are larger than those asked for (mlx5 has a least size)
+//! names a dirty page by its own first byte and its own length: of a page that began before the window the kernel
+//! forgets the report, and for one that ends behind it, it sets bits behind the bitmap (iova_bitmap_set).
+//!
+//! So everything is rounded out to blocks of 64 pages of the driver's size, counted from address 0: whatever is
+//! merged, every window begins and ends on a word and on a page. The device cannot write to what is not mapped, so the
+//! rounding logs nothing more.
 
 use crate::dirty::Area;
 
 /// Pages of a block: one bitmap word.
-const BLOCK_PAGES: u64 = 64;
+pub const BLOCK_PAGES: u64 = 64;
 
-/// The areas rounded out to blocks of 64 pages, touching ones joined. `areas` sorted and not overlapping. At the very
-/// end of the address space, where a block's end cannot be expressed, the area's own end stays.
-pub fn extents(areas: &[Area], page_size: u64) -> Vec<Area> {
-    let block = BLOCK_PAGES * page_size;
+/// The areas rounded out to blocks of so many bytes, touching ones joined. `areas` sorted and not overlapping. At the
+/// very end of the address space, where a block's end cannot be expressed, the area's own end stays.
+pub fn extents(areas: &[Area], block: u64) -> Vec<Area> {
     let mut joined: Vec<Area> = Vec::new();
     for area in areas {
         let start = area.iova / block * block;
@@ -54,6 +57,7 @@ pub(super) mod tests {
     use super::*;
 
     const PAGE: u64 = 4096;
+    const BLOCK: u64 = BLOCK_PAGES * PAGE;
 
     pub fn layouts() -> impl Strategy<Value = Vec<Area>> {
         prop::collection::vec((0u64..400, 1u64..200), 1..8).prop_map(|parts| {
@@ -72,19 +76,19 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn extents_hold_every_area_in_whole_words(areas in layouts()) {
-            let extents = extents(&areas, PAGE);
+            let extents = extents(&areas, BLOCK);
             for area in &areas {
                 prop_assert_eq!(extents.iter().filter(|e| e.iova <= area.iova && area.end() <= e.end()).count(), 1);
             }
             for pair in extents.windows(2) {
                 prop_assert!(pair[0].end() < pair[1].iova);
             }
-            prop_assert!(extents.iter().all(|e| e.iova % (64 * PAGE) == 0 && e.bytes % (64 * PAGE) == 0));
+            prop_assert!(extents.iter().all(|e| e.iova % BLOCK == 0 && e.bytes % BLOCK == 0));
         }
 
         #[test]
         fn ranges_cover_extents_within_the_limit_and_bridge_the_smallest_gaps(areas in layouts(), limit in 1usize..6) {
-            let extents = extents(&areas, PAGE);
+            let extents = extents(&areas, BLOCK);
             let ranges = ranges(&extents, limit);
             prop_assert_eq!(ranges.len(), extents.len().min(limit));
             for extent in &extents {
@@ -102,7 +106,7 @@ pub(super) mod tests {
     #[test]
     fn the_last_block_of_the_address_space_is_not_rounded_past_its_end() {
         let area = Area { iova: u64::MAX - 3 * PAGE + 1, bytes: 2 * PAGE };
-        let found = extents(&[area], PAGE);
+        let found = extents(&[area], BLOCK);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].end(), area.end());
     }

@@ -50,6 +50,8 @@ pub struct DeviceLogTracker<K> {
     unit: u64,
     /// What the driver chose to log at.
     chosen: u64,
+    /// What ranges and windows are rounded out to, in bytes.
+    block: u64,
     max_ranges: usize,
     lost: bool,
     buffer: Vec<u64>,
@@ -90,6 +92,7 @@ impl<K: DmaLog> DeviceLogTracker<K> {
             areas,
             unit: page_size,
             chosen: page_size,
+            block: extents::BLOCK_PAGES * page_size,
             max_ranges,
             lost: false,
             buffer: Vec::new(),
@@ -128,13 +131,15 @@ impl<K: DmaLog> DeviceLogTracker<K> {
                 format!("range {:#x}+{:#x} is empty or not aligned to {} bytes", area.iova, area.bytes, self.unit);
             return Err(HelperError::new("tracker/ranges", message).device(&self.device));
         }
-        Ok(extents::ranges(&extents::extents(&self.areas, self.unit), self.max_ranges))
+        Ok(extents::ranges(&extents::extents(&self.areas, self.block), self.max_ranges))
     }
 
     fn read_extent(&mut self, extent: Area, into: &mut DirtyBitmap) -> Result<u64> {
         self.buffer.clear();
-        self.buffer.resize(bitmap_words(extent.bytes, self.unit), 0);
-        for window in chunks(extent, WINDOW_PAGES * self.unit) {
+        // One of the driver's pages more: at the end of the address space an extent may end within one, and the kernel
+        // sets its bits to the end of the page.
+        self.buffer.resize(bitmap_words(extent.bytes, self.unit) + bitmap_words(self.chosen, self.unit), 0);
+        for window in chunks(extent, (WINDOW_PAGES * self.unit).max(self.block)) {
             let words = window_words(&mut self.buffer, extent, window, self.unit);
             if let Err(error) = self.kernel.report(window, self.unit, words) {
                 self.lost = true;
@@ -169,14 +174,30 @@ impl<K: DmaLog> Tracker for DeviceLogTracker<K> {
         self.chosen
     }
 
+    /// A driver that logs in larger pages than asked for is started a second time, over ranges of whole such pages.
     fn start(&mut self) -> Result<()> {
-        let ranges = self.ranges()?;
-        self.chosen = self
-            .kernel
-            .start(self.unit, &ranges)
-            .map_err(|error| self.failed("tracker/start-failed", "VFIO_DEVICE_FEATURE_DMA_LOGGING_START", &error))?;
-        self.lost = false;
-        Ok(())
+        self.block = extents::BLOCK_PAGES * self.unit;
+        loop {
+            let ranges = self.ranges()?;
+            self.chosen = self.kernel.start(self.unit, &ranges).map_err(|error| {
+                self.failed("tracker/start-failed", "VFIO_DEVICE_FEATURE_DMA_LOGGING_START", &error)
+            })?;
+            let fitting = self.chosen.max(self.unit).checked_mul(extents::BLOCK_PAGES);
+            if fitting.is_some_and(|block| block <= self.block) {
+                self.lost = false;
+                return Ok(());
+            }
+            self.stop()?;
+            match fitting.filter(|_| self.chosen.is_power_of_two()) {
+                Some(block) => self.block = block,
+                None => {
+                    let message = format!("the driver logs in pages of {} bytes, which is no page size", self.chosen);
+                    return Err(HelperError::new("tracker/start-failed", message)
+                        .operation("VFIO_DEVICE_FEATURE_DMA_LOGGING_START")
+                        .device(&self.device));
+                }
+            }
+        }
     }
 
     fn read(&mut self, into: &mut DirtyBitmap) -> Result<u64> {
@@ -188,7 +209,7 @@ impl<K: DmaLog> Tracker for DeviceLogTracker<K> {
             .device(&self.device));
         }
         let mut pages = 0;
-        for extent in extents::extents(&self.areas, self.unit) {
+        for extent in extents::extents(&self.areas, self.block) {
             pages += self.read_extent(extent, into)?;
         }
         Ok(pages)

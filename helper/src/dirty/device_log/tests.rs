@@ -8,14 +8,18 @@ use super::*;
 const PAGE: u64 = 4096;
 
 /// A driver as unforgiving as pds: merges ranges down to `regions`, wants windows inside one region at an offset of
-/// whole words, and acknowledges (forgets) whole words even where the window ends before the word does.
+/// whole words, and acknowledges (forgets) whole words even where the window ends before the word does. As mlx5, it
+/// logs in pages of at least `granule` bytes, and names each by its first byte.
 struct Model {
     max_ranges: usize,
     regions: usize,
     running: Vec<Area>,
+    /// First bytes of what was written.
     dirty: Arc<Mutex<BTreeSet<u64>>>,
     fail_next: bool,
     granule: u64,
+    /// Joins the nearest ranges; otherwise the last two.
+    nearest: bool,
 }
 
 fn errno<T>(errno: i32) -> io::Result<T> {
@@ -34,9 +38,12 @@ impl DmaLog for Model {
         }
         self.running = ranges.to_vec();
         while self.running.len() > self.regions {
-            let last = self.running.pop().expect("more than one");
-            let previous = self.running.last_mut().expect("one left");
-            previous.bytes = last.end() - previous.iova;
+            let gap = |index: &usize| self.running[*index].iova - self.running[index - 1].end();
+            let last = self.running.len() - 1;
+            let at = if self.nearest { (1..=last).min_by_key(gap).expect("more than one") } else { last };
+            let joined = self.running.remove(at);
+            let previous = &mut self.running[at - 1];
+            previous.bytes = joined.end() - previous.iova;
         }
         Ok(page_size.max(self.granule))
     }
@@ -49,7 +56,8 @@ impl DmaLog for Model {
     fn report(&mut self, window: Area, page_size: u64, words: &mut [u64]) -> io::Result<()> {
         let inside = |area: &&Area| area.iova <= window.iova && window.iova < area.end();
         let Some(region) = self.running.iter().find(inside) else { return errno(libc::EINVAL) };
-        let word = 64 * page_size;
+        let page = page_size.max(self.granule);
+        let word = 64 * page;
         if window.end() > region.end() || (window.iova - region.iova) % word != 0 || window.bytes == 0 {
             return errno(libc::EINVAL);
         }
@@ -57,13 +65,21 @@ impl DmaLog for Model {
             return errno(libc::EIO);
         }
         let mut dirty = self.dirty.lock().expect("model");
-        let acknowledged = window.iova + window.bytes.next_multiple_of(word);
-        let taken: Vec<u64> = dirty.range(window.iova..acknowledged).copied().collect();
+        let acknowledged = window.iova.saturating_add(window.bytes.next_multiple_of(word));
+        let taken: Vec<u64> = dirty
+            .range(window.iova / page * page..acknowledged.checked_next_multiple_of(page).unwrap_or(u64::MAX))
+            .copied()
+            .collect();
         for iova in taken {
             dirty.remove(&iova);
-            let page = (iova - window.iova) / page_size;
-            if iova < window.end() {
-                words[(page / 64) as usize] |= 1 << (page % 64);
+            let first = iova / page * page;
+            // The kernel forgets what begins before the window, and does not end a page where the bitmap ends.
+            if first < window.iova || window.end() <= first {
+                continue;
+            }
+            assert!(first + page <= window.end(), "sets bits behind the bitmap");
+            for bit in (first - window.iova) / page_size..(first + page - window.iova) / page_size {
+                words[(bit / 64) as usize] |= 1 << (bit % 64);
             }
         }
         Ok(())
@@ -71,7 +87,15 @@ impl DmaLog for Model {
 }
 
 fn model(regions: usize) -> Model {
-    Model { max_ranges: 256, regions, running: Vec::new(), dirty: Arc::default(), fail_next: false, granule: 0 }
+    Model {
+        max_ranges: 256,
+        regions,
+        running: Vec::new(),
+        dirty: Arc::default(),
+        fail_next: false,
+        granule: 0,
+        nearest: false,
+    }
 }
 
 proptest! {
@@ -101,6 +125,74 @@ proptest! {
         prop_assert_eq!(found, expected);
         tracker.stop().expect("stop");
     }
+}
+
+/// Up to 40 areas, near each other and far.
+fn scattered() -> impl Strategy<Value = Vec<Area>> {
+    prop::collection::vec((prop_oneof![0u64..400, 0u64..200_000], 1u64..200), 1..40).prop_map(|parts| {
+        let mut at = 0;
+        let area = |(gap, pages): (u64, u64)| {
+            let area = Area { iova: at + gap * PAGE, bytes: pages * PAGE };
+            at = area.end();
+            area
+        };
+        parts.into_iter().map(area).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_driver_with_larger_pages_and_few_ranges_loses_nothing(
+        areas in scattered(),
+        writes in prop::collection::vec((0usize..40, 0u64..200), 0..60),
+        regions in 1usize..6,
+        granule in prop::sample::select(vec![0u64, 2 * PAGE, 65536, 1 << 20, 2 << 20, 1 << 30]),
+        nearest: bool,
+    ) {
+        let kernel = Model { granule, nearest, ..model(regions) };
+        let dirty = kernel.dirty.clone();
+        let mut tracker = DeviceLogTracker::new("log", "vf", kernel, PAGE, areas.clone(), 256);
+        tracker.start().expect("start");
+        prop_assert_eq!(tracker.page_size(), granule.max(PAGE));
+        let mut expected = DirtyBitmap::new(PAGE, &areas);
+        let page = granule.max(PAGE);
+        for (area, index) in writes {
+            let area = areas[area % areas.len()];
+            let iova = area.iova + index % (area.bytes / PAGE) * PAGE;
+            dirty.lock().expect("model").insert(iova);
+            expected.set_range(iova / page * page, page);
+        }
+        let mut found = DirtyBitmap::new(PAGE, &areas);
+        prop_assert_eq!(tracker.read(&mut found).expect("read"), expected.count());
+        prop_assert_eq!(&found, &expected);
+        prop_assert_eq!(tracker.read(&mut found).expect("read"), 0);
+        tracker.stop().expect("stop");
+    }
+}
+
+#[test]
+fn a_page_size_that_is_none_is_refused_with_the_log_stopped() {
+    for granule in [3 * PAGE, 1 << 62] {
+        let kernel = Model { granule, ..model(1) };
+        let area = Area { iova: 0, bytes: 100 * PAGE };
+        let mut tracker = DeviceLogTracker::new("log", "vf", kernel, PAGE, vec![area], 256);
+        assert_eq!(tracker.start().expect_err("no page size").code, "tracker/start-failed");
+        assert!(tracker.kernel.running.is_empty(), "nobody reads this log, so it must not run");
+    }
+}
+
+#[test]
+fn a_log_that_ends_with_the_address_space_is_read_whole() {
+    // The last page of all cannot be said, so the area ends one short of it, and no whole block holds it.
+    let area = Area { iova: u64::MAX - 100 * PAGE + 1, bytes: 99 * PAGE };
+    let kernel = model(1);
+    let dirty = kernel.dirty.clone();
+    let mut tracker = DeviceLogTracker::new("log", "vf", kernel, PAGE, vec![area], 256);
+    tracker.start().expect("start");
+    let mut found = DirtyBitmap::new(PAGE, &[area]);
+    dirty.lock().expect("model").extend([area.iova, area.end() - PAGE]);
+    assert_eq!(tracker.read(&mut found).expect("read"), 2);
+    assert!(found.get(area.iova) && found.get(area.end() - 1));
 }
 
 #[test]

@@ -43,13 +43,22 @@ impl IommufdBackend {
     /// # Errors
     /// `iommu/no-iommufd`, `iommu/ioas-failed`.
     pub fn open(dirty_tracking: bool) -> Result<Self> {
+        Self::with_entries(dirty_tracking, false)
+    }
+
+    /// As [`Self::open`]. `huge_pages`: page tables that track may map huge pages as such, where memory has them: fewer
+    /// entries to look at, and a write makes all of its huge page dirty.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn with_entries(dirty_tracking: bool, huge_pages: bool) -> Result<Self> {
         let iommufd = Iommufd::open().map_err(|error| {
             HelperError::os("iommu/no-iommufd", format!("open {IOMMU_NODE}"), &error, "no iommufd for us on this host")
                 .suggest("load iommufd and open /dev/iommu to this user, or use the backend type1")
         })?;
         let failed = |operation: &str, error| HelperError::os("iommu/ioas-failed", operation, &error, "");
         let ioas = iommufd.alloc_ioas().map_err(|error| failed("IOMMU_IOAS_ALLOC", error))?;
-        if dirty_tracking {
+        if dirty_tracking && !huge_pages {
             iommufd.no_huge_pages(ioas).map_err(|error| failed("IOMMU_OPTION_HUGE_PAGES", error))?;
         }
         Ok(Self {

@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 
 use super::table::{ClientId, SimIommu};
 use crate::device::sim::faults::Watch;
-use crate::device::sim::stamp::PAGE_BYTES;
 use crate::device::sim::sync::{read, write};
 use crate::dirty::{DirtyBitmap, Tracker, TrackerKind};
 use crate::error::{HelperError, Result};
+use crate::stamps::PAGE_BYTES;
 
 pub(super) struct TableTracker {
     name: String,

@@ -5,11 +5,11 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use crate::device::sim::SimModel;
 use crate::device::sim::faults::DeviceFaults;
-use crate::device::sim::stamp::PAGE_BYTES;
 use crate::device::sim::sync::{read, write};
 use crate::dirty::Area;
 use crate::error::{HelperError, Result};
 use crate::memory::Memory;
+use crate::stamps::PAGE_BYTES;
 
 /// An attached device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

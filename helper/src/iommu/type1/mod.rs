@@ -26,6 +26,7 @@ use crate::memory::{Memory, Region};
 pub struct Type1Backend {
     container: ContainerFd,
     groups: Vec<Group>,
+    mixed: bool,
     mapped: MappedAreas,
     /// What is mapped must outlive the mapping: devices write there.
     held: Vec<(Area, Arc<Memory>)>,
@@ -36,7 +37,14 @@ impl Type1Backend {
     /// `iommu/no-type1`.
     pub fn open() -> Result<Self> {
         let container = ContainerFd::open()?;
-        Ok(Self { container, groups: Vec::new(), mapped: MappedAreas::default(), held: Vec::new() })
+        Ok(Self { container, groups: Vec::new(), mixed: false, mapped: MappedAreas::default(), held: Vec::new() })
+    }
+
+    /// Lets the tracker `pinned` be made although physical groups are in the container: it then reports every page.
+    #[must_use]
+    pub fn allow_mixed(mut self, mixed: bool) -> Self {
+        self.mixed = mixed;
+        self
     }
 
     /// The group of `node`, opened and attached once.
@@ -75,7 +83,7 @@ impl Type1Backend {
     fn pinned(&self, name: &str) -> Result<Box<dyn Tracker>> {
         let physical: Vec<String> =
             self.groups.iter().filter(|group| !group.emulated).map(|group| group.number.to_string()).collect();
-        if !physical.is_empty() || self.groups.is_empty() {
+        if self.groups.is_empty() || (!physical.is_empty() && !self.mixed) {
             let found = match physical.as_slice() {
                 [] => "the container has no group yet".to_owned(),
                 some => format!("the container has physical groups ({})", some.join(", ")),

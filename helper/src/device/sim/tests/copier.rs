@@ -5,11 +5,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::device::sim::testing::{container, fill_all, memory, position, spec, wait_writes, with_faults};
-use crate::device::sim::{CheckReport, Fill, Mismatch, Pattern, SimDevice, SimFault, SimModel, SimSpec, check};
+use crate::device::sim::{SimDevice, SimFault, SimModel, SimSpec, check};
 use crate::device::{Device, DeviceState};
 use crate::dirty::{Area, DirtyBitmap, Tracker, TrackerKind};
 use crate::iommu::Backend;
 use crate::memory::Memory;
+use crate::stamps::{CheckReport, Fill, Mismatch, Pattern};
 
 const FILL: Fill = Fill { seed: 3, zero_percent: 30 };
 const REGIONS: [(u64, u64); 2] = [(0x10_0000, 256), (0x100_0000, 130)];

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use crate::device::sim::testing::{device, fill_all, flags, memory, position, spec, state, wait_writes, with_faults};
-use crate::device::sim::{Fill, SimFault, SimModel, check};
+use crate::device::sim::{SimFault, SimModel, check};
 use crate::device::{Device, DeviceState, MigrationFlags, StateStream};
+use crate::stamps::Fill;
 
 use DeviceState::{Error, PreCopy, PreCopyP2p, Resuming, Running, RunningP2p, Stop, StopCopy};
 

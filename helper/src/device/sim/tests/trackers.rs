@@ -85,7 +85,7 @@ fn a_coarser_bitmap_gets_the_pages_around() {
     let memory = memory(&[(0, 64)]);
     let mut backend = container(&memory, true);
     let mut one = spec(SimModel::Function, 20 * 4096, 1);
-    one.pattern = crate::device::sim::Pattern::Sequential;
+    one.pattern = crate::stamps::Pattern::Sequential;
     let mut device = backend.open_sim("f", one, 0, true).expect("open");
     let mut trackers =
         vec![started(&mut backend, TrackerKind::Iommu, &memory), device.dma_log("log", &memory).expect("log")];
@@ -175,5 +175,5 @@ fn checks_need_slots_of_their_own() {
     let mut first = backend.open_sim("a", spec(SimModel::Mdev, 0, 64), 3, true).expect("open");
     let mut second = backend.open_sim("b", spec(SimModel::Mdev, 0, 64), 3, true).expect("open");
     let error = check(&mut [&mut first, &mut second], &memory, &|_| None).expect_err("refused");
-    assert_eq!((error.code, error.device.as_deref()), ("sim/slot", Some("b")));
+    assert_eq!((error.code, error.device.as_deref()), ("check/slot", Some("b")));
 }

@@ -1,5 +1,5 @@
-//! The initial content of a simulated workload's memory: a pure function of seed and IOVA, so that the checker on the
-//! other side knows what every byte no device wrote must be.
+//! The initial content of a workload's memory: a pure function of seed and IOVA, so that the checker on the other side
+//! knows what every byte no device wrote must be.
 
 use std::thread;
 
@@ -49,7 +49,7 @@ fn fill_share(region: &Region, content: Fill, first: usize) {
     let area = region.area();
     let mut page = [0; PAGE_BYTES as usize];
     for start in (area.iova..area.end()).step_by(PIECE).skip(first).step_by(2) {
-        let end = area.end().min(start + PIECE as u64);
+        let end = area.end().min(start.saturating_add(PIECE as u64));
         for iova in (start..end).step_by(PAGE_BYTES as usize) {
             // Regions consist of whole pages, so there always is one here.
             if let Some(slice) = region.slice(iova, PAGE_BYTES) {
@@ -63,7 +63,7 @@ fn fill_share(region: &Region, content: Fill, first: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::sim::testing::memory;
+    use crate::stamps::testing::memory;
 
     #[test]
     fn every_page_gets_its_own_content_and_the_asked_share_is_zero() {

@@ -1,13 +1,13 @@
-//! The one source of pseudo-random words of the simulator: splitmix64. Chosen because it is a pure function of an
+//! The one source of pseudo-random words of stamps, programs and simulated state: splitmix64. Chosen because it is a pure function of an
 //! index (any byte of a filler can be produced without those before it), fast without vector units, and a few lines
 //! in any language, kernel C included.
 
 /// The increment of splitmix64: 2^64 divided by the golden ratio.
-pub(super) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The finalizer of splitmix64: a bijection whose output bits all depend on all input bits.
 #[inline]
-pub(super) fn mix(value: u64) -> u64 {
+pub(crate) fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     value ^ (value >> 31)
@@ -15,12 +15,12 @@ pub(super) fn mix(value: u64) -> u64 {
 
 /// Word `index` of the filler called `seed`.
 #[inline]
-pub(super) fn word(seed: u64, index: u64) -> u64 {
+pub(crate) fn word(seed: u64, index: u64) -> u64 {
     mix(seed.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN)))
 }
 
 /// Bytes `offset ..` of the filler called `seed`: its words in little-endian order, end to end.
-pub(super) fn fill(seed: u64, offset: u64, out: &mut [u8]) {
+pub(crate) fn fill(seed: u64, offset: u64, out: &mut [u8]) {
     let skip = (offset % 8) as usize;
     let mut index = offset / 8;
     let mut rest = out;
@@ -43,7 +43,7 @@ pub(super) fn fill(seed: u64, offset: u64, out: &mut [u8]) {
 
 /// A number below `limit`, evenly, from 64 random bits.
 #[inline]
-pub(super) fn below(random: u64, limit: u64) -> u64 {
+pub(crate) fn below(random: u64, limit: u64) -> u64 {
     ((u128::from(random) * u128::from(limit)) >> 64) as u64
 }
 

@@ -1,5 +1,5 @@
-//! What one write of a simulated device leaves in memory. Kernel-side doubles write the same stamps, so the layout
-//! is fixed here byte by byte.
+//! What one write leaves in memory. The lab's kernel modules write the same stamps as the simulator, so the layout is
+//! fixed here byte by byte.
 //!
 //! A page is 4096 bytes, always, whatever the page size of the host or of the plan: 16 slots of 256 bytes. Slot `s`
 //! (bytes `256 s .. 256 s + 256` of the page) belongs to the device with ordinal `s`, so several devices can write to

@@ -1,10 +1,24 @@
 //! What a device has been told to write: the n-th write is a pure function of the program and n, so that a checker
 //! can replay it.
 
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
 use super::mix::{below, word};
-use super::spec::{Pattern, SimSpec};
-use super::stamp::{PAGE_BYTES, SLOT_BYTES, Stamp};
+use super::stamp::{PAGE_BYTES, SLOT_BYTES, SLOTS, Stamp};
 use crate::dirty::Area;
+use crate::error::{HelperError, Result};
+
+/// Which page of the window a write goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pattern {
+    Uniform,
+    /// 90 % of the writes in the first tenth of the window, the rest anywhere in it.
+    Hot,
+    Sequential,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Program {
@@ -18,14 +32,20 @@ pub struct Program {
 }
 
 impl Program {
-    pub fn of(spec: &SimSpec, slot: u8) -> Self {
-        Self {
-            seed: spec.seed,
-            slot,
-            window: spec.window(),
-            pattern: spec.pattern,
-            bytes_per_second: spec.write_bytes_per_second.0,
-        }
+    /// # Errors
+    /// `check/program`: no device could follow it, so nothing can replay it.
+    pub fn validate(&self) -> Result<()> {
+        let Area { iova, bytes } = self.window;
+        let wrong = if self.slot >= SLOTS {
+            format!("slot {} of a page that has {SLOTS}", self.slot)
+        } else if bytes == 0 || iova % PAGE_BYTES != 0 || bytes % PAGE_BYTES != 0 {
+            format!("a window of {bytes} bytes at {iova:#x}, which is not one or more pages of {PAGE_BYTES}")
+        } else if iova.checked_add(bytes).is_none() {
+            format!("a window of {bytes} bytes at {iova:#x}, which reaches the end of the address space")
+        } else {
+            return Ok(());
+        };
+        Err(HelperError::new("check/program", wrong))
     }
 
     pub fn pages(&self) -> u64 {
@@ -57,6 +77,18 @@ impl Program {
         let page = self.window.iova + self.page_index(sequence) * PAGE_BYTES;
         let stamp = Stamp { seed: self.seed, page: page / PAGE_BYTES, sequence };
         (page + self.slot_offset(), stamp.encode())
+    }
+
+    /// Pages that the writes of `sequences` went to, each counted once. A tracker that is exact reports as many.
+    pub fn distinct_pages(&self, sequences: RangeInclusive<u64>) -> u64 {
+        let mut seen = vec![0u64; self.pages().div_ceil(64) as usize];
+        for sequence in sequences {
+            let page = self.page_index(sequence);
+            if let Some(word) = seen.get_mut((page / 64) as usize) {
+                *word |= 1 << (page % 64);
+            }
+        }
+        seen.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
     /// Offset of this device's bytes within each page.
