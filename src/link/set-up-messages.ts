@@ -40,6 +40,8 @@ export interface ContainerParams {
    * page at every read.
    */
   readonly mixed?: boolean
+  /** iommufd with dirtyTracking only: keep entries of 2 MiB and more, of which one bit stands for all pages. */
+  readonly hugePages?: boolean
 }
 export interface DeviceParams {
   readonly device: string

@@ -92,9 +92,7 @@ export function makePlan(
     pairs: drafts.map((draft) => pair(draft)),
     containers,
     trackers,
-    choices: drafts.map((draft) =>
-      deviceChoice(draft, choices, containers, trackers, pageSize, memoryBytes(profile)),
-    ),
+    choices: drafts.map((draft) => deviceChoice(draft, choices, containers, trackers, pageSize, profile)),
     steps: blocked
       ? []
       : makeSteps(
@@ -122,7 +120,7 @@ function deviceChoice(
   containers: readonly PlanContainer[],
   trackers: readonly PlanTracker[],
   pageSize: number,
-  memory: bigint,
+  profile: Profile,
 ): DeviceChoice {
   const container = homeOf(device.name, containers)
   const tracker = trackers.find((entry) => entry.covers.includes(device.name)) ?? null
@@ -136,7 +134,15 @@ function deviceChoice(
     brief: choice?.brief ?? '',
     reason: choice?.reason ?? '',
     refused: choice?.refused ?? [],
-    cost: tracker && trackerCost(tracker.kind, tracker.everyPage, pageSize, memory),
+    cost:
+      tracker &&
+      trackerCost(
+        tracker.kind,
+        tracker.everyPage,
+        pageSize,
+        memoryBytes(profile),
+        profile.trackers.iommuHugePages,
+      ),
     partition: container?.reason ?? null,
   }
 }

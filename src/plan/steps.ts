@@ -66,6 +66,7 @@ function sideSteps(role: Role, planned: Planned, measure: boolean): Step[] {
   const containers = planned.containers.filter((container) => container.side === role)
   const sides = sidesOf(role, planned.devices)
   const memory = bytesText(memoryBytes(planned.profile))
+  const { trackers } = planned.profile
   return [
     memoryStep(role, planned),
     ...containers.map((container): Step => ({
@@ -77,6 +78,7 @@ function sideSteps(role: Role, planned: Planned, measure: boolean): Step[] {
         backend: container.backend,
         dirtyTracking: container.dirtyTracking,
         ...(container.mixed && container.backend === 'type1' && { mixed: true }),
+        ...(container.dirtyTracking && trackers.iommuHugePages === 'keep' && { hugePages: true }),
       },
       text: `open container ${container.container} (${container.backend}${container.dirtyTracking ? ', dirty tracking' : ''}${container.mixed ? ', mixed' : ''})`,
     })),

@@ -21,6 +21,7 @@ export function trackerCost(
   everyPage: boolean,
   pageSize: number,
   memoryBytes: bigint,
+  iommuHugePages: 'split' | 'keep',
 ): TrackerCost {
   const unitBytes = BigInt(pageSize)
   const page = bytesText(unitBytes)
@@ -57,11 +58,14 @@ export function trackerCost(
         unitBytes,
         repeats: 'nothing',
         text:
-          `one bit for each entry of the IOMMU's page table: entries of ${page}, because huge ones are switched off ` +
-          'for this container (with them one written byte would cost 2 MiB or 1 GiB); the table and its walk are the ' +
-          'larger for it',
+          iommuHugePages === 'keep'
+            ? `one bit for each entry of the IOMMU's page table: entries of ${page} where memory is in such pages, ` +
+              'and of 2 MiB or 1 GiB where it is in huge ones (trackers.iommuHugePages), all of which counts as written'
+            : `one bit for each entry of the IOMMU's page table: entries of ${page}, because huge ones are switched off ` +
+              'for this container (with them one written byte would cost 2 MiB or 1 GiB); the table and its walk are the ' +
+              'larger for it',
       }
     case 'all':
-      return trackerCost(kind, true, pageSize, memoryBytes)
+      return trackerCost(kind, true, pageSize, memoryBytes, iommuHugePages)
   }
 }

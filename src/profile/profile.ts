@@ -22,6 +22,7 @@ export interface Profile {
     readonly forbidAll: boolean
     /** Emulated and physical groups in one type1 container; allowed only to measure what it costs. */
     readonly mixedContainers: 'refuse' | 'allow'
+    readonly iommuHugePages: 'split' | 'keep'
   }
   readonly migration: {
     readonly downtimeLimitMs: number

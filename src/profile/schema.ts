@@ -149,6 +149,10 @@ const trackersSchema = z
       description:
         'allow: emulated and physical groups may be named into one type1 container, to measure its price: every page dirty in every round',
     }),
+    iommuHugePages: z.enum(['split', 'keep']).default('split').meta({
+      description:
+        'entries of page tables that track dirty pages: split, so that each is one page; keep huge ones, and one written byte makes 2 MiB or 1 GiB dirty',
+    }),
   })
   .meta({ description: 'rules for choosing trackers' })
 

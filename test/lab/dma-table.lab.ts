@@ -2,14 +2,14 @@
 // destination, or refused by the plan with the right code and nothing opened.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bootDmaGuest, LOAD, pair, type DmaGuest } from './dma-devices.js'
-import { codesOf, expectExit, ferry, type PlanResult } from './ferry.js'
+import { expectExit, ferry, type PlanResult } from './ferry.js'
 import { CELLS, type Cell } from './tracker-table.js'
 import { expectMoved, holdDestination, migrate, MIB, stage, type Workload } from './workload.js'
 
 let lab: DmaGuest
 
 beforeAll(async () => {
-  lab = await bootDmaGuest()
+  lab = await bootDmaGuest(3)
 })
 
 afterAll(async () => {
@@ -52,16 +52,54 @@ describe('moves under load', () => {
 })
 
 describe('is refused before anything is opened', () => {
-  it.each(CELLS.filter(({ outcome }) => outcome !== 'moved').map((cell) => [title(cell), cell] as const))(
-    '%s',
-    async (_title, cell) => {
-      const { guest } = lab
-      const profile = await stage(guest, workload(cell))
-      const run = await ferry<PlanResult>(guest, ['plan', profile])
-      expectExit(run, 3)
-      expect(codesOf(run)).toEqual([cell.outcome])
-    },
-  )
+  /** Every refused cell as a device of one workload: all refusals come at once. */
+  async function refusals(
+    cells: readonly Cell[],
+    exit: number,
+  ): Promise<ReadonlyMap<string, readonly string[]>> {
+    const taken = new Map<string, number>()
+    const what: Workload = {
+      name: 'refused',
+      memory: [{ name: 'ram', iova: 0n, bytes: 16n * MIB }],
+      parts: cells.map(({ backend, kind, tracker }) => {
+        const nth = taken.get(kind) ?? 0
+        taken.set(kind, nth + 1)
+        return {
+          name: nameOf({ backend, kind, tracker }),
+          ...pair(lab, kind, nth),
+          program: LOAD,
+          backend,
+          tracker,
+        }
+      }),
+    }
+    const run = await ferry<PlanResult>(lab.guest, ['plan', await stage(lab.guest, what)])
+    expectExit(run, exit)
+    const said = [
+      ...run.error!.reasons.map(({ code, device }) => ({ code, about: String(device) })),
+      ...(run.error!.diagnostics ?? []).map(({ code, message }) => ({ code, about: message })),
+    ]
+    return new Map(
+      cells.map((cell) => {
+        const name = nameOf(cell)
+        const own = said.filter(({ about }) => about === name || about.includes(`\`${name}\``))
+        return [name, own.map(({ code }) => code)]
+      }),
+    )
+  }
+  const nameOf = ({ backend, kind, tracker }: Pick<Cell, 'backend' | 'kind' | 'tracker'>): string =>
+    `${kind}-${backend}-${tracker}`
+  const refused = CELLS.filter(({ outcome }) => outcome !== 'moved')
+  const never = refused.filter(({ outcome }) => outcome === 'profile/impossible-choice')
+  const planned = refused.filter((cell) => !never.includes(cell))
+
+  it.each([
+    ['by the profile', never, 2],
+    ['by the plan', planned, 3],
+  ] as const)('%s', async (_by, cells, exit) => {
+    const said = await refusals(cells, exit)
+    expect([...said]).toEqual(cells.map((cell) => [nameOf(cell), [cell.outcome]]))
+  })
 })
 
 it('leaves the kernel content', () => {

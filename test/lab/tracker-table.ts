@@ -5,8 +5,8 @@ export interface Cell {
   readonly kind: DmaKind
   readonly backend: 'type1' | 'iommufd'
   readonly tracker: 'pinned' | 'device' | 'iommu' | 'all'
-  /** Moved under load with nothing lost, or the code of the plan's refusal. */
-  readonly outcome: 'moved' | `plan/${string}`
+  /** Moved under load with nothing lost, or the code of the refusal: the plan's, or the profile's if it can never be. */
+  readonly outcome: 'moved' | `plan/${string}` | 'profile/impossible-choice'
 }
 
 const KINDS: Readonly<
@@ -14,33 +14,33 @@ const KINDS: Readonly<
 > = {
   // Each: type1, iommufd.
   mdev: {
-    pinned: ['moved', 'plan/pinned-needs-type1'],
+    pinned: ['moved', 'profile/impossible-choice'],
     device: ['plan/tracker-unavailable', 'plan/tracker-unavailable'],
-    iommu: ['plan/tracker-unavailable', 'plan/tracker-unavailable'],
+    iommu: ['profile/impossible-choice', 'plan/tracker-unavailable'],
     all: ['moved', 'moved'],
   },
   'logged-mdev': {
-    pinned: ['moved', 'plan/pinned-needs-type1'],
+    pinned: ['moved', 'profile/impossible-choice'],
     device: ['moved', 'moved'],
-    iommu: ['plan/tracker-unavailable', 'plan/tracker-unavailable'],
+    iommu: ['profile/impossible-choice', 'plan/tracker-unavailable'],
     all: ['moved', 'moved'],
   },
   edu: {
-    pinned: ['plan/pinned-needs-emulated', 'plan/pinned-needs-emulated'],
+    pinned: ['plan/pinned-needs-emulated', 'profile/impossible-choice'],
     device: ['moved', 'moved'],
-    iommu: ['plan/tracker-unavailable', 'plan/tracker-unavailable'],
+    iommu: ['profile/impossible-choice', 'plan/tracker-unavailable'],
     all: ['moved', 'moved'],
   },
   dirty: {
-    pinned: ['plan/pinned-needs-emulated', 'plan/pinned-needs-emulated'],
+    pinned: ['plan/pinned-needs-emulated', 'profile/impossible-choice'],
     device: ['plan/tracker-unavailable', 'plan/tracker-unavailable'],
-    iommu: ['plan/tracker-unavailable', 'moved'],
+    iommu: ['profile/impossible-choice', 'moved'],
     all: ['moved', 'moved'],
   },
   both: {
-    pinned: ['plan/pinned-needs-emulated', 'plan/pinned-needs-emulated'],
+    pinned: ['plan/pinned-needs-emulated', 'profile/impossible-choice'],
     device: ['moved', 'moved'],
-    iommu: ['plan/tracker-unavailable', 'moved'],
+    iommu: ['profile/impossible-choice', 'moved'],
     all: ['moved', 'moved'],
   },
 }

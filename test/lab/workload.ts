@@ -155,7 +155,8 @@ export async function check(guest: Guest, workload: Workload, side: Side): Promi
   const done = await guest.run(`${checkProgram} < /results/${file}`)
   // 1: something is lost, and the report says what.
   if (done.exit !== 0 && done.exit !== 1) throw new Error(`dma-check: ${done.stderr}${done.stdout}`)
-  return JSON.parse(done.stdout) as CheckReport
+  const report = JSON.parse(done.stdout) as CheckReport
+  return { ...report, writes: Number(report.writes) }
 }
 
 /** Every device on the destination rests where it was stopped, so that memory can be held against that moment. */

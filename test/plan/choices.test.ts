@@ -68,12 +68,25 @@ describe('tracker', () => {
       ['all', 'less-precise'],
     ])
   })
+  it('keeps huge entries of the page table when asked to, and says what one bit then stands for', () => {
+    const rules = { prefer: 'iommu', forbidAll: false, mixedContainers: 'refuse' } as const
+    const made = plan(profile([vf()], { trackers: { ...rules, iommuHugePages: 'keep' } }), both)
+    const asked = made.steps.flatMap((step) => (step.op === 'container' ? [[step.side, step.params]] : []))
+    expect(asked).toMatchObject([
+      ['source', { dirtyTracking: true, hugePages: true }],
+      ['destination', { dirtyTracking: false }],
+    ])
+    expect(made.choices[0]!.cost!.text).toContain('2 MiB')
+  })
   it('without a DMA log: the IOMMU; under type1 or without both: all', () => {
     const noLog = [mlx5Vf(VF_A, without('device')), mlx5Vf(VF_B)]
     const made = plan(profile([vf()]), noLog)
     expect(trackerOf(made)?.kind).toBe('iommu')
     expect(made.containers[0]).toMatchObject({ container: 'iommufd-functions-dirty', dirtyTracking: true })
     expect(made.containers[1]).toMatchObject({ side: 'destination', dirtyTracking: false })
+    const asked = made.steps.filter((step) => step.op === 'container').map((step) => step.params)
+    expect(asked.every((params) => !('hugePages' in params))).toBe(true)
+    expect(made.choices[0]!.cost).toMatchObject({ granularity: 'page-table-entry', unitBytes: 4096n })
     const old = plan(profile([vf()]), noLog, noLog, {
       source: { iommufd: false },
       destination: { iommufd: false },
@@ -86,7 +99,9 @@ describe('tracker', () => {
   })
   it('the profile may prefer the IOMMU', () => {
     const made = plan(
-      profile([vf()], { trackers: { prefer: 'iommu', forbidAll: false, mixedContainers: 'refuse' } }),
+      profile([vf()], {
+        trackers: { prefer: 'iommu', forbidAll: false, mixedContainers: 'refuse', iommuHugePages: 'split' },
+      }),
       both,
     )
     expect(trackerOf(made)?.kind).toBe('iommu')
@@ -151,7 +166,9 @@ describe('tracker', () => {
     ])
   })
   it('all can be forbidden', () => {
-    const forbid = { trackers: { prefer: 'device', forbidAll: true, mixedContainers: 'refuse' } } as const
+    const forbid = {
+      trackers: { prefer: 'device', forbidAll: true, mixedContainers: 'refuse', iommuHugePages: 'split' },
+    } as const
     const bare = [mlx5Vf(VF_A, without('device', 'iommu')), mlx5Vf(VF_B)]
     expect(blockers(plan(profile([vf()], forbid), bare))).toEqual(['plan/all-forbidden'])
     expect(blockers(plan(profile([vf({ tracker: 'all' })], forbid), both))).toEqual(['plan/all-forbidden'])

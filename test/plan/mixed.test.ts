@@ -11,7 +11,13 @@ const devices = (mdev: Wishes, vf: Wishes) => [
   realDevice('net', 'function', VF_A, VF_B, vf),
 ]
 const allow = (over: Partial<Profile['trackers']> = {}): Partial<Profile> => ({
-  trackers: { prefer: 'device', forbidAll: false, mixedContainers: 'allow', ...over },
+  trackers: {
+    prefer: 'device',
+    forbidAll: false,
+    mixedContainers: 'allow',
+    iommuHugePages: 'split',
+    ...over,
+  },
 })
 const one = { container: 'one' } as const
 
@@ -60,9 +66,17 @@ describe('mixedContainers: allow', () => {
   })
 
   it('changes nothing for devices that share no container', () => {
-    const named = { prefer: 'device', forbidAll: false, mixedContainers: 'refuse' } as const
+    const named = {
+      prefer: 'device',
+      forbidAll: false,
+      mixedContainers: 'refuse',
+      iommuHugePages: 'split',
+    } as const
     const given = profile(devices({}, { backend: 'type1' }))
-    const made = plan({ ...given, trackers: { ...named, mixedContainers: 'allow' } }, both)
+    const made = plan(
+      { ...given, trackers: { ...named, mixedContainers: 'allow', iommuHugePages: 'split' } },
+      both,
+    )
     expect({ ...made, profile: '' }).toEqual({ ...plan(given, both), profile: '' })
     expect(made.containers.every(({ mixed }) => !mixed)).toBe(true)
     expect(made.steps.some((step) => step.op === 'container' && 'mixed' in step.params)).toBe(false)

@@ -52,7 +52,9 @@ describe('a function', () => {
   ]
   it.each(table)('log %s, IOMMU bits %s, prefer %s, forbidAll %s, backend %s: %s', (log, bits, ...rest) => {
     const [prefer, forbidAll, backend, expected] = rest
-    const given = profile([vf({ backend })], { trackers: { prefer, forbidAll, mixedContainers: 'refuse' } })
+    const given = profile([vf({ backend })], {
+      trackers: { prefer, forbidAll, mixedContainers: 'refuse', iommuHugePages: 'split' },
+    })
     expect(outcome(plan(given, functions(log, bits)))).toBe(expected)
   })
 
@@ -68,13 +70,20 @@ describe('a function', () => {
   it.each(wished)('its own wish %s (log %s, bits %s, forbidAll %s) comes before prefer: %s', (...row) => {
     const [tracker, log, iommu, forbidAll, expected] = row
     for (const prefer of ['device', 'iommu'] as const) {
-      const given = profile([vf({ tracker })], { trackers: { prefer, forbidAll, mixedContainers: 'refuse' } })
+      const given = profile([vf({ tracker })], {
+        trackers: { prefer, forbidAll, mixedContainers: 'refuse', iommuHugePages: 'split' },
+      })
       expect(outcome(plan(given, functions(log, iommu)))).toBe(expected)
     }
   })
 
   it('a preference is met by what surely works only', () => {
-    const trackers = { prefer: 'iommu', forbidAll: true, mixedContainers: 'refuse' } as const
+    const trackers = {
+      prefer: 'iommu',
+      forbidAll: true,
+      mixedContainers: 'refuse',
+      iommuHugePages: 'split',
+    } as const
     const made = plan(profile([vf()], { trackers }), functions(true, null))
     expect(outcome(made)).toBe('device')
     expect(made.choices[0]!.refused.find(({ kind }) => kind === 'iommu')?.code).toBe('not-seen')
@@ -89,7 +98,9 @@ describe('a function', () => {
     const more = (id: string) => mlx5Vf(id, { group: { ...mlx5Vf().group!, id: `g${id}` } })
     const other = realDevice('net2', 'function', '0000:3b:00.3', '0000:5e:00.3', { tracker: 'device' })
     const made = plan(
-      profile([vf(), other], { trackers: { prefer: 'iommu', forbidAll: false, mixedContainers: 'refuse' } }),
+      profile([vf(), other], {
+        trackers: { prefer: 'iommu', forbidAll: false, mixedContainers: 'refuse', iommuHugePages: 'split' },
+      }),
       [...functions(true, true), more('0000:3b:00.3'), more('0000:5e:00.3')],
     )
     expect(made.choices.map(({ brief, device, kind }) => [device, kind, brief])).toEqual([
@@ -123,13 +134,18 @@ describe('an mdev', () => {
     const [tracker, forbidAll, expected] = rest
     // The preference is between two trackers of functions; an mdev never has the IOMMU's.
     for (const prefer of ['device', 'iommu'] as const) {
-      const trackers = { prefer, forbidAll, mixedContainers: 'refuse' } as const
+      const trackers = { prefer, forbidAll, mixedContainers: 'refuse', iommuHugePages: 'split' } as const
       expect(outcome(plan(profile([mdev({ backend, tracker })], { trackers }), mdevs(log)))).toBe(expected)
     }
   })
 
   it('under iommufd without a log: the refusal says why each tracker is out', () => {
-    const trackers = { prefer: 'device', forbidAll: true, mixedContainers: 'refuse' } as const
+    const trackers = {
+      prefer: 'device',
+      forbidAll: true,
+      mixedContainers: 'refuse',
+      iommuHugePages: 'split',
+    } as const
     const made = plan(profile([mdev({ backend: 'iommufd' })], { trackers }), mdevs(false))
     expect(made.choices[0]).toMatchObject({ kind: null, tracker: null, cost: null })
     expect(made.choices[0]!.refused.map(({ code, kind }) => [kind, code])).toEqual([

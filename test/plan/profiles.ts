@@ -70,7 +70,7 @@ export function profile(devices: readonly ProfileDevice[], over: Partial<Profile
     destination: { host: 'local', helper: null, listen: { address: '127.0.0.1', port: 0 } },
     memory: [region()],
     devices,
-    trackers: { prefer: 'device', forbidAll: false, mixedContainers: 'refuse' },
+    trackers: { prefer: 'device', forbidAll: false, mixedContainers: 'refuse', iommuHugePages: 'split' },
     migration: {
       downtimeLimitMs: 300,
       precopy: { maxRounds: 30, maxTimeMs: 60_000 },

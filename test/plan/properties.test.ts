@@ -97,7 +97,9 @@ function build(made: Setting) {
   })
   const over = { type1: made.type1, iommufd: made.iommufd, uid: made.uid, memlockBytes: made.memlock }
   const { forbidAll, mixedContainers, prefer } = made
-  const given = profile(devices, { trackers: { prefer, forbidAll, mixedContainers } })
+  const given = profile(devices, {
+    trackers: { prefer, forbidAll, mixedContainers, iommuHugePages: 'split' },
+  })
   return { given, made: plan(given, facts, facts, { source: over, destination: over }) }
 }
 /** The group kind of a plan's device, from the plan's own inventory. */

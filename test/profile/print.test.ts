@@ -155,6 +155,7 @@ const profile: fc.Arbitrary<Profile> = regions.chain((memory) =>
       prefer: fc.constantFrom('device' as const, 'iommu' as const),
       forbidAll: fc.boolean(),
       mixedContainers: fc.constantFrom('refuse' as const, 'allow' as const),
+      iommuHugePages: fc.constantFrom('split' as const, 'keep' as const),
     }),
     migration: fc.record({
       downtimeLimitMs: ms,

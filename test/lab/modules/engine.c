@@ -94,8 +94,8 @@ static int engine_thread(void *data)
 	u64 cost, now;
 
 	while (!kthread_should_stop()) {
-		/* Cleared before looking: a change made while it looks is seen in the next round. */
 		WRITE_ONCE(lab->kicked, false);
+		/* Cleared before looking: a change made while it looks is seen in the next round. */
 		smp_mb();
 		switch (engine_write(lab, &cost)) {
 		case ENGINE_RESTS:
@@ -123,6 +123,7 @@ static int engine_thread(void *data)
 
 void lab_engine_kick(struct lab_device *lab)
 {
+	/* The change before the kick, as engine_thread() looks the other way round. */
 	smp_mb();
 	WRITE_ONCE(lab->kicked, true);
 	wake_up_all(&lab->wake);

@@ -30,14 +30,16 @@
  *
  *	state, position, limit		as the registers; limit can be written, position cannot
  *	distinct			pages written since this file was last written to (any write clears)
- *	write_errors, write_errno	writes that failed for another reason than that the page could not be reached, and
- *					the errno of the last
+ *	write_errors, write_errno	writes that failed for another reason than that the page could not be
+ *					reached, and the errno of the last
  *	flags				rw, VFIO_MIGRATION_* bits offered; default all three
  *	hold				rw bool: the engine rests, whatever else says
- *	transitions			"SEQ FROM TO" of every arc taken, SEQ counting over all lab devices; a write clears; the
- *					last 1024 are kept. A reset is "SEQ FROM RESET", and ends in RUNNING.
- *	violations			writes done into a page that another lab device writes too (windows overlap)
- *					while that device, opened by the same process, stood in STOP, STOP_COPY or RESUMING
+ *	transitions			"SEQ FROM TO" of every arc taken, SEQ counting over all lab devices; a
+ *					write clears; the last 1024 are kept. A reset is "SEQ FROM RESET", and
+ *					ends in RUNNING.
+ *	violations			writes done into a page that another lab device writes too (windows
+ *					overlap) while that device, opened by the same process, stood in STOP,
+ *					STOP_COPY or RESUMING
  *	fail_transition			"N ERRNO": the Nth arc from now fails with ERRNO, nothing moved; "0 0": off
  *	error_transition		"N": the Nth arc from now ends in ERROR, with EIO; 0: off
  *	stall_transition		"N MS": the Nth arc from now takes MS longer (killable)
@@ -45,13 +47,17 @@
  *	endless_stream			bool: the saved stream never ends
  *	load_error			errno of the next write to a resuming stream, then off; 0: off
  *	precopy_end			errno of a read at the temporary end of a pre-copy: 42 (ENOMSG) or 0
- *	validate			bool, default 1: RESUMING -> STOP refuses a stream that is short or damaged (EINVAL), and a
- *					foreign header is refused while it is written (EFAULT); 0: takes whatever came
- *	drop_dirty			IOVA of a page whose writes are not told to any tracker any more; ~0 (default): none
+ *	validate			bool, default 1: RESUMING -> STOP refuses a stream that is short or damaged
+ *					(EINVAL), and a foreign header is refused while it is written (EFAULT); 0:
+ *					takes whatever came, with CONTROL 0 if that did not arrive or makes no sense
+ *	drop_dirty			IOVA of a page whose writes are not told to any tracker any more; ~0
+ *					(default): none
  *	log_max_ranges			DMA log: most ranges it takes before it merges the nearest, default 256
  *	log_min_page, log_max_page	DMA log: START's page size is clamped to these (powers of two; 4 KiB, 1 GiB)
- *	log_report_rule			bool: REPORT only within one range of START, at multiples of 64 pages (EINVAL)
- *	log_error			errno of the next REPORT, then off: the log is lost, REPORT gives EIO until STOP and START
+ *	log_report_rule			bool: REPORT only within one range of START as merged, at multiples of 64
+ *					of the log's pages from its beginning (EINVAL)
+ *	log_error			errno of the next REPORT, then off: the log is lost, REPORT gives EIO until
+ *					STOP and START
  *	log_ranges, log_pages		ro: ranges it holds after merging (0: off), pages dirty in it now
  *
  * State stream: struct lab_stream_match (32 bytes), `filler` bytes (word i is lab_word(seed, i), cut at the end), struct

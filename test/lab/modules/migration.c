@@ -124,7 +124,7 @@ static struct file *step(struct lab_device *lab, enum vfio_device_mig_state new)
 
 	if (is_saving(new)) {
 		lab_stream_set_precopy(migration->stream, is_precopy(new));
-		/* At rest since it entered its first state without DMA: no lock needed to read the program. */
+		/* The engine is at rest. Registers that are written meanwhile go into the stream old or new. */
 		if (new == VFIO_DEVICE_STATE_STOP_COPY)
 			lab_stream_finish(migration->stream, &lab->program);
 	}
@@ -163,6 +163,7 @@ void lab_migration_reset(struct lab_device *lab)
 	struct lab_migration *migration = lab->migration;
 
 	set_bit(RESET_WANTED, &migration->reset_wanted);
+	/* Pairs with the one in state_unlock(). */
 	smp_mb();
 	if (mutex_trylock(&migration->state_mutex))
 		state_unlock(lab);
