@@ -41,3 +41,30 @@ export const LOAD: Program = {
   ...{ slot: 0, seed: 1, window: 2n * MIB, bytes: 8n * MIB },
   ...{ pattern: 'uniform', rate: 4 * 1024 * 1024, state: 64 * 1024 },
 }
+
+/**
+ * For tests that run two at a time (`describe.concurrent`; vitest.config.ts says how many): each gets a number no other
+ * has meanwhile, and with it devices of its own. Most of a run is one program waiting for another.
+ */
+export class Lanes {
+  readonly count = 2
+  readonly #free = Array.from({ length: this.count }, (_, lane) => lane)
+
+  async use<T>(test: (lane: number) => Promise<T>): Promise<T> {
+    const lane = this.#free.pop()
+    if (lane === undefined) throw new Error('more tests at a time than lanes: see maxConcurrency')
+    try {
+      return await test(lane)
+    } finally {
+      this.#free.push(lane)
+    }
+  }
+}
+
+/** Every fault off, every flag and quirk as a device has them after it was made. */
+export const NEUTRAL = {
+  ...{ fail_transition: '"0 0"', error_transition: 0, stall_transition: '"0 0"', short_stream: 0 },
+  ...{ endless_stream: 0, load_error: 0, precopy_end: 42, validate: 1, hold: 0, log_error: 0, flags: 7 },
+  ...{ drop_dirty: '0xffffffffffffffff', log_max_ranges: 256, log_min_page: 4096, log_max_page: 1 << 30 },
+  log_report_rule: 0,
+} as const

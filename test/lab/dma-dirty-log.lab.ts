@@ -1,16 +1,17 @@
 // `ferry dirty-log` against the devices' own count of the pages they wrote: what each tracker really knows. Prints the
 // figures of the README's page "What the kernel really tracks".
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bootDmaGuest, pair, type DmaGuest } from './dma-devices.js'
+import { bootDmaGuest, Lanes, NEUTRAL, pair, type DmaGuest } from './dma-devices.js'
 import { readKnob, setKnobs, type DmaKind, type PinMode } from './dma.js'
 import { expectExit } from './ferry.js'
 import { devices as inventoryOf, found } from './ferry.js'
 import { MIB, stage, start, type LabRegion, type Workload } from './workload.js'
 
+const lanes = new Lanes()
 let lab: DmaGuest
 
 beforeAll(async () => {
-  lab = await bootDmaGuest()
+  lab = await bootDmaGuest(lanes.count)
 })
 
 afterAll(async () => {
@@ -28,13 +29,20 @@ interface Case {
   readonly knobs?: Readonly<Record<string, string | number>>
 }
 
-/** A burst of so many writes, each to a page of its own, between the start of the trackers and their second read. */
-async function burst(what: Case): Promise<{ readonly reads: readonly number[]; readonly distinct: number }> {
+interface Seen {
+  readonly reads: readonly number[]
+  readonly distinct: number
+}
+
+/** A burst of so many writes, each to a page of its own, between the first two reads of the trackers. */
+const burst = (what: Case): Promise<Seen> => lanes.use((lane) => burstIn(what, lane))
+
+async function burstIn(what: Case, lane: number): Promise<Seen> {
   const { guest } = lab
-  const { from, to } = pair(lab, what.kind)
+  const { from, to } = pair(lab, what.kind, lane)
   const region: LabRegion = { name: 'ram', iova: 0n, bytes: 16n * MIB, huge: what.huge ?? false }
   const workload: Workload = {
-    name: 'burst',
+    name: `burst-${String(lane)}`,
     memory: [region],
     parts: [
       {
@@ -48,11 +56,11 @@ async function burst(what: Case): Promise<{ readonly reads: readonly number[]; r
     ...(what.trackers !== undefined && { trackers: what.trackers }),
   }
   const profile = await stage(guest, workload)
-  await setKnobs(guest, from, { hold: 1, distinct: 0, ...what.knobs })
-  const run = await start(guest, ['dirty-log', profile, '--rounds', '3', '--interval', '6s'])
+  await setKnobs(guest, from, { ...NEUTRAL, hold: 1, distinct: 0, ...what.knobs })
+  const run = await start(guest, ['dirty-log', profile, '--rounds', '3', '--interval', '4s'])
   const journals = '"$HOME"/.local/state/ferry'
   await guest.ok(
-    `until grep -qs '"op":"dirty"' "$(find ${journals} -type f -newer /results/burst.yaml -name '*.ndjson' | head -1)"; do sleep 0.1; done`,
+    `until grep -qs '"op":"dirty"' $(find ${journals} -name '*.ndjson' -newer ${profile} -exec grep -l ${profile} {} +); do sleep 0.1; done`,
     { timeoutMs: 60_000 },
   )
   await setKnobs(guest, from, { hold: 0 })
@@ -69,7 +77,7 @@ const figure = (what: string, { distinct, reads }: { distinct: number; reads: re
   console.log(`${what}: wrote ${String(distinct)} pages, reads ${reads.join(' ')}`)
 const sum = (reads: readonly number[]): number => reads.reduce((a, b) => a + b, 0)
 
-describe('names exactly the pages that were written', () => {
+describe.concurrent('names exactly the pages that were written', () => {
   const exact: readonly (readonly [string, Case])[] = [
     [
       'pinned, of an mdev that writes by vfio_dma_rw',
@@ -94,7 +102,7 @@ describe('names exactly the pages that were written', () => {
   })
 })
 
-describe('names more than was written', () => {
+describe.concurrent('names more than was written', () => {
   it('pinned, of an mdev that keeps its pages pinned: all of them, in every read', async () => {
     const seen = await burst({
       kind: 'mdev',
@@ -118,7 +126,6 @@ describe('names more than was written', () => {
       pages: 100,
     } as const
     const seen = await burst({ ...what, knobs })
-    await setKnobs(lab.guest, pair(lab, what.kind).from, { log_min_page: 4096, log_max_page: 4096 })
     figure('log of 64 KiB', seen)
     expect(seen.distinct).toBe(100)
     // 100 pages in a row begin seven blocks of 16; a block read in between is named twice.

@@ -1,38 +1,17 @@
 // What devices do wrong, one fault a test: what Ferry says of it, and that afterwards one side is whole.
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { bootDmaGuest, LOAD, pair, type DmaGuest } from './dma-devices.js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { bootDmaGuest, Lanes, LOAD, NEUTRAL, pair, type DmaGuest } from './dma-devices.js'
 import { position, setKnobs, type DmaDevice, type DmaKind, type Program } from './dma.js'
 import { expectExit, type FerryRun, type RunResult } from './ferry.js'
 import { migrationState } from './mtty.js'
-import {
-  check,
-  expectMoved,
-  expectSourceWhole,
-  holdDestination,
-  migrate,
-  MIB,
-  stage,
-  type Workload,
-} from './workload.js'
+import { check, expectMoved, expectSourceWhole, migrate, MIB, stage, type Workload } from './workload.js'
 
 const ERRNO = { EIO: 5, ENOMEM: 12, EFAULT: 14, EBUSY: 16, ENOMSG: 42 } as const
-const NEUTRAL = {
-  ...{ fail_transition: '"0 0"', error_transition: 0, stall_transition: '"0 0"', short_stream: 0 },
-  ...{ endless_stream: 0, load_error: 0, precopy_end: ERRNO.ENOMSG, validate: 1, hold: 0 },
-  ...{ drop_dirty: '0xffffffffffffffff', log_error: 0, flags: 7 },
-}
+const lanes = new Lanes()
 let lab: DmaGuest
 
 beforeAll(async () => {
-  lab = await bootDmaGuest()
-})
-
-afterEach(async () => {
-  for (const kind of ['mdev', 'logged-mdev', 'dirty'] as const) {
-    const { from, to } = pair(lab, kind)
-    await setKnobs(lab.guest, from, NEUTRAL)
-    await setKnobs(lab.guest, to, NEUTRAL)
-  }
+  lab = await bootDmaGuest(lanes.count)
 })
 
 afterAll(async () => {
@@ -41,15 +20,23 @@ afterAll(async () => {
 
 interface Asked {
   readonly kind?: DmaKind
+  readonly tracker?: 'device'
   readonly program?: Partial<Program>
   readonly migration?: object
 }
 
-function workload({ kind = 'dirty', migration, program = {} }: Asked = {}): Workload {
+function workload(lane: number, { kind = 'dirty', migration, program = {}, tracker }: Asked = {}): Workload {
+  const mdev = kind === 'mdev' || kind === 'logged-mdev'
   return {
-    name: 'faults',
+    name: `faults-${String(lane)}`,
     memory: [{ name: 'ram', iova: 0n, bytes: 16n * MIB }],
-    parts: [{ name: 'card', ...pair(lab, kind), program: { ...LOAD, mode: 'rw', ...program } }],
+    parts: [
+      {
+        ...{ name: 'card', ...pair(lab, kind, lane) },
+        program: { ...LOAD, ...(mdev && { mode: 'rw' }), ...program },
+        ...(tracker !== undefined && { tracker }),
+      },
+    ],
     ...(migration !== undefined && { migration }),
   }
 }
@@ -63,8 +50,8 @@ async function withFault(
 ): Promise<FerryRun<RunResult>> {
   const profile = await stage(lab.guest, what)
   const [part] = what.parts
-  if (fault.from !== undefined) await setKnobs(lab.guest, part!.from, fault.from)
-  if (fault.to !== undefined) await setKnobs(lab.guest, part!.to, fault.to)
+  await setKnobs(lab.guest, part!.from, { ...NEUTRAL, ...fault.from })
+  await setKnobs(lab.guest, part!.to, { ...NEUTRAL, ...fault.to })
   return migrate(lab.guest, profile)
 }
 
@@ -74,127 +61,147 @@ function expectNamed(run: FerryRun<RunResult>, errno: string): void {
   expect(JSON.stringify(run.error)).toContain(errno)
 }
 
-describe('a transition that fails', () => {
+describe.concurrent('a transition that fails', () => {
   // Arcs of a source with all flags: PRE_COPY, PRE_COPY_P2P, STOP_COPY.
   it.each([
     [1, 'entering PRE_COPY', 'EBUSY'],
     [2, 'entering PRE_COPY_P2P', 'EIO'],
     [3, 'entering STOP_COPY', 'EIO'],
-  ] as const)('arc %i of the source, %s: exit 5, the source runs on', async (nth, _what, errno) => {
-    const what = workload()
-    const run = await withFault(what, {
-      from: { fail_transition: `"${String(nth)} ${String(ERRNO[errno])}"` },
-    })
-    expectExit(run, 5)
-    expectNamed(run, errno)
-    await expectSourceWhole(lab.guest, what)
-  })
+  ] as const)('arc %i of the source, %s: exit 5, the source runs on', (nth, _what, errno) =>
+    lanes.use(async (lane) => {
+      const what = workload(lane)
+      const run = await withFault(what, {
+        from: { fail_transition: `"${String(nth)} ${String(ERRNO[errno])}"` },
+      })
+      expectExit(run, 5)
+      expectNamed(run, errno)
+      await expectSourceWhole(lab.guest, what)
+    }),
+  )
 
   // Of a destination: STOP and RESUMING by way of P2P, then STOP where it loads.
   it.each([
     [1, 'leaving RUNNING'],
     [4, 'loading the state'],
-  ] as const)('arc %i of the destination, %s: exit 5, the source runs on', async (nth, _what) => {
-    const what = workload()
-    const run = await withFault(what, { to: { fail_transition: `"${String(nth)} ${String(ERRNO.EIO)}"` } })
-    expectExit(run, 5)
-    expectNamed(run, 'EIO')
-    await expectSourceWhole(lab.guest, what)
-  })
+  ] as const)('arc %i of the destination, %s: exit 5, the source runs on', (nth, _what) =>
+    lanes.use(async (lane) => {
+      const what = workload(lane)
+      const run = await withFault(what, { to: { fail_transition: `"${String(nth)} ${String(ERRNO.EIO)}"` } })
+      expectExit(run, 5)
+      expectNamed(run, 'EIO')
+      await expectSourceWhole(lab.guest, what)
+    }),
+  )
 
-  it('the destination’s start after the commit: never two, and the exit code says so', async () => {
-    const what = workload()
-    const run = await withFault(what, { to: { fail_transition: `"5 ${String(ERRNO.EIO)}"` } })
-    expectExit(run, 6)
-    expectNamed(run, 'EIO')
-    const [part] = what.parts
-    expect(await position(lab.guest, part!.from)).toBe(0)
-  })
+  it('the destination’s start after the commit: never two, and the exit code says so', () =>
+    lanes.use(async (lane) => {
+      const what = workload(lane)
+      const run = await withFault(what, { to: { fail_transition: `"5 ${String(ERRNO.EIO)}"` } })
+      expectExit(run, 6)
+      expectNamed(run, 'EIO')
+      const [part] = what.parts
+      expect(await position(lab.guest, part!.from)).toBe(0)
+    }))
 })
 
-describe('a device in ERROR', () => {
-  it('on the source: exit 6, since only a reset leads out, and that loses what it was doing', async () => {
-    const what = workload()
-    const run = await withFault(what, { from: { error_transition: 3 } })
-    expectExit(run, 6)
-    expectNamed(run, 'ERROR')
-    const [part] = what.parts
-    expect(await migrationState(lab.guest, part!.from.id)).toBe('RUNNING')
-    expect(await position(lab.guest, part!.from)).toBe(0)
-  })
+describe.concurrent('a device in ERROR', () => {
+  it('on the source: exit 6, since only a reset leads out, and that loses what it was doing', () =>
+    lanes.use(async (lane) => {
+      const what = workload(lane)
+      const run = await withFault(what, { from: { error_transition: 3 } })
+      expectExit(run, 6)
+      expectNamed(run, 'ERROR')
+      const [part] = what.parts
+      expect(await migrationState(lab.guest, part!.from.id)).toBe('RUNNING')
+      expect(await position(lab.guest, part!.from)).toBe(0)
+    }))
 
-  it('on the destination: exit 5, the source runs on', async () => {
-    const what = workload()
-    const run = await withFault(what, { to: { error_transition: 4 } })
-    expectExit(run, 5)
-    expectNamed(run, 'ERROR')
-    await expectSourceWhole(lab.guest, what)
-  })
+  it('on the destination: exit 5, the source runs on', () =>
+    lanes.use(async (lane) => {
+      const what = workload(lane)
+      const run = await withFault(what, { to: { error_transition: 4 } })
+      expectExit(run, 5)
+      expectNamed(run, 'ERROR')
+      await expectSourceWhole(lab.guest, what)
+    }))
 })
 
-it('a stall of the last step: the ceiling holds, the source runs on', async () => {
-  const what = workload({ migration: { downtimeLimit: '3s' } })
-  const run = await withFault(what, { from: { stall_transition: '"3 5000"' } })
-  expectExit(run, 7)
-  await expectSourceWhole(lab.guest, what)
-})
-
-describe('a state stream', () => {
-  it('that ends early is refused by a device that checks', async () => {
-    const what = workload()
-    const run = await withFault(what, { from: { short_stream: 16 } })
-    expectExit(run, 5)
-    expectNamed(run, 'EINVAL')
+it('a stall of the last step: the ceiling holds, the source runs on', () =>
+  lanes.use(async (lane) => {
+    const what = workload(lane, { migration: { downtimeLimit: '3s' } })
+    const run = await withFault(what, { from: { stall_transition: '"3 5000"' } })
+    expectExit(run, 7)
     await expectSourceWhole(lab.guest, what)
-  })
+  }))
 
-  it('that never ends is cut off by the downtime limit', async () => {
-    const what = workload({ migration: { downtimeLimit: '3s' } })
-    const run = await withFault(what, { from: { endless_stream: 1 } })
-    expect([5, 7]).toContain(run.exit)
-    await expectSourceWhole(lab.guest, what)
-  })
+describe.concurrent('a state stream', () => {
+  it('that ends early is refused by a device that checks', () =>
+    lanes.use(async (lane) => {
+      const what = workload(lane)
+      const run = await withFault(what, { from: { short_stream: 16 } })
+      expectExit(run, 5)
+      expectNamed(run, 'EINVAL')
+      await expectSourceWhole(lab.guest, what)
+    }))
 
-  it.each(['EFAULT', 'ENOMEM'] as const)('that the destination refuses with %s', async (errno) => {
-    const what = workload()
-    const run = await withFault(what, { to: { load_error: ERRNO[errno] } })
-    expectExit(run, 5)
-    expectNamed(run, errno)
-    await expectSourceWhole(lab.guest, what)
-  })
+  it('that never ends is cut off by the downtime limit', () =>
+    lanes.use(async (lane) => {
+      const what = workload(lane, { migration: { downtimeLimit: '3s' } })
+      const run = await withFault(what, { from: { endless_stream: 1 } })
+      expect([5, 7]).toContain(run.exit)
+      await expectSourceWhole(lab.guest, what)
+    }))
+
+  it.each(['EFAULT', 'ENOMEM'] as const)('that the destination refuses with %s', (errno) =>
+    lanes.use(async (lane) => {
+      const what = workload(lane)
+      const run = await withFault(what, { to: { load_error: ERRNO[errno] } })
+      expectExit(run, 5)
+      expectNamed(run, errno)
+      await expectSourceWhole(lab.guest, what)
+    }),
+  )
 
   it.each([
     ['ENOMSG', ERRNO.ENOMSG],
     ['0', 0],
-  ] as const)('whose pre-copy part ends with %s', async (_name, end) => {
-    const what = workload({ program: { state: 3_000_001 } })
-    await expectMoved(lab.guest, what, await withFault(what, { from: { precopy_end: end } }))
-  })
+  ] as const)('whose pre-copy part ends with %s', (_name, end) =>
+    lanes.use(async (lane) => {
+      const what = workload(lane, { program: { state: 3_000_001 } })
+      await expectMoved(lab.guest, what, await withFault(what, { from: { precopy_end: end } }))
+    }),
+  )
 
-  it('of a handful of bytes', async () => {
-    const what = workload({ program: { state: 0 } })
-    const run = await withFault(what, {})
-    await expectMoved(lab.guest, what, run)
-    expect(Number(run.result.report.devices[0]!.stateBytes)).toBeLessThan(256)
-  })
+  it('of a handful of bytes', () =>
+    lanes.use(async (lane) => {
+      const what = workload(lane, { program: { state: 0 } })
+      const run = await withFault(what, {})
+      await expectMoved(lab.guest, what, run)
+      expect(Number(run.result.report.devices[0]!.stateBytes)).toBeLessThan(256)
+    }))
 
-  it('of 256 MiB, into a device that does not check', async () => {
-    const what = workload({ program: { state: 256 * 1024 * 1024 }, migration: { downtimeLimit: '120s' } })
-    const run = await withFault(what, { to: { validate: 0 } })
-    await expectMoved(lab.guest, what, run)
-    expect(Number(run.result.report.devices[0]!.stateBytes)).toBeGreaterThan(256 * 1024 * 1024)
-  })
+  it('of 256 MiB, into a device that does not check', () =>
+    lanes.use(async (lane) => {
+      const what = workload(lane, {
+        program: { state: 256 * 1024 * 1024 },
+        migration: { downtimeLimit: '120s' },
+      })
+      const run = await withFault(what, { to: { validate: 0 } })
+      await expectMoved(lab.guest, what, run)
+      expect(Number(run.result.report.devices[0]!.stateBytes)).toBeGreaterThan(256 * 1024 * 1024)
+    }))
 })
 
-it('a tracker that fails: its log is lost, so nothing moves', async () => {
-  const what = workload({ kind: 'logged-mdev' })
-  const run = await withFault(what, { from: { log_error: ERRNO.EIO } })
-  expectExit(run, 5)
-  expectNamed(run, 'EIO')
-  await expectSourceWhole(lab.guest, what)
-})
+it('a tracker that fails: its log is lost, so nothing moves', () =>
+  lanes.use(async (lane) => {
+    const what = workload(lane, { kind: 'logged-mdev', tracker: 'device' })
+    const run = await withFault(what, { from: { log_error: ERRNO.EIO } })
+    expectExit(run, 5)
+    expectNamed(run, 'EIO')
+    await expectSourceWhole(lab.guest, what)
+  }))
 
-describe('a dirty bit that is dropped', () => {
+describe.concurrent('a dirty bit that is dropped', () => {
   const WINDOW = 2n * MIB
   const PAGE = WINDOW + 3n * 4096n
   const small: Partial<Program> = { bytes: 16n * 4096n, window: WINDOW, pattern: 'sequential' }
@@ -203,35 +210,44 @@ describe('a dirty bit that is dropped', () => {
     ['logged-mdev', 'rw'],
     ['dirty', undefined],
   ]
-  const asked = (kind: DmaKind, mode: Program['mode'], verify: string): Workload =>
-    workload({ kind, program: { ...small, ...(mode !== undefined && { mode }) }, migration: { verify } })
+  const asked = (lane: number, kind: DmaKind, mode: Program['mode'], verify: string): Workload =>
+    workload(lane, {
+      kind,
+      ...(kind === 'logged-mdev' && { tracker: 'device' }),
+      program: { ...small, ...(mode !== undefined && { mode }) },
+      migration: { verify },
+    })
 
-  it.each(cases)('%s: full verification names the page and rolls back', async (kind, mode) => {
-    const what = asked(kind, mode, 'full')
-    const run = await withFault(what, { from: { drop_dirty: PAGE } })
-    expectExit(run, 5)
-    expect(JSON.stringify(run.error)).toContain(`0x${PAGE.toString(16)}`)
-    await expectSourceWhole(lab.guest, what)
-  })
+  it.each(cases)('%s: full verification names the page and rolls back', (kind, mode) =>
+    lanes.use(async (lane) => {
+      const what = asked(lane, kind, mode, 'full')
+      const run = await withFault(what, { from: { drop_dirty: PAGE } })
+      expectExit(run, 5)
+      expect(JSON.stringify(run.error)).toContain(`0x${PAGE.toString(16)}`)
+      await expectSourceWhole(lab.guest, what)
+    }),
+  )
 
-  it.each(cases)('%s: without verification the checker finds that page, and no other', async (kind, mode) => {
-    const what = asked(kind, mode, 'none')
-    await holdDestination(lab.guest, what, true)
-    const run = await withFault(what, { from: { drop_dirty: PAGE } })
-    expectExit(run, 0)
-    const found = await check(lab.guest, what, 'destination')
-    expect(found).toMatchObject({ lostPages: 1, lost: [{ device: 'card', mismatch: 'stale' }] })
-    expect(BigInt(found.lost[0]!.iova)).toBe(PAGE)
-  })
+  it.each(cases)('%s: without verification the checker finds that page, and no other', (kind, mode) =>
+    lanes.use(async (lane) => {
+      const what = asked(lane, kind, mode, 'none')
+      const run = await withFault(what, { from: { drop_dirty: PAGE }, to: { hold: 1 } })
+      expectExit(run, 0)
+      const found = await check(lab.guest, what, 'destination')
+      expect(found).toMatchObject({ lostPages: 1, lost: [{ device: 'card', mismatch: 'stale' }] })
+      expect(BigInt(found.lost[0]!.iova)).toBe(PAGE)
+    }),
+  )
 })
 
-it('after all of it, the devices move as ever, and go on where they stood', async () => {
-  const what = workload({ program: { limit: 100_000 } })
-  const run = await withFault(what, {})
-  await expectMoved(lab.guest, what, run)
-  const devices: readonly DmaDevice[] = what.parts.map(({ to }) => to)
-  for (const device of devices) expect(await migrationState(lab.guest, device.id)).toBe('RUNNING')
-})
+it('after all of it, the devices move as ever, and go on where they stood', () =>
+  lanes.use(async (lane) => {
+    const what = workload(lane, { program: { limit: 100_000 } })
+    const run = await withFault(what, {})
+    await expectMoved(lab.guest, what, run)
+    const devices: readonly DmaDevice[] = what.parts.map(({ to }) => to)
+    for (const device of devices) expect(await migrationState(lab.guest, device.id)).toBe('RUNNING')
+  }))
 
 it('leaves the kernel content', () => {
   expect(lab.guest.kernelComplaints()).toEqual([])

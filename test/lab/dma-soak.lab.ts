@@ -4,7 +4,7 @@
 //   FERRY_LAB_SEED=12345 npm run test:lab -- dma-soak     one run again
 //   FERRY_LAB_SOAK=200 npm run test:lab -- dma-soak       more of them
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bootDmaGuest, pair, type DmaGuest } from './dma-devices.js'
+import { bootDmaGuest, Lanes, NEUTRAL, pair, type DmaGuest } from './dma-devices.js'
 import { position, setKnobs, type DmaDevice } from './dma.js'
 import type { FerryRun, RunResult } from './ferry.js'
 import { migrationState } from './mtty.js'
@@ -16,19 +16,12 @@ const RUNS = Number(process.env['FERRY_LAB_SOAK'] ?? 30)
 const first = Math.floor(Math.random() * 1_000_000_000)
 const seeds =
   asked === undefined ? Array.from({ length: RUNS }, (_, index) => first + index) : [Number(asked)]
-/** Runs side by side: most of a run is one program waiting for another. Each has devices of its own. */
-const LANES = 2
+const lanes = new Lanes()
 const PAIRS = { mdev: 2, 'logged-mdev': 2, edu: 1, dirty: 2, both: 2 } as const
-const NEUTRAL = {
-  ...{ fail_transition: '"0 0"', error_transition: 0, stall_transition: '"0 0"', short_stream: 0 },
-  ...{ endless_stream: 0, load_error: 0, precopy_end: 42, validate: 1, hold: 0, log_error: 0, flags: 7 },
-  ...{ log_max_ranges: 256, log_min_page: 4096, log_max_page: 1 << 30 },
-}
 let lab: DmaGuest
-const free = Array.from({ length: LANES }, (_, lane) => lane)
 
 beforeAll(async () => {
-  lab = await bootDmaGuest(2 * LANES)
+  lab = await bootDmaGuest(2 * lanes.count)
 })
 
 afterAll(async () => {
@@ -101,10 +94,8 @@ async function carryOut(run: SoakRun, lane: number): Promise<number | null> {
 }
 
 describe.concurrent('a randomized run', () => {
-  it.each(seeds)('seed %i', async (seed) => {
-    const lane = free.pop()
-    if (lane === undefined) throw new Error('more runs at a time than lanes; see maxConcurrency')
-    try {
+  it.each(seeds)('seed %i', (seed) =>
+    lanes.use(async (lane) => {
       const run = soakRun(seed)
       const line = describeRun(run)
       try {
@@ -113,10 +104,8 @@ describe.concurrent('a randomized run', () => {
         console.log(`${line}: FAILED; again with FERRY_LAB_SEED=${String(seed)}`)
         throw error
       }
-    } finally {
-      free.push(lane)
-    }
-  })
+    }),
+  )
 })
 
 it('leaves the kernel content', () => {
