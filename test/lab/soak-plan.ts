@@ -8,6 +8,8 @@ type Fault = {
   readonly side: 'from' | 'to'
   readonly knobs: Readonly<Record<string, string | number>>
   readonly exits: readonly number[]
+  /** File in debugfs that counts down to it: "0 …" afterwards says that it has struck. */
+  readonly countdown?: 'fail_transition' | 'error_transition'
 }
 
 export interface SoakPart {
@@ -36,8 +38,8 @@ const FAULTS: readonly ((dice: Dice) => Fault)[] = [
     name: 'transition',
     side: 'from',
     knobs: { fail_transition: `"${String(1 + dice.below(5))} ${String(dice.pick([EIO, EBUSY]))}"` },
-    // The arcs after the commit are those of letting the source go.
     exits: [0, 5],
+    countdown: 'fail_transition',
   }),
   (dice) => ({
     name: 'transition',
@@ -45,14 +47,22 @@ const FAULTS: readonly ((dice: Dice) => Fault)[] = [
     knobs: { fail_transition: `"${String(1 + dice.below(7))} ${String(EIO)}"` },
     // After the commit there is no way back: a device that does not start needs a person.
     exits: [0, 5, 6],
+    countdown: 'fail_transition',
   }),
   (dice) => ({
     name: 'error',
     side: 'from',
     knobs: { error_transition: 1 + dice.below(4) },
     exits: [0, 5, 6],
+    countdown: 'error_transition',
   }),
-  (dice) => ({ name: 'error', side: 'to', knobs: { error_transition: 1 + dice.below(7) }, exits: [0, 5, 6] }),
+  (dice) => ({
+    name: 'error',
+    side: 'to',
+    knobs: { error_transition: 1 + dice.below(7) },
+    exits: [0, 5, 6],
+    countdown: 'error_transition',
+  }),
   (dice) => ({
     name: 'stall',
     side: dice.pick(['from', 'to'] as const),
@@ -126,8 +136,8 @@ export function soakRun(seed: number): SoakRun {
         precopy_end: dice.pick([42, 0]),
         ...(logged && dice.chance(50) && { log_max_ranges: 1 + dice.below(4) }),
         ...(logged && dice.chance(30) && { log_min_page: 65_536, log_max_page: 65_536 }),
-        // Without PRE_COPY; and alone also without P2P.
-        ...(dice.chance(20) && { flags: 3 }),
+        // Without PRE_COPY, without P2P (which several devices need), without both.
+        ...(dice.chance(20) && { flags: dice.pick([3, 3, 5, 1]) }),
       },
     }
   })
