@@ -57,7 +57,7 @@ async function burstIn(what: Case, lane: number): Promise<Seen> {
   }
   const profile = await stage(guest, workload)
   await setKnobs(guest, from, { ...NEUTRAL, hold: 1, distinct: 0, ...what.knobs })
-  const run = await start(guest, ['dirty-log', profile, '--rounds', '3', '--interval', '4s'])
+  const run = await start(guest, ['dirty-log', profile, '--rounds', '3', '--interval', '3s'])
   const journals = '"$HOME"/.local/state/ferry'
   await guest.ok(
     `until grep -qs '"op":"dirty"' $(find ${journals} -name '*.ndjson' -newer ${profile} -exec grep -l ${profile} {} +); do sleep 0.1; done`,

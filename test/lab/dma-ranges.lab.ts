@@ -1,7 +1,7 @@
 // Shapes of memory that trackers get wrong: more ranges than a log takes, holes between them, the top of the address
 // space, and IOMMU pages larger than the pages that are tracked.
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { bootDmaGuest, LOAD, pair, type DmaGuest } from './dma-devices.js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { bootDmaGuest, Lanes, LOAD, NEUTRAL, pair, type DmaGuest } from './dma-devices.js'
 import { readKnob, setKnobs, type DmaKind, type Program } from './dma.js'
 import {
   expectMoved,
@@ -9,6 +9,7 @@ import {
   migrate,
   MIB,
   stage,
+  type CheckReport,
   type LabRegion,
   type Workload,
 } from './workload.js'
@@ -16,22 +17,11 @@ import {
 const TOP = 1n << 64n
 /** The lab's IOMMU has 48 bits of address. */
 const APERTURE = 1n << 48n
+const lanes = new Lanes()
 let lab: DmaGuest
 
 beforeAll(async () => {
-  lab = await bootDmaGuest(2)
-})
-
-afterEach(async () => {
-  const neutral = {
-    log_max_ranges: 256,
-    log_min_page: 4096,
-    log_max_page: 1 << 30,
-    log_report_rule: 0,
-    hold: 0,
-  }
-  for (const kind of ['logged-mdev', 'edu'] as const)
-    for (const device of lab.devices[kind]) await setKnobs(lab.guest, device, neutral)
+  lab = await bootDmaGuest(2 * lanes.count)
 })
 
 afterAll(async () => {
@@ -44,32 +34,36 @@ interface Asked {
   /** One device for each. */
   readonly programs: readonly Partial<Program>[]
   readonly trackers?: object
-  readonly migration?: object
+  readonly knobs?: Readonly<Record<string, number>>
 }
 
 /** Moves a workload under load; its memory must arrive whole as it was when the devices stopped. */
-async function move({ kind, memory, migration, programs, trackers }: Asked) {
+const move = (asked: Asked): Promise<Moved> => lanes.use((lane) => moveIn(asked, lane))
+
+interface Moved {
+  readonly found: CheckReport
+  /** Dirty pages at the end of each round. */
+  readonly rounds: readonly number[]
+  /** Pages each device wrote on the source. */
+  readonly distinct: readonly number[]
+}
+
+async function moveIn({ kind, knobs, memory, programs, trackers }: Asked, lane: number): Promise<Moved> {
   const { guest } = lab
+  const mode = kind === 'logged-mdev' ? 'rw' : 'pin-keep'
   const workload: Workload = {
-    name: 'ranges',
+    name: `ranges-${String(lane)}`,
     memory,
     parts: programs.map((over, index) => ({
       name: `card-${String(index)}`,
-      ...pair(lab, kind, index),
+      ...pair(lab, kind, 2 * lane + index),
       backend: 'iommufd',
-      program: {
-        ...LOAD,
-        mode: kind === 'logged-mdev' ? 'rw' : 'pin-keep',
-        slot: index,
-        seed: 70 + index,
-        ...over,
-      },
+      program: { ...LOAD, mode, slot: index, seed: 70 + index, ...over },
     })),
     ...(trackers !== undefined && { trackers }),
-    ...(migration !== undefined && { migration }),
   }
   const profile = await stage(guest, workload)
-  for (const { from } of workload.parts) await setKnobs(guest, from, { distinct: 0 })
+  for (const { from } of workload.parts) await setKnobs(guest, from, { ...NEUTRAL, ...knobs, distinct: 0 })
   await holdDestination(guest, workload, true)
   const run = await migrate(guest, profile)
   await holdDestination(guest, workload, false)
@@ -78,7 +72,7 @@ async function move({ kind, memory, migration, programs, trackers }: Asked) {
   const distinct = await Promise.all(
     workload.parts.map(async ({ from }) => Number(await readKnob(guest, from, 'distinct'))),
   )
-  return { found, rounds, distinct, report: run.result.report }
+  return { found, rounds, distinct }
 }
 
 /** `count` regions of `pages` each, with as much of nothing after each. */
@@ -89,23 +83,21 @@ const scattered = (count: number, pages: bigint, first = 0n): readonly LabRegion
     bytes: pages * 4096n,
   }))
 
-describe('a log that takes fewer ranges than there are', () => {
+describe.concurrent('a log that takes fewer ranges than there are', () => {
   it.each([
     ['4 of 40', { log_max_ranges: 4 }],
     ['4 of 40, in pages of 64 KiB', { log_max_ranges: 4, log_min_page: 65536, log_max_page: 65536 }],
     ['reported only within one range, at multiples of 64 pages', { log_report_rule: 1 }],
   ] as const)('%s', async (_name, knobs) => {
     const memory = scattered(40, 96n)
-    const [left, right] = [pair(lab, 'logged-mdev', 0).from, pair(lab, 'logged-mdev', 1).from]
-    for (const device of [left, right]) await setKnobs(lab.guest, device, knobs)
     // Two devices, each in a region of its own, far apart: the ranges merge across all between them.
     const programs = [3, 38].map((index) => ({ window: memory[index]!.iova, bytes: 96n * 4096n }))
-    const { found } = await move({ kind: 'logged-mdev', memory, programs })
+    const { found } = await move({ kind: 'logged-mdev', memory, programs, knobs })
     expect(found.pages).toBe(40 * 96)
   })
 })
 
-it('a hole in the middle of a function’s page table', async () => {
+it.concurrent('a hole in the middle of a function’s page table', async () => {
   const memory: readonly LabRegion[] = [
     { name: 'below', iova: 0n, bytes: 4n * MIB },
     { name: 'above', iova: 1n << 32n, bytes: 4n * MIB },
@@ -114,7 +106,7 @@ it('a hole in the middle of a function’s page table', async () => {
   await move({ kind: 'dirty', memory, programs })
 })
 
-describe('memory at the top of what can be addressed', () => {
+describe.concurrent('memory at the top of what can be addressed', () => {
   it('the last page but one of the address space, by the log of an mdev', async () => {
     const bytes = 4n * MIB
     const memory = [{ name: 'top', iova: TOP - 4096n - bytes, bytes }]
@@ -128,7 +120,7 @@ describe('memory at the top of what can be addressed', () => {
   })
 })
 
-describe('2 MiB pages of memory under an IOMMU with dirty bits', () => {
+describe.concurrent('2 MiB pages of memory under an IOMMU with dirty bits', () => {
   const memory: readonly LabRegion[] = [{ name: 'ram', iova: 0n, bytes: 16n * MIB, huge: true }]
   // A page in every 2 MiB.
   const programs = [{ window: 0n, bytes: 16n * MIB, pattern: 'hot', rate: 65536 }] as const

@@ -13,7 +13,7 @@ const SLOW = { bandwidth: '12MiB/s' }
 let lab: DmaGuest
 
 beforeAll(async () => {
-  lab = await bootDmaGuest(2)
+  lab = await bootDmaGuest(3)
 })
 
 afterAll(async () => {
@@ -36,7 +36,7 @@ function readsOf({ report }: RunResult): readonly Read[] {
   }))
 }
 
-describe('the union of unlike trackers', () => {
+describe.concurrent('the union of unlike trackers', () => {
   it('moves an mdev, a function with a log and a function with dirty bits that write to the same pages', async () => {
     const { guest } = lab
     const workload: Workload = {
@@ -80,15 +80,15 @@ describe('the union of unlike trackers', () => {
   })
 })
 
-describe('the partition', () => {
+describe.concurrent('the partition', () => {
   const parts = (container?: string): readonly Part[] => [
     {
-      ...{ name: 'vgpu', ...pair(lab, 'mdev'), backend: 'type1', tracker: 'pinned' },
+      ...{ name: 'vgpu', ...pair(lab, 'mdev', 1), backend: 'type1', tracker: 'pinned' },
       program: programOf(0, 2n * MIB, 4n * MIB, { mode: 'rw', pattern: 'hot' }),
       ...(container !== undefined && { container }),
     },
     {
-      ...{ name: 'edu', ...pair(lab, 'edu'), backend: 'type1' },
+      ...{ name: 'edu', ...pair(lab, 'edu', 1), backend: 'type1' },
       program: programOf(1, 4n * MIB, 2n * MIB),
       ...(container !== undefined && { container }),
     },
@@ -128,13 +128,13 @@ describe('the partition', () => {
   })
 })
 
-describe('two functions that write to each other’s window', () => {
+describe.sequential('two functions that write to each other’s window', () => {
   const workload = (): Workload => ({
     name: 'peers',
     memory: RAM,
     parts: [
-      { name: 'left', ...pair(lab, 'dirty', 0), program: programOf(0, 2n * MIB, 4n * MIB) },
-      { name: 'right', ...pair(lab, 'dirty', 1), program: programOf(1, 2n * MIB, 4n * MIB) },
+      { name: 'left', ...pair(lab, 'dirty', 1), program: programOf(0, 2n * MIB, 4n * MIB) },
+      { name: 'right', ...pair(lab, 'dirty', 2), program: programOf(1, 2n * MIB, 4n * MIB) },
     ],
   })
 

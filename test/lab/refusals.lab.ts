@@ -7,7 +7,6 @@ import { bindVfioPci, createMtty, migrationState } from './mtty.js'
 
 const [from, to] = [randomUUID(), randomUUID()]
 const functionProfile = 'test/lab/profiles/function.yaml'
-const mixedProfile = 'test/lab/profiles/mixed.yaml'
 const mttyProfile = 'profiles/lab-mtty.yaml'
 let guest: Guest
 let env: Readonly<Record<string, string>>
@@ -70,58 +69,12 @@ describe('ferry migrate', () => {
   })
 })
 
-describe('trackers', () => {
-  it('refuses pinned for a function', async () => {
-    const run = await ferry(guest, ['migrate', functionProfile], { ...env, TRACKER: 'pinned' })
-    await expectNothingDone(run)
-    // All blockers at once.
-    expect([...codesOf(run)].sort()).toEqual(['generic-driver', 'plan/pinned-needs-emulated'])
-  })
-
-  it('refuses it even where nothing is to migrate', async () => {
+describe('ferry dirty-log', () => {
+  it('refuses the pinned scope for a function even where nothing is to migrate', async () => {
     const asked = { ...env, BACKEND: 'type1', TRACKER: 'pinned' }
     const run = await ferry(guest, ['dirty-log', functionProfile], asked)
     await expectNothingDone(run)
     expect(codesOf(run)).toEqual(['plan/pinned-needs-emulated'])
-  })
-
-  it('refuses the IOMMU tracker, which this IOMMU does not have', async () => {
-    const asked = { ...env, BACKEND: 'iommufd', TRACKER: 'iommu' }
-    const run = await ferry(guest, ['pin', functionProfile], asked)
-    await expectNothingDone(run)
-    expect(codesOf(run)).toEqual(['plan/tracker-unavailable'])
-  })
-})
-
-describe('an mdev and a function of one workload', () => {
-  const shared = ['--set', 'devices.mtty.container=shared', '--set', 'devices.card.container=shared']
-
-  it('are refused in one type1 container', async () => {
-    const run = await ferry(guest, ['pin', mixedProfile, ...shared], env)
-    await expectNothingDone(run)
-    expect(codesOf(run)).toEqual(['plan/mixed-container'])
-    const [reason] = run.error!.reasons
-    expect(reason!.found).toMatch(/shared.*mtty \(emulated\).*card \(physical\)/u)
-  })
-
-  it('are put into two containers when nothing is said', async () => {
-    const run = await ferry<PlanResult>(guest, ['plan', mixedProfile], env)
-    expect(run.exit).toBe(3)
-    expect(codesOf(run)).toEqual(['generic-driver'])
-    const { containers, trackers } = run.result.plan
-    for (const side of ['source', 'destination']) {
-      const split = containers.filter((container) => container.side === side)
-      expect(split.map(({ backend, devices }) => ({ backend, devices }))).toEqual([
-        { backend: 'type1', devices: ['mtty'] },
-        { backend: 'type1', devices: ['card'] },
-      ])
-      expect(new Set(split.map(({ container }) => container)).size).toBe(2)
-    }
-    expect(trackers.map(({ covers, kind }) => ({ covers, kind }))).toEqual([
-      { covers: ['mtty'], kind: 'pinned' },
-      { covers: ['card'], kind: 'all' },
-    ])
-    expect(await traces(guest)).toBe(before)
   })
 })
 

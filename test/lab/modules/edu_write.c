@@ -9,7 +9,6 @@
 #include <linux/sizes.h>
 
 #include "edu.h"
-#include "lab_ahead.h"
 
 static ulong stage_iova;
 module_param(stage_iova, ulong, 0644);

@@ -185,6 +185,12 @@ void lab_close(struct lab_device *lab);
  */
 void lab_reset(struct lab_device *lab);
 
+/*
+ * stamp.c. From lab_ops.write alone: the 256 bytes of this write, and of the `count` - 1 that follow if nothing changes
+ * the program meanwhile. For a device that takes several at once.
+ */
+void lab_slots_ahead(struct lab_device *lab, u8 *slots, unsigned int count);
+
 /* --- registers.c: BAR 0; `offset` within it. Bytes done, or -EINVAL, -EFAULT, -EINTR --- */
 ssize_t lab_bar_read(struct lab_device *lab, char __user *buf, size_t count, u64 offset);
 ssize_t lab_bar_write(struct lab_device *lab, const char __user *buf, size_t count, u64 offset);

@@ -4,6 +4,7 @@
  * helper/src/stamps, so that its checker can tell whether a page holds what the device
  * wrote last. Change neither without the other.
  */
+#include <linux/module.h>
 #include <linux/kernel.h>
 #include <linux/math64.h>
 #include <linux/unaligned.h>
@@ -69,3 +70,18 @@ void lab_stamp(u8 slot[LAB_SLOT_BYTES], u64 seed, u64 page, u64 sequence)
 		put_unaligned_le64(mix(state), slot + at);
 	}
 }
+
+/* engine_lock is held: the program stays as it is, and position is that of the write before. */
+void lab_slots_ahead(struct lab_device *lab, u8 *slots, unsigned int count)
+{
+	const struct lab_program *program = &lab->program;
+	unsigned int i;
+	u64 sequence;
+
+	for (i = 0; i < count; i++) {
+		sequence = program->position + 1 + i;
+		lab_stamp(slots + i * LAB_SLOT_BYTES, program->seed,
+			  lab_program_page(program, sequence) / LAB_PAGE_SIZE, sequence);
+	}
+}
+EXPORT_SYMBOL_GPL(lab_slots_ahead);
