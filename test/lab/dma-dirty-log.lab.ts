@@ -60,7 +60,7 @@ async function burstIn(what: Case, lane: number): Promise<Seen> {
   const run = await start(guest, ['dirty-log', profile, '--rounds', '3', '--interval', '3s'])
   const journals = '"$HOME"/.local/state/ferry'
   await guest.ok(
-    `until grep -qs '"op":"dirty"' $(find ${journals} -name '*.ndjson' -newer ${profile} -exec grep -l ${profile} {} +); do sleep 0.1; done`,
+    `until grep -qs '"op":"dirty"' $(find ${journals} -name '*.ndjson' -newer ${profile} -exec grep -l ${profile} {} +); do sleep 0.5; done`,
     { timeoutMs: 60_000 },
   )
   await setKnobs(guest, from, { hold: 0 })

@@ -46,8 +46,8 @@ function workload(run: SoakRun, lane: number): Workload {
       }
     }),
     migration: {
-      downtimeLimit: '8s',
-      precopy: { rounds: 4, time: '20s' },
+      downtimeLimit: '15s',
+      precopy: { rounds: 4, time: '40s' },
       onNotConverged: 'go-ahead',
       verify: run.verify,
     },

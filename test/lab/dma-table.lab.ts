@@ -7,10 +7,21 @@ import { CELLS, type Cell } from './tracker-table.js'
 import { expectMoved, holdDestination, migrate, MIB, stage, type Workload } from './workload.js'
 
 const lanes = new Lanes()
+/** What was seen, by title: for the table at the end. */
+const seen = new Map<string, string>()
 let lab: DmaGuest
 
 beforeAll(async () => {
   lab = await bootDmaGuest(3)
+})
+
+afterAll(() => {
+  const rows = CELLS.map((cell) =>
+    [cell.kind, cell.backend, cell.tracker, seen.get(title(cell)) ?? 'FAILED'].map((text, column) =>
+      text.padEnd([12, 8, 7, 0][column] ?? 0),
+    ),
+  )
+  console.log(rows.map((row) => row.join('  ')).join('\n'))
 })
 
 afterAll(async () => {
@@ -48,7 +59,7 @@ describe.concurrent('moves under load', () => {
         const dirty = rounds.map(({ dirtyPages }) => dirtyPages)
         if (cell.tracker === 'all') expect(dirty).toEqual(rounds.map(() => 4096))
         else expect(Math.max(...dirty)).toBeLessThanOrEqual(2048)
-        console.log(`${title(cell)}: ${String(found.writes)} writes, dirty pages by round ${dirty.join(' ')}`)
+        seen.set(title(cell), `moved: ${String(found.writes)} writes, dirty ${dirty.join(' ')} of 4096`)
       }),
   )
 })
@@ -101,6 +112,7 @@ describe('is refused before anything is opened', () => {
   ] as const)('%s', async (_by, cells, exit) => {
     const said = await refusals(cells, exit)
     expect([...said]).toEqual(cells.map((cell) => [nameOf(cell), [cell.outcome]]))
+    for (const cell of cells) seen.set(title(cell), cell.outcome)
   })
 })
 
