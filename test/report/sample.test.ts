@@ -146,7 +146,12 @@ describe('which sample', () => {
     expect(found.passedOver!.misfits[0]!.text).toBe('other devices: vgpu')
   })
   it('one with the plan’s trackers before a newer one with others, which has to do when there is no better', () => {
-    const trackers = { prefer: 'iommu', forbidAll: false, mixedContainers: 'refuse', iommuHugePages: 'split' } as const
+    const trackers = {
+      prefer: 'iommu',
+      forbidAll: false,
+      mixedContainers: 'refuse',
+      iommuHugePages: 'split',
+    } as const
     save(id(2), { of: other({ trackers }) })
     const misfit = findSample(input()).sample!
     expect(misfit.misfits.map(({ what }) => what)).toEqual(['trackers'])
