@@ -1,7 +1,7 @@
 // A guest with two or more of each DMA device: what most of the DMA tests need.
 import {
   bindFunctions,
-  createMdev,
+  createMdevs,
   eduDevices,
   loadModules,
   type DmaDevice,
@@ -20,12 +20,11 @@ export interface DmaGuest {
 export async function bootDmaGuest(pairs = 1): Promise<DmaGuest> {
   const guest = await Guest.boot({ devices: eduDevices(2 * pairs) })
   await loadModules(guest, 2 * pairs, 2 * pairs)
-  const mdevs = { mdev: [] as DmaDevice[], 'logged-mdev': [] as DmaDevice[] }
-  for (const kind of ['mdev', 'logged-mdev'] as const)
-    for (let index = 0; index < 2 * pairs; index++) mdevs[kind].push(await createMdev(guest, kind))
+  const mdev = await createMdevs(guest, 'mdev', 2 * pairs)
+  const logged = await createMdevs(guest, 'logged-mdev', 2 * pairs)
   const edu = (await bindFunctions(guest, 'edu')).slice(-2 * pairs)
   const [dirty, both] = [await bindFunctions(guest, 'dirty'), await bindFunctions(guest, 'both')]
-  return { guest, devices: { ...mdevs, edu, dirty, both } }
+  return { guest, devices: { mdev, 'logged-mdev': logged, edu, dirty, both } }
 }
 
 /** The n-th pair of a kind: source and destination. */

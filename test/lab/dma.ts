@@ -57,11 +57,16 @@ export async function loadModules(guest: Guest, dirty: number, both: number): Pr
   )
 }
 
-export async function createMdev(guest: Guest, kind: 'mdev' | 'logged-mdev'): Promise<DmaDevice> {
-  const id = randomUUID()
+export async function createMdevs(
+  guest: Guest,
+  kind: 'mdev' | 'logged-mdev',
+  count: number,
+): Promise<readonly DmaDevice[]> {
+  const ids = Array.from({ length: count }, () => randomUUID())
   const type = kind === 'mdev' ? 'plain' : 'logged'
-  await guest.ok(`echo ${id} > /sys/class/mdev_bus/ferry_mdev/mdev_supported_types/ferry_mdev-${type}/create`)
-  return { kind, id, sysfsPath: mdevPath(id) }
+  const create = `/sys/class/mdev_bus/ferry_mdev/mdev_supported_types/ferry_mdev-${type}/create`
+  await guest.ok(`for id in ${ids.join(' ')}; do echo $id > ${create} || exit 1; done`)
+  return ids.map((id) => ({ kind, id, sysfsPath: mdevPath(id) }))
 }
 
 /** PCI vendor and device, and the driver. */
@@ -77,14 +82,16 @@ export async function bindFunctions(
   kind: keyof typeof FUNCTIONS,
 ): Promise<readonly DmaDevice[]> {
   const { driver, ids } = FUNCTIONS[kind]
+  // Shell built-ins alone: a process costs the guest dearly.
   const found = await guest.ok(
     [
       'for d in /sys/bus/pci/devices/*; do',
-      `[ "$(cat $d/vendor):$(cat $d/device)" = ${ids} ] || continue;`,
+      'read vendor < $d/vendor; read device < $d/device;',
+      `[ $vendor:$device = ${ids} ] || continue;`,
       `if [ ! -e $d/driver ]; then echo ${driver} > $d/driver_override;`,
-      'echo $(basename $d) > /sys/bus/pci/drivers_probe; fi;',
-      `[ "$(basename "$(readlink $d/driver)")" = ${driver} ] || exit 1;`,
-      'basename $d; done',
+      'echo ${d##*/} > /sys/bus/pci/drivers_probe; fi;',
+      `[ $d/driver -ef /sys/bus/pci/drivers/${driver} ] || exit 1;`,
+      'echo ${d##*/}; done',
     ].join(' '),
   )
   return found

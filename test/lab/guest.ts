@@ -117,7 +117,19 @@ export class Guest {
   readonly #qemu: ReturnType<typeof startQemu>
   readonly #agent: AgentClient
 
+  /** Boots; again, twice at most, when QEMU itself crashed on the way (an assertion of its TCG; see README.md). */
   static async boot(options: GuestOptions = {}): Promise<Guest> {
+    for (let left = 2; ; left--) {
+      try {
+        return await Guest.#bootOnce(options)
+      } catch (error) {
+        if (left === 0 || !(error as Error).message.includes('QEMU ended (SIGABRT)')) throw error
+        process.stderr.write(`lab: QEMU crashed while the guest booted; once more\n`)
+      }
+    }
+  }
+
+  static async #bootOnce(options: GuestOptions): Promise<Guest> {
     const lab = await prepareLab()
     const dir = mkdtempSync(path.join(tmpdir(), 'ferry-lab-'))
     const resultsDir = path.resolve(options.resultsDir ?? path.join(dir, 'results'))
