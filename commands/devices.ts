@@ -58,7 +58,7 @@ export default class Devices extends BaseCommand<typeof Devices> {
     const { collectInventory } = await import('../src/inventory/collect.js')
     const { all, device, host, probe } = this.flags
     const client = await openHelper(
-      { host, helper: null },
+      { host, helper: null, become: null, stateDir: null },
       {
         side: 'source',
         helper: this.flags.helper,

@@ -12,18 +12,38 @@ import type {
 
 export interface HelloParams {
   readonly protocol: number
+  /**
+   * With it the owner promises a line (`ping`, if nothing else) at least every third of this time, in milliseconds. A
+   * helper that hears nothing for as long takes its owner for gone. Absent: only the end of the connection says so.
+   */
+  readonly keepaliveMs?: number
 }
 export interface HelloReply {
   readonly protocol: number
   readonly version: string
+  /** SHA-256 of the helper's own executable, lower-case hex: which build this is. */
+  readonly build: string
   readonly pid: number
   readonly uid: number
+  /** `uname -r`. */
+  readonly kernel: string
+  /** Its host's wall clock, microseconds since the epoch. */
+  readonly clockUs: Bytes
+  /** Where it keeps records, locks and holders unless told otherwise: absolute, private to its user. */
+  readonly stateDir: string
   readonly pageSize: number
   /** RLIMIT_MEMLOCK, or null when unlimited or the process has CAP_IPC_LOCK. */
   readonly memlockBytes: Bytes | null
   readonly memoryAvailableBytes: Bytes
-  /** SHA-256 of this process's one-run certificate; the peer pins it. Lower-case hex. */
+  /** SHA-256 of the certificate made for this owner's connection; the peer pins it. Lower-case hex. */
   readonly fingerprint: string
+}
+/** Which of this host's own addresses packets to `address` leave from. Belongs to no run. */
+export interface RouteParams {
+  readonly address: string
+}
+export interface RouteReply {
+  readonly from: string
 }
 
 /** What a simulated device is and does. Everything the sim needs stands here; it is the profile's `sim:` block. */

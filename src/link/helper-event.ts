@@ -1,6 +1,7 @@
 /** What a helper tells without being asked. */
 import type { Bytes, DeviceState } from './words.js'
 import type { TrackerRound } from './set-up-messages.js'
+import type { BlackoutForecast, CutoverPause } from './transfer-messages.js'
 
 export type HelperEvent =
   /** A device moved, at `atUs` on this helper's monotonic clock. */
@@ -36,6 +37,8 @@ export type HelperEvent =
       readonly dirtyBytes: Bytes
       readonly bytesPerSecond: Bytes
       readonly estimatedBlackoutUs: number
+      /** Absent in older journals. */
+      readonly forecast?: BlackoutForecast
       /** The read of the trackers at the round's end, and the pages it named. Absent in older journals. */
       readonly trackers?: readonly TrackerRound[]
       readonly unionPages?: number
@@ -54,6 +57,8 @@ export type HelperEvent =
       readonly done: boolean
       readonly elapsedUs: number
     }
+  /** The cutover waits for `continue`. */
+  | { readonly event: 'paused'; readonly at: CutoverPause }
   | {
       readonly event: 'log'
       readonly level: 'info' | 'warn' | 'error'

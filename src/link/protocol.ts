@@ -1,14 +1,26 @@
-import type { HelloParams, HelloReply, InventoryParams, InventoryReply } from './facts.js'
+import type {
+  HelloParams,
+  HelloReply,
+  InventoryParams,
+  InventoryReply,
+  RouteParams,
+  RouteReply,
+} from './facts.js'
 import type {
   ClaimParams,
+  ClaimReply,
   ContainerParams,
   DeviceParams,
   DeviceReply,
   DirtyReply,
+  ExecParams,
+  ExecReply,
   MapParams,
   MapReply,
   MemoryParams,
   MemoryReply,
+  ReleaseParams,
+  StayParams,
   TrackParams,
   TrackReply,
   UnmapParams,
@@ -17,6 +29,7 @@ import type {
   CheckReply,
   ConnectParams,
   ConnectReply,
+  ContinueParams,
   CutoverParams,
   CutoverReply,
   ListenParams,
@@ -24,9 +37,12 @@ import type {
   PrecopyParams,
   PrecopyReply,
   ReceiveReply,
+  RecordParams,
+  RecordReply,
   RollbackParams,
   RollbackReply,
   StatusReply,
+  TuneParams,
 } from './transfer-messages.js'
 
 export type * from './words.js'
@@ -46,7 +62,7 @@ export type * from './helper-event.js'
  * Byte counts travel as decimal strings and IOVAs as "0x…" strings, because JSON numbers round above 2^53.
  * Durations are integers in microseconds, named …Us.
  */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 /** Longest control line either side accepts, in bytes. */
 export const MAX_LINE_BYTES = 1024 * 1024
 
@@ -56,7 +72,7 @@ type Empty = Readonly<Record<string, never>>
 export interface Requests {
   readonly hello: { params: HelloParams; reply: HelloReply }
   readonly inventory: { params: InventoryParams; reply: InventoryReply }
-  readonly claim: { params: ClaimParams; reply: Empty }
+  readonly claim: { params: ClaimParams; reply: ClaimReply }
   readonly memory: { params: MemoryParams; reply: MemoryReply }
   readonly container: { params: ContainerParams; reply: Empty }
   readonly device: { params: DeviceParams; reply: DeviceReply }
@@ -72,8 +88,20 @@ export interface Requests {
   readonly cutover: { params: CutoverParams; reply: CutoverReply }
   readonly rollback: { params: RollbackParams; reply: RollbackReply }
   readonly check: { params: Empty; reply: CheckReply }
-  readonly release: { params: Empty; reply: Empty }
+  readonly release: { params: ReleaseParams; reply: Empty }
   readonly status: { params: Empty; reply: StatusReply }
   readonly cancel: { params: Empty; reply: Empty }
+  /** Says only that the owner is there. */
+  readonly ping: { params: Empty; reply: Empty }
+  readonly route: { params: RouteParams; reply: RouteReply }
+  readonly tune: { params: TuneParams; reply: Empty }
+  /** Ends the hold of `precopy`. Answered at once. */
+  readonly proceed: { params: Empty; reply: Empty }
+  readonly continue: { params: ContinueParams; reply: Empty }
+  readonly stay: { params: StayParams; reply: Empty }
+  readonly exec: { params: ExecParams; reply: ExecReply }
+  /** A waiting destination: the owner has seen that the source recorded COMMIT and is gone. Everything runs here. */
+  readonly finish: { params: Empty; reply: ReceiveReply }
+  readonly record: { params: RecordParams; reply: RecordReply }
 }
 export type Op = keyof Requests

@@ -9,6 +9,38 @@ export interface ClaimParams {
   readonly devices: readonly string[]
   /** Where this helper writes its own commit and discard records, synced. */
   readonly recordDir: string
+  /**
+   * Unix socket (0600, in a folder of 0700) at which this helper can be reached with `ferry-helper --attach` once its
+   * owner is gone. A helper that may not undo any more (COMMIT was given, or may have been) stays there.
+   */
+  readonly socket: string
+}
+export interface ClaimReply {
+  /** This helper is a holder: memory, containers, devices and maps are there, and the requests for them only compare. */
+  readonly held: boolean
+}
+/**
+ * The run is over, and what it opened stays: this helper becomes the workload's holder. It answers at `socket` and no
+ * longer ends with its owner.
+ */
+export interface StayParams {
+  readonly workload: string
+  readonly socket: string
+  /** Duplicates of the descriptors go to this user, at this socket; null: to nobody. */
+  readonly handOut: { readonly socket: string; readonly uid: number } | null
+}
+export interface ReleaseParams {
+  /** A holder keeps what it held before the run, devices RUNNING; a helper that holds nothing ignores it. */
+  readonly keep?: boolean
+}
+/** Starts a command with the descriptors by systemd's LISTEN_FDS convention, then gives its own copies back. */
+export interface ExecParams {
+  readonly command: readonly string[]
+}
+export interface ExecReply {
+  readonly pid: number
+  /** LISTEN_FDNAMES, in the order of the descriptors from 3 on. */
+  readonly names: readonly string[]
 }
 export interface RegionSpec {
   readonly region: string

@@ -2,23 +2,40 @@
 import type { TrackerRound } from './set-up-messages.js'
 import type { Bytes, DeviceState, HelperErrorBody, Iova, Role } from './words.js'
 
-export interface ListenParams {
-  readonly address: string
-  /** 0 lets the kernel choose. */
+/** What both ends of the data connections are told. */
+interface DataParams {
+  /** 0 lets the kernel choose, when listening. */
   readonly port: number
   readonly encrypt: boolean
-  /** Fingerprint of the source's certificate. */
+  /** Fingerprint of the peer's certificate. */
   readonly peer: string
   /** 32 random bytes as hex, told to both helpers over their stdin: without it a connection is refused. */
   readonly secret: string
+  /** Silence while something is due after which the link counts as lost. */
   readonly linkTimeoutMs: number
+  /** A dead peer or network is noticed within this time, also while nothing is due (TCP keepalive and user timeout). */
+  readonly keepaliveMs: number
+  /** Connections of this run: exactly as many are taken, then the listener closes. */
+  readonly streams: number
+}
+export interface ListenParams extends DataParams {
+  /** IP address; empty when `interface` is given. */
+  readonly address: string
+  /** Listen on this interface's address, the first global one, IPv4 before IPv6. */
+  readonly interface?: string
+  /** The only address connections are taken from; null: any. */
+  readonly from: string | null
 }
 export interface ListenReply {
   readonly address: string
   readonly port: number
 }
-export interface ConnectParams extends ListenParams {
-  readonly streams: number
+export interface ConnectParams extends DataParams {
+  readonly address: string
+  /** Local address to connect from; null: the kernel's choice. */
+  readonly bind: string | null
+  /** Of the connections, how many carry pages at first; `tune` changes it. */
+  readonly use: number
 }
 export interface ConnectReply {
   readonly roundTripUs: number
@@ -41,21 +58,69 @@ export interface PrecopyParams {
   /** Part of the blackout the plan expects besides bytes (transitions), in microseconds. */
   readonly fixedBlackoutUs: number
   readonly verify: boolean
-  /** Cap in bytes per second; absent: none. */
+  /** Cap in bytes per second over all streams; absent: none. `tune` changes it. */
   readonly bandwidth?: Bytes
+  /**
+   * Go on with rounds until `proceed`, whatever the bounds: one at least every `intervalMs`. The bounds do not end it;
+   * a cancel does.
+   */
+  readonly hold?: { readonly intervalMs: number }
+}
+/**
+ * The blackout as expected from what was measured so far, in microseconds. `low` and `high` come from the best and worst
+ * rates and dirty page counts of the last rounds.
+ */
+export interface BlackoutForecast {
+  readonly lowUs: number
+  readonly expectedUs: number
+  readonly highUs: number
+  /** What `expectedUs` is the sum of. */
+  readonly parts: {
+    /** Transitions on both sides, as the plan knows them. */
+    readonly fixedUs: number
+    readonly pagesUs: number
+    readonly stateUs: number
+    /** The destination reading and loading what arrives last. */
+    readonly loadUs: number
+    readonly verifyUs: number
+    readonly roundTripUs: number
+    /** Hooks inside the blackout, as long as they may take. */
+    readonly hooksUs: number
+  }
+}
+/** Answered at once, while `precopy` is under way; what is absent stays as it is. */
+export interface TuneParams {
+  /** Bytes per second; null: no cap. */
+  readonly bandwidth?: Bytes | null
+  /** 1 to the number connected. */
+  readonly streams?: number
+  readonly downtimeLimitMs?: number
 }
 export interface PrecopyReply {
-  readonly reason: 'converged' | 'rounds' | 'time'
+  /** released: it was held, and `proceed` came. */
+  readonly reason: 'converged' | 'rounds' | 'time' | 'released'
   readonly rounds: number
   readonly bytes: Bytes
   readonly remainingBytes: Bytes
   readonly bytesPerSecond: Bytes
   readonly estimatedBlackoutUs: number
+  readonly forecast: BlackoutForecast
+}
+/** Points inside the blackout at which the owner may have something done; all before COMMIT. */
+export type CutoverPause = 'post-quiesce' | 'post-stop' | 'pre-resume'
+/** Ends a pause; with `abort` the cutover is undone for this cause. Answered at once. */
+export interface ContinueParams {
+  readonly at: CutoverPause
+  readonly abort?: { readonly code: string; readonly message: string }
 }
 export interface CutoverParams {
   readonly downtimeLimitMs: number
   readonly fixedBlackoutUs: number
   readonly verify: boolean
+  /** Each emits `paused` and waits for `continue`, at most as long as the downtime limit leaves. */
+  readonly pauses?: readonly CutoverPause[]
+  /** What the hooks at the pauses may take together; part of the forecast. */
+  readonly hooksUs?: number
 }
 export interface BlackoutSplit {
   readonly quiesceUs: number
@@ -64,6 +129,8 @@ export interface BlackoutSplit {
   readonly loadUs: number
   readonly verifyUs: number
   readonly resumeUs: number
+  /** Waiting for hooks. Absent in older journals. */
+  readonly hooksUs?: number
   readonly totalUs: number
 }
 /** A read of the trackers for the last pages. */
@@ -81,6 +148,8 @@ export interface CutoverReply {
   readonly outcome: 'running' | 'rolled-back' | 'needs-person' | 'unknown'
   readonly cause?: HelperErrorBody
   readonly blackout: BlackoutSplit
+  /** What was expected when it began. Absent when it did not begin, and in older journals. */
+  readonly forecast?: BlackoutForecast
   readonly lastPages: number
   readonly lastBytes: Bytes
   /** In order; the last pages are what these and the last round's read named. Absent in older journals. */
@@ -133,4 +202,17 @@ export interface StatusReply {
   readonly devices: readonly { readonly device: string; readonly state: DeviceState }[]
   /** Peak resident set without the workload's own memory. */
   readonly residentBytes: Bytes
+  /** The workload this helper holds, when it is a holder. */
+  readonly workload: string | null
+}
+/** What a helper wrote down of a run, read by another helper of that host after it died. */
+export interface RecordParams {
+  readonly recordDir: string
+  readonly run: string
+  readonly role: Role
+  /** Write that the run was discarded, so that nobody can finish it late; refused when it says committed. */
+  readonly discard?: boolean
+}
+export interface RecordReply {
+  readonly record: 'none' | 'prepared' | 'committed' | 'discarded'
 }

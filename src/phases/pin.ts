@@ -24,16 +24,19 @@ export const pin: Phase = {
 async function meet(context: PhaseContext, destination: Helper): Promise<void> {
   const { profile, source } = context
   const { address, port } = profile.destination.listen
+  const { encrypt, keepaliveMs, maxStreams, streams } = profile.transport
   const secret = randomBytes(32).toString('hex')
   const common = {
-    encrypt: profile.transport.encrypt,
+    encrypt,
+    keepaliveMs,
+    streams: maxStreams,
     secret,
     linkTimeoutMs: profile.migration.linkTimeoutMs,
   }
   const listening = await context.step({
     side: 'destination',
     op: 'listen',
-    params: { ...common, address, port, peer: source.helloReply.fingerprint },
+    params: { ...common, address, port, from: null, peer: source.helloReply.fingerprint },
     text: `listen on ${address}:${port === 0 ? '(a free port)' : port}`,
   })
   context.state.receive = context.background({
@@ -51,7 +54,8 @@ async function meet(context: PhaseContext, destination: Helper): Promise<void> {
       address: target,
       port: listening.port,
       peer: destination.helloReply.fingerprint,
-      streams: profile.transport.streams,
+      bind: profile.source.address,
+      use: streams,
     },
     text: `connect to ${target}:${listening.port}${common.encrypt ? ', encrypted' : ''}`,
   })

@@ -56,6 +56,7 @@ function claim(role: Role, planned: Planned, inventories: Sides, { stateDir }: S
       lockDir: shared ? '/run/ferry/locks' : `${stateDir}/locks`,
       devices: sides.map(({ side }) => (side.sim === null ? side.id : `${side.id}.${role}`)),
       recordDir: `${stateDir}/records`,
+      socket: `${stateDir}/sockets/${role}.sock`,
     },
     undo: RELEASE,
     text: `claim ${listText(sides.map(({ name }) => name))}`,

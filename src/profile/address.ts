@@ -31,10 +31,19 @@ export function parseUuid(text: string): Parsed<string> {
   return bad('write the UUID as `ls /sys/bus/mdev/devices` shows it')
 }
 
-/** "local", or what ssh takes: [user@]host. Never an option: ssh would read a leading dash as one. */
+/**
+ * "local", or what ssh takes: [user@]host, or ssh://[user@]host[:port]. Never an option: ssh would read a leading dash
+ * as one.
+ */
 export function parseHost(text: string): Parsed<string> {
   if (/^(?:[A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9_[:][\w.:%\]-]*$/u.test(text)) return ok(text)
-  return bad('write `local`, or a host as ssh takes it: [user@]host')
+  if (
+    /^ssh:\/\/(?:[A-Za-z0-9_][\w.-]*@)?(?:[A-Za-z0-9_][\w.-]*|\[[\da-f:.]+(?:%\w+)?\])(?::[1-9]\d{0,4})?$/iu.test(
+      text,
+    )
+  )
+    return ok(text)
+  return bad('write `local`, or a host as ssh takes it: [user@]host or ssh://[user@]host[:port]')
 }
 
 export interface ListenAddress {

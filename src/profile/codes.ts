@@ -24,6 +24,11 @@ export const PROFILE_CODES = {
   'profile/host': 'not a host ssh could reach',
   'profile/listen': 'not an address the source could connect to',
   'profile/path': 'not an absolute path',
+  'profile/address': 'not an IP address',
+  'profile/interface': 'not the name of a network interface',
+  'profile/transport': 'data in the clear where it may not be',
+  'profile/hook': 'a hook that cannot run where or when it says',
+  'profile/hold': 'holding that does not fit the rest',
   'profile/exactly-one': 'exactly one of several keys is needed',
   'profile/unset-variable': 'a variable is not set and has no default',
   'profile/variable-syntax': 'a ${…} that cannot be read',
@@ -40,7 +45,7 @@ export const PROFILE_CODES = {
   'profile/sim-window': 'a simulated device writes outside the memory',
   'profile/sim-state': 'a simulated device with an impossible state size',
   'profile/impossible-choice': 'a backend, tracker or container that can never go together',
-  'profile/streams': 'more streams than the transfer has',
+  'profile/streams': 'fewer connections than streams',
 } as const satisfies Readonly<Record<`profile/${string}`, string>>
 
 export type ProfileCode = keyof typeof PROFILE_CODES

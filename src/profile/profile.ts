@@ -13,8 +13,18 @@ export interface Profile {
   readonly name: string
   /** Path it was read from, as given. */
   readonly file: string
-  readonly source: HostSpec
-  readonly destination: HostSpec & { readonly listen: { readonly address: string; readonly port: number } }
+  readonly source: HostSpec & {
+    /** open: ferry opens the devices; holder: a `ferry hold` of this workload has them. */
+    readonly from: 'open' | 'holder'
+    /** Local IP address the data connections leave from; null: the kernel's choice. */
+    readonly address: string | null
+  }
+  readonly destination: HostSpec & {
+    readonly listen: { readonly address: string; readonly port: number }
+    /** Listen on the address of this interface instead; `listen.address` is empty then. */
+    readonly interface: string | null
+    readonly then: Then
+  }
   readonly memory: readonly MemoryRegion[]
   readonly devices: readonly ProfileDevice[]
   readonly trackers: {
@@ -33,14 +43,69 @@ export interface Profile {
     /** Bytes per second. */
     readonly bandwidth: bigint | null
     readonly linkTimeoutMs: number
+    readonly hold: HoldPoint | null
+    /** How long a run may be held, and what happens then; null: for ever. */
+    readonly holdTimeoutMs: number | null
+    readonly holdEnd: 'cancel' | 'cutover'
   }
-  readonly transport: { readonly encrypt: boolean; readonly streams: number }
+  readonly transport: Transport
+  readonly hooks: readonly Hook[]
+  /** Who may ask a holder of this workload for its descriptors, and where; null: nobody. */
+  readonly handOut: { readonly socket: string; readonly uid: number } | null
+  /** When the source lets go of its devices after a commit: at once, or with `ferry release`. */
+  readonly releaseSource: 'on-commit' | 'by-hand'
+}
+/** What becomes of the devices on the destination once they run there. */
+export type Then =
+  | { readonly kind: 'hold' }
+  | { readonly kind: 'close' }
+  | { readonly kind: 'exec'; readonly command: readonly string[] }
+export interface Transport {
+  /** TLS 1.3 between the helpers. False only with `insecure` or `loopback`. */
+  readonly encrypt: boolean
+  /** Why the data may travel in the clear; null: it may not. */
+  readonly insecure: string | null
+  /** Both helpers on this host, memory in the clear over loopback. */
+  readonly loopback: boolean
+  /** Connections that carry pages at first. */
+  readonly streams: number
+  /** Connections opened: what `ferry set RUN streams` can go up to. */
+  readonly maxStreams: number
+  /** A dead host or network is noticed within this time, on control and data. */
+  readonly keepaliveMs: number
+}
+export type HoldPoint = 'after-pin' | 'after-dirty-log' | 'before-cutover'
+export type HookPoint =
+  | 'pre-pin'
+  | 'post-pin'
+  | 'post-dirty-log'
+  | 'pre-cutover'
+  | 'post-quiesce'
+  | 'post-stop'
+  | 'pre-resume'
+  | 'post-commit'
+  | 'post-rollback'
+/** A command at a point of the run. */
+export interface Hook {
+  readonly name: string
+  readonly at: HookPoint
+  /** ferry: where ferry itself runs. */
+  readonly on: 'source' | 'destination' | 'ferry'
+  readonly command: readonly string[]
+  readonly timeoutMs: number
+  readonly onFailure: 'abort' | 'warn'
+  /** Points inside the blackout need it said. */
+  readonly inBlackout: boolean
 }
 export interface HostSpec {
-  /** "local", or what ssh takes: [user@]host. */
+  /** "local", or what ssh takes: [user@]host or ssh://[user@]host[:port]. */
   readonly host: string
-  /** Path of ferry-helper on that host; null: the look-up order of link/. */
+  /** Path of ferry-helper on that host; null: the look-up order of link/, copied to a remote host. */
   readonly helper: string | null
+  /** How the helper becomes root there. */
+  readonly become: 'sudo' | null
+  /** Folder of records, locks and holders there; null: the helper's own choice, on this host --state-dir. */
+  readonly stateDir: string | null
 }
 export interface MemoryRegion {
   readonly name: string

@@ -1,5 +1,5 @@
 import { LOCAL_LISTEN } from './check-hosts.js'
-import type { Backing, DeviceRef, MemoryRegion, Profile } from './profile.js'
+import type { Backing, DeviceRef, HostSpec, MemoryRegion, Profile, Then, Transport } from './profile.js'
 import type { BackingInput, DeviceInput, ProfileInput, RegionInput } from './schema.js'
 import { toSim } from './sim-schema.js'
 
@@ -10,11 +10,13 @@ export function resolveProfile(input: ProfileInput, file: string): Profile {
     version: 1,
     name: input.name,
     file,
-    source: { host: source.host, helper: source.helper },
+    source: { ...hostOf(source), from: source.from, address: source.address },
     destination: {
-      host: destination.host,
-      helper: destination.helper,
-      listen: destination.listen ?? LOCAL_LISTEN,
+      ...hostOf(destination),
+      listen:
+        destination.listen ?? (destination.interface === null ? LOCAL_LISTEN : { address: '', port: 0 }),
+      interface: destination.interface,
+      then: toThen(destination.then),
     },
     memory: input.memory.map(toRegion),
     devices: input.devices.map((device) => ({
@@ -33,8 +35,37 @@ export function resolveProfile(input: ProfileInput, file: string): Profile {
       verify: migration.verify,
       bandwidth: migration.bandwidth,
       linkTimeoutMs: migration.linkTimeout,
+      hold: migration.hold,
+      holdTimeoutMs: migration.holdTimeout,
+      holdEnd: migration.holdEnd,
     },
-    transport: input.transport,
+    transport: toTransport(input.transport),
+    hooks: input.hooks.map(({ timeout, ...hook }) => ({ ...hook, timeoutMs: timeout })),
+    handOut: input.handOut,
+    releaseSource:
+      (input.releaseSource ?? (source.from === 'holder' ? 'byHand' : 'onCommit')) === 'byHand'
+        ? 'by-hand'
+        : 'on-commit',
+  }
+}
+
+function hostOf({ become, helper, host, stateDir }: HostSpec): HostSpec {
+  return { host, helper, become, stateDir }
+}
+
+function toThen(then: ProfileInput['destination']['then']): Then {
+  return typeof then === 'string' ? { kind: then } : { kind: 'exec', command: then.exec }
+}
+
+function toTransport(transport: ProfileInput['transport']): Transport {
+  const { insecure, keepalive, loopback, maxStreams, streams } = transport
+  return {
+    encrypt: insecure === null && !loopback,
+    insecure,
+    loopback,
+    streams,
+    maxStreams: Math.max(maxStreams ?? streams, streams),
+    keepaliveMs: keepalive,
   }
 }
 

@@ -1,4 +1,5 @@
 /** zod schemas of the values that have a syntax of their own: they check the text and give the value it stands for. */
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import { parseBdf, parseHost, parseListen, parseUuid } from './address.js'
 import type { ProfileCode } from './codes.js'
@@ -50,6 +51,18 @@ export const uuid = () => text('profile/uuid', parseUuid)
 export const host = () => text('profile/host', parseHost)
 export const listen = () => text('profile/listen', parseListen)
 
+export const ip = () =>
+  text('profile/address', (input) =>
+    isIP(input) === 0
+      ? { ok: false, problem: 'write an IP address, e.g. 192.0.2.7' }
+      : { ok: true, value: input },
+  )
+export const interfaceName = () =>
+  text('profile/interface', (input) =>
+    /^[^\s/:]{1,15}$/u.test(input)
+      ? { ok: true, value: input }
+      : { ok: false, problem: 'write the name of a network interface, e.g. eth1' },
+  )
 export const name = () =>
   text('profile/name', (input) =>
     /^[A-Za-z0-9][\w.-]{0,63}$/u.test(input)

@@ -4,6 +4,7 @@
  * a device) is in checks.ts.
  */
 import { z } from 'zod'
+import { hookSchema } from './hook-schema.js'
 import * as of from './scalars.js'
 import { simSchema } from './sim-schema.js'
 
@@ -21,16 +22,58 @@ function exactlyOne<T extends z.ZodType<object>>(schema: T, keys: string): T {
 }
 
 const hostFields = {
-  host: of.host().prefault('local').meta({ description: '`local`, or a host as ssh takes it: [user@]host' }),
+  host: of
+    .host()
+    .prefault('local')
+    .meta({ description: '`local`, or a host as ssh takes it: [user@]host or ssh://[user@]host[:port]' }),
   helper: z
     .string()
     .regex(/^[^-\0\n][^\0\n]*$/u, 'write the path of the program')
     .nullable()
     .default(null)
     .meta({ description: 'path of ferry-helper on that host; null: where ferry installs or finds it' }),
+  become: z
+    .enum(['sudo'])
+    .nullable()
+    .default(null)
+    .meta({ description: 'how the helper becomes root there; null: it runs as the user who logs in' }),
+  stateDir: of
+    .absolutePath()
+    .nullable()
+    .default(null)
+    .meta({ description: 'folder of records, locks and holders there; null: the default of that host' }),
 }
 
-const sourceSchema = z.strictObject(hostFields).meta({ description: 'the host the devices leave' })
+const sourceSchema = z
+  .strictObject({
+    ...hostFields,
+    from: z.enum(['open', 'holder']).default('open').meta({
+      description: 'open: ferry opens the devices; holder: a running `ferry hold` of this workload has them',
+    }),
+    address: of
+      .ip()
+      .nullable()
+      .default(null)
+      .meta({ description: 'local IP address the data connections leave from; null: as the host routes' }),
+  })
+  .meta({ description: 'the host the devices leave' })
+const thenSchema = z
+  .union(
+    [
+      z.enum(['hold', 'close']),
+      z.strictObject({
+        exec: z
+          .array(z.string().min(1))
+          .min(1, 'a command is needed')
+          .meta({ description: 'program and arguments; descriptors are passed as LISTEN_FDS does' }),
+      }),
+    ],
+    { error: '`hold`, `close` or {exec: [PROGRAM, …]}' },
+  )
+  .meta({
+    description:
+      'what becomes of the devices once they run: hold: the helper stays and keeps them; exec: a command gets them; close: they are closed',
+  })
 const destinationSchema = z
   .strictObject({
     ...hostFields,
@@ -38,6 +81,14 @@ const destinationSchema = z
       description:
         'IP address and port the source connects to; port 0: any free one. Default: 127.0.0.1:0 when the host is local',
     }),
+    interface: of
+      .interfaceName()
+      .nullable()
+      .default(null)
+      .meta({
+        description: 'listen on the address of this interface, at any free port, instead of `listen`',
+      }),
+    then: thenSchema.prefault('hold'),
   })
   .meta({ description: 'the host the devices go to' })
 
@@ -185,14 +236,51 @@ const migrationSchema = z
     linkTimeout: of
       .milliseconds()
       .prefault('30s')
-      .meta({ description: 'silence on the data connection after which the run fails' }),
+      .meta({ description: 'silence while something is due on a data connection after which the run fails' }),
+    hold: z
+      .enum(['after-pin', 'after-dirty-log', 'before-cutover'])
+      .nullable()
+      .default(null)
+      .meta({
+        description: 'where the run waits for `ferry cutover`; before-cutover: pre-copy goes on meanwhile',
+      }),
+    holdTimeout: of
+      .milliseconds()
+      .nullable()
+      .default(null)
+      .meta({ description: 'how long it may be held; null: for ever' }),
+    holdEnd: z
+      .enum(['cancel', 'cutover'])
+      .default('cancel')
+      .meta({ description: 'what happens when the holdTimeout is over' }),
   })
   .meta({ description: 'how the move is made' })
 
 const transportSchema = z
   .strictObject({
-    encrypt: z.boolean().default(true).meta({ description: 'TLS between the helpers, pinned to this run' }),
-    streams: of.count(1, 64).default(1).meta({ description: 'parallel connections; one for now' }),
+    insecure: z
+      .string()
+      .min(10, 'say in a few words why the data may travel in the clear')
+      .nullable()
+      .default(null)
+      .meta({ description: 'why memory and device state may travel in the clear; null: TLS 1.3, always' }),
+    loopback: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'both sides on this host: in the clear over loopback, which does not leave it' }),
+    streams: of.count(1, 16).default(1).meta({ description: 'connections that carry pages' }),
+    maxStreams: of
+      .count(1, 16)
+      .nullable()
+      .default(null)
+      .meta({
+        description:
+          'connections opened, so that `ferry set RUN streams` can go up to it; null: as `streams`',
+      }),
+    keepalive: of
+      .milliseconds()
+      .prefault('6s')
+      .meta({ description: 'a dead host or network is noticed within this time' }),
   })
   .meta({ description: 'the data connection' })
 
@@ -210,6 +298,24 @@ export const profileSchema = z
     trackers: trackersSchema.prefault({}),
     migration: migrationSchema.prefault({}),
     transport: transportSchema.prefault({}),
+    hooks: z
+      .array(hookSchema)
+      .default([])
+      .meta({ description: 'commands at points of the run, in this order' }),
+    handOut: z
+      .strictObject({
+        socket: of
+          .absolutePath()
+          .meta({ description: 'unix socket at which a holder gives the descriptors' }),
+        uid: of.count(0, 4_294_967_294).meta({ description: 'the one user it gives them to' }),
+      })
+      .nullable()
+      .default(null)
+      .meta({ description: 'who may ask the holder of this workload for its descriptors; null: nobody' }),
+    releaseSource: z.enum(['onCommit', 'byHand']).nullable().default(null).meta({
+      description:
+        'when the source lets go of its devices after the commit; byHand: with `ferry release`. Default: onCommit for `from: open`, byHand for `from: holder`',
+    }),
   })
   .meta({ title: 'ferry migration profile', description: 'what to move, from where to where, and how' })
 

@@ -1,6 +1,24 @@
 import type { HelperErrorBody, HelperEvent, Role } from '../link/protocol.js'
 import type { PhaseName } from '../plan/plan.js'
+import type { HoldPoint, HookPoint, HostSpec, Profile, Then } from '../profile/profile.js'
 
+export type Settable = 'downtime-limit' | 'bandwidth' | 'streams'
+/** Where one side of a run is, for those who come after the ferry that started it. */
+export interface Seat {
+  readonly host: HostSpec
+  /** The socket its helper answers at when its owner is gone, and the folder of its records: on that host. */
+  readonly socket: string
+  readonly recordDir: string
+  /** The devices of the run, by name. */
+  readonly devices: readonly string[]
+}
+export interface Seats {
+  readonly source: Seat
+  readonly destination: Seat
+  readonly then: Then
+  readonly releaseSource: Profile['releaseSource']
+  readonly workload: string
+}
 /**
  * The one stream of a run. The journal stores it line by line, the terminal shows it, the report is computed from
  * it: nothing a person sees about a run comes from anywhere else, so a saved journal replays all of it.
@@ -22,6 +40,8 @@ export type Event =
       readonly file: string
       readonly version: string
       readonly plan: unknown
+      /** What `ferry recover` and `ferry release` reach both sides by. Absent in older journals, and for `pin`. */
+      readonly seats?: Seats
     }
   | { readonly type: 'phase-start'; readonly phase: PhaseName }
   | {
@@ -49,6 +69,35 @@ export type Event =
     }
   | { readonly type: 'helper'; readonly side: Role; readonly event: HelperEvent }
   | { readonly type: 'cancel-asked' }
+  /** The run waits at a point, until `untilMs` (wall clock, milliseconds since the epoch) at most, or was let go. */
+  | {
+      readonly type: 'hold'
+      readonly point: HoldPoint
+      readonly state: 'held' | 'released' | 'timed-out'
+      readonly untilMs?: number
+    }
+  /** A cutover asked for later, or at the first moment that fits; `state` tells what became of it. */
+  | {
+      readonly type: 'cutover-asked'
+      readonly state: 'scheduled' | 'waiting' | 'accepted' | 'refused'
+      readonly atMs?: number
+      readonly forecastUs?: number
+      readonly limitUs?: number
+    }
+  | {
+      readonly type: 'hook'
+      readonly hook: string
+      readonly at: HookPoint
+      readonly on: 'source' | 'destination' | 'ferry'
+      readonly ok: boolean
+      readonly inBlackout: boolean
+      readonly elapsedUs: number
+      /** The last lines it wrote on stdout and stderr. */
+      readonly output: readonly string[]
+      readonly error?: HelperErrorBody
+    }
+  /** `ferry set`. */
+  | { readonly type: 'set'; readonly key: Settable; readonly value: string }
   | {
       readonly type: 'run-end'
       readonly outcome: Outcome

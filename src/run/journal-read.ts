@@ -22,6 +22,10 @@ const EVENT_TYPES: Readonly<Record<Event['type'], true>> = {
   outcome: true,
   helper: true,
   'cancel-asked': true,
+  hold: true,
+  'cutover-asked': true,
+  hook: true,
+  set: true,
   'run-end': true,
 }
 

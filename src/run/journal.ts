@@ -16,6 +16,10 @@ const SYNCED: ReadonlySet<Event['type']> = new Set([
   'intent',
   'outcome',
   'cancel-asked',
+  'hold',
+  'cutover-asked',
+  'hook',
+  'set',
   'run-end',
 ])
 /** Helper events that come many times a second: one a second of each is kept. */

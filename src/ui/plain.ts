@@ -23,6 +23,11 @@ export function plainLine({ body }: EventRecord): string | null {
       return 'cancel asked: stopping, then putting everything back; once more to stop waiting'
     case 'run-end':
       return `run ended: ${body.outcome} after ${duration(body.elapsedUs)}`
+    case 'hold':
+    case 'cutover-asked':
+    case 'hook':
+    case 'set':
+      return null
     case 'helper':
       break
   }

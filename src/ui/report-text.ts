@@ -113,6 +113,7 @@ function precopyEnd({ precopy }: Report): string {
     converged: 'what remained fitted the limit',
     rounds: 'the rounds allowed were used up',
     time: 'the time allowed was used up',
+    released: 'its hold was released',
   }[precopy.reason]
   return `pre-copy ended because ${why}: ${size(precopy.remainingBytes)} left, about ${duration(precopy.estimatedBlackoutUs)} of blackout`
 }

@@ -68,6 +68,11 @@ export function advance(state: ViewState, { atUs, body }: EventRecord): ViewStat
         ...(typeof limitMs === 'number' && { downtimeLimitUs: limitMs * 1000 }),
       }
     }
+    case 'hold':
+    case 'cutover-asked':
+    case 'hook':
+    case 'set':
+      return state
     case 'outcome': {
       const doing = new Map(state.doing)
       doing.delete(body.step)

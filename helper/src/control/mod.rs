@@ -1,5 +1,6 @@
 //! What reaches the helper over stdin and what it answers.
 
+pub mod host;
 pub mod lines;
 pub mod message;
 pub mod num;

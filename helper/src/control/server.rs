@@ -83,6 +83,19 @@ fn take(line: &[u8], output: &Out, shared: &Shared, identity: &Identity, work: &
             shared.cancel();
             output.reply(Some(id), &Ok(Value::Object(Default::default())));
         }
+        "ping" => {
+            output.reply(Some(id), &Ok(Value::Object(Default::default())));
+        }
+        "tune" => {
+            output.reply(Some(id), &params(request.params).and_then(|tune| json(&shared.steer.tune(tune)?)));
+        }
+        "proceed" => {
+            shared.steer.proceed();
+            output.reply(Some(id), &Ok(Value::Object(Default::default())));
+        }
+        "continue" => {
+            output.reply(Some(id), &params(request.params).and_then(|answer| json(&shared.steer.go_on(answer))));
+        }
         op => {
             if op == "rollback" {
                 shared.cancel();
@@ -139,8 +152,12 @@ fn hello(request: Request, identity: &Identity) -> Result<Value> {
     json(&HelloReply {
         protocol: PROTOCOL_VERSION,
         version: env!("CARGO_PKG_VERSION"),
+        build: super::host::build().to_owned(),
         pid: std::process::id(),
         uid: rustix::process::geteuid().as_raw(),
+        kernel: super::host::kernel(),
+        clock_us: Bytes(super::host::clock_us()),
+        state_dir: super::host::state_dir(),
         page_size: rustix::param::page_size() as u64,
         memlock_bytes: memlock_limit().map(Bytes),
         memory_available_bytes: Bytes(memory_available()),

@@ -4,6 +4,7 @@ pub mod claim;
 pub mod resident;
 mod set_up;
 pub mod shared;
+pub mod steer;
 mod track;
 mod transfer;
 

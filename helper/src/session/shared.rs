@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::resident::resident_bytes;
+use super::steer::Steer;
 use crate::control::message::{DeviceAt, Event, EventSink, Phase, Role, StatusReply};
 use crate::control::num::Bytes;
 use crate::device::DeviceState;
@@ -22,13 +23,21 @@ pub struct Shared {
     peak_resident: AtomicU64,
     snapshot: Mutex<Snapshot>,
     next: Arc<dyn EventSink>,
+    /// What the owner changes meanwhile.
+    pub steer: Arc<Steer>,
 }
 
 impl Shared {
     /// Events are noted and handed on to `next`.
     pub fn new(next: Arc<dyn EventSink>) -> Self {
         let snapshot = Snapshot { role: None, run: None, epoch: None, phase: Phase::Idle, devices: Vec::new() };
-        Self { cancel: Arc::default(), peak_resident: AtomicU64::new(0), snapshot: Mutex::new(snapshot), next }
+        Self {
+            cancel: Arc::default(),
+            peak_resident: AtomicU64::new(0),
+            snapshot: Mutex::new(snapshot),
+            next,
+            steer: Arc::default(),
+        }
     }
 
     /// Asks the request under way to undo itself and end. Stays set until the session is released: a cancelled run
@@ -92,6 +101,7 @@ impl Shared {
             phase: snapshot.phase,
             devices: snapshot.devices.clone(),
             resident_bytes,
+            workload: None,
         }
     }
 

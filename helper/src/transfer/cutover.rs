@@ -294,6 +294,7 @@ impl Source {
             outcome,
             cause: if outcome == CutoverOutcome::Running { None } else { cause },
             blackout: split,
+            forecast: None,
             last_pages: blackout.last_pages,
             last_bytes: Bytes(blackout.last_bytes),
             reads: blackout.reads,

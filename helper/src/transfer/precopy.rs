@@ -75,6 +75,7 @@ impl Source {
                 dirty_bytes: Bytes(cost.dirty_bytes),
                 bytes_per_second: Bytes(self.rate.bytes_per_second()),
                 estimated_blackout_us: micros(estimated),
+                forecast: Default::default(),
                 trackers: read.trackers.clone(),
                 union_pages: read.pages,
             });
@@ -94,6 +95,7 @@ impl Source {
                 remaining_bytes: Bytes(cost.dirty_bytes.saturating_add(cost.state_bytes)),
                 bytes_per_second: Bytes(self.rate.bytes_per_second()),
                 estimated_blackout_us: micros(estimated),
+                forecast: Default::default(),
             });
         }
     }

@@ -93,17 +93,22 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider { cipher_suites: vec![TLS13_AES_128_GCM_SHA256], ..ring::default_provider() })
 }
 
-/// SHA-256, lower-case hex.
 fn fingerprint(certificate: &CertificateDer<'_>) -> Result<String> {
-    let Some(suite) = TLS13_AES_128_GCM_SHA256.tls13() else {
-        return Err(HelperError::new("helper/bug", "no TLS 1.3 cipher suite"));
-    };
-    let hash = suite.common.hash_provider.hash(certificate);
-    Ok(hash.as_ref().iter().fold(String::new(), |mut hex, byte| {
+    match sha256(certificate) {
+        hex if hex.is_empty() => Err(HelperError::new("helper/bug", "no TLS 1.3 cipher suite")),
+        hex => Ok(hex),
+    }
+}
+
+/// SHA-256, lower-case hex, by the hash of our one cipher suite.
+pub fn sha256(bytes: &[u8]) -> String {
+    let Some(suite) = TLS13_AES_128_GCM_SHA256.tls13() else { return String::new() };
+    let hash = suite.common.hash_provider.hash(bytes);
+    hash.as_ref().iter().fold(String::new(), |mut hex, byte| {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex
-    }))
+    })
 }
 
 /// Accepts one certificate, whoever presents it, if the handshake proves the key.

@@ -1,7 +1,7 @@
 //! What the helper tells without being asked.
 
 use super::super::num::Bytes;
-use super::TrackerRound;
+use super::{BlackoutForecast, CutoverPause, TrackerRound};
 use crate::device::DeviceState;
 use serde::Serialize;
 
@@ -49,6 +49,7 @@ pub enum Event {
         dirty_bytes: Bytes,
         bytes_per_second: Bytes,
         estimated_blackout_us: u64,
+        forecast: BlackoutForecast,
         /// The read of the trackers at the round's end, and the pages it named.
         trackers: Vec<TrackerRound>,
         union_pages: u64,
@@ -63,6 +64,9 @@ pub enum Event {
         step: CutoverStep,
         done: bool,
         elapsed_us: u64,
+    },
+    Paused {
+        at: CutoverPause,
     },
     Log {
         level: &'static str,

@@ -15,7 +15,7 @@ pub use event::{CutoverStep, Event, EventSink};
 pub use set_up::*;
 pub use transfer::*;
 
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 /// Longest control line accepted, in bytes, its newline included.
 pub const MAX_LINE_BYTES: usize = 1024 * 1024;
 
@@ -44,6 +44,9 @@ pub enum Role {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HelloParams {
     pub protocol: u32,
+    /// Silence in milliseconds after which the owner counts as gone.
+    #[serde(default)]
+    pub keepalive_ms: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,8 +54,13 @@ pub struct HelloParams {
 pub struct HelloReply {
     pub protocol: u32,
     pub version: &'static str,
+    /// SHA-256 of this executable, hex.
+    pub build: String,
     pub pid: u32,
     pub uid: u32,
+    pub kernel: String,
+    pub clock_us: Bytes,
+    pub state_dir: String,
     pub page_size: u64,
     pub memlock_bytes: Option<Bytes>,
     pub memory_available_bytes: Bytes,
@@ -97,7 +105,16 @@ mod tests {
                 "precopy" => reads::<PrecopyParams>(params),
                 "cutover" => reads::<CutoverParams>(params),
                 "rollback" => reads::<RollbackParams>(params),
-                "dirty" | "untrack" | "receive" | "check" | "release" | "status" | "cancel" => Ok(()),
+                "release" => reads::<ReleaseParams>(params),
+                "route" => reads::<RouteParams>(params),
+                "tune" => reads::<TuneParams>(params),
+                "continue" => reads::<ContinueParams>(params),
+                "stay" => reads::<StayParams>(params),
+                "exec" => reads::<ExecParams>(params),
+                "record" => reads::<RecordParams>(params),
+                "dirty" | "untrack" | "receive" | "check" | "status" | "cancel" | "ping" | "proceed" | "finish" => {
+                    Ok(())
+                }
                 other => Err(format!("no such request: {other}")),
             };
             assert_eq!(read, Ok(()), "{line}");

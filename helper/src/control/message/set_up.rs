@@ -15,6 +15,48 @@ pub struct ClaimParams {
     pub lock_dir: String,
     pub devices: Vec<String>,
     pub record_dir: String,
+    /// Where this helper can be reached once its owner is gone.
+    pub socket: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimReply {
+    pub held: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HandOut {
+    pub socket: String,
+    pub uid: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StayParams {
+    pub workload: String,
+    pub socket: String,
+    pub hand_out: Option<HandOut>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ReleaseParams {
+    pub keep: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExecParams {
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecReply {
+    pub pid: u32,
+    pub names: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

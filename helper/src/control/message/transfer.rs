@@ -5,16 +5,35 @@ use super::{Role, TrackerRound};
 use crate::device::DeviceState;
 use crate::error::HelperError;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ListenParams {
     pub address: String,
+    #[serde(default)]
+    pub interface: Option<String>,
+    /// The only address connections are taken from.
+    pub from: Option<IpAddr>,
     pub port: u16,
     pub encrypt: bool,
     pub peer: String,
     pub secret: String,
     pub link_timeout_ms: u64,
+    pub keepalive_ms: u64,
+    pub streams: u16,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteParams {
+    pub address: IpAddr,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteReply {
+    pub from: IpAddr,
 }
 
 #[derive(Debug, Serialize)]
@@ -33,7 +52,12 @@ pub struct ConnectParams {
     pub peer: String,
     pub secret: String,
     pub link_timeout_ms: u64,
+    pub keepalive_ms: u64,
+    /// Connections opened.
     pub streams: u16,
+    /// Of these, how many carry pages at first.
+    pub r#use: u16,
+    pub bind: Option<IpAddr>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +94,101 @@ pub struct PrecopyParams {
     pub verify: bool,
     #[serde(default)]
     pub bandwidth: Option<Bytes>,
+    #[serde(default)]
+    pub hold: Option<Hold>,
+}
+
+/// Rounds go on until `proceed`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Hold {
+    pub interval_ms: u64,
+}
+
+/// Microseconds.
+#[derive(Debug, Clone, Copy, Default, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ForecastParts {
+    pub fixed_us: u64,
+    pub pages_us: u64,
+    pub state_us: u64,
+    pub load_us: u64,
+    pub verify_us: u64,
+    pub round_trip_us: u64,
+    pub hooks_us: u64,
+}
+
+/// Microseconds.
+#[derive(Debug, Clone, Copy, Default, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BlackoutForecast {
+    pub low_us: u64,
+    pub expected_us: u64,
+    pub high_us: u64,
+    pub parts: ForecastParts,
+}
+
+/// What is absent stays as it is; a bandwidth of null takes the cap away.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TuneParams {
+    #[serde(deserialize_with = "given")]
+    pub bandwidth: Option<Option<Bytes>>,
+    pub streams: Option<u16>,
+    pub downtime_limit_ms: Option<u64>,
+}
+
+/// A field that is there, be it null.
+fn given<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<Bytes>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CutoverPause {
+    PostQuiesce,
+    PostStop,
+    PreResume,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Refusal {
+    pub code: String,
+    pub message: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ContinueParams {
+    pub at: CutoverPause,
+    #[serde(default)]
+    pub abort: Option<Refusal>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RecordParams {
+    pub record_dir: String,
+    pub run: String,
+    pub role: Role,
+    #[serde(default)]
+    pub discard: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordState {
+    None,
+    Prepared,
+    Committed,
+    Discarded,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordReply {
+    pub record: RecordState,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
@@ -78,6 +197,7 @@ pub enum PrecopyEnd {
     Converged,
     Rounds,
     Time,
+    Released,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -89,6 +209,7 @@ pub struct PrecopyReply {
     pub remaining_bytes: Bytes,
     pub bytes_per_second: Bytes,
     pub estimated_blackout_us: u64,
+    pub forecast: BlackoutForecast,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -97,6 +218,10 @@ pub struct CutoverParams {
     pub downtime_limit_ms: u64,
     pub fixed_blackout_us: u64,
     pub verify: bool,
+    #[serde(default)]
+    pub pauses: Vec<CutoverPause>,
+    #[serde(default)]
+    pub hooks_us: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -108,6 +233,7 @@ pub struct BlackoutSplit {
     pub load_us: u64,
     pub verify_us: u64,
     pub resume_us: u64,
+    pub hooks_us: u64,
     pub total_us: u64,
 }
 
@@ -153,6 +279,8 @@ pub struct CutoverReply {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<HelperError>,
     pub blackout: BlackoutSplit,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<BlackoutForecast>,
     pub last_pages: u64,
     pub last_bytes: Bytes,
     /// In order; the last pages are what these and the last round's read named.
@@ -224,4 +352,5 @@ pub struct StatusReply {
     pub phase: Phase,
     pub devices: Vec<DeviceAt>,
     pub resident_bytes: Bytes,
+    pub workload: Option<String>,
 }
