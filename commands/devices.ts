@@ -43,7 +43,7 @@ export default class Devices extends BaseCommand<typeof Devices> {
     }),
     host: Flags.string({
       summary: 'host to look at: "local", or what ssh takes',
-      helpValue: '[USER@]HOST',
+      helpValue: '[USER@]HOST|ssh://…',
       default: 'local',
     }),
     probe: Flags.boolean({

@@ -1,7 +1,10 @@
 import { Args, Flags } from '@oclif/core'
 import { EXIT_CODES } from '../src/exit-codes.js'
 import type { Profile } from '../src/profile/profile.js'
+import type { startDetached } from '../src/control/detach.js'
 import { RunCommand } from '../src/run-command.js'
+
+const HOLD_POINTS = ['after-pin', 'after-dirty-log', 'before-cutover'] as const
 
 export default class Migrate extends RunCommand<typeof Migrate> {
   static override summary = 'move a workload from its source to its destination while it keeps working'
@@ -9,7 +12,9 @@ export default class Migrate extends RunCommand<typeof Migrate> {
 them for the cutover and starts them on the destination. Anything that fails before the commit is undone: the
 source's devices run again, and were seen to.
 
-Ctrl-C once asks for a cancel and waits until the source runs; twice stops waiting and says how to come back.`
+Ctrl-C once asks for a cancel and waits until the source runs; twice stops waiting, and the helpers put everything
+back by themselves. --detach carries the run out in the background instead: it outlives the terminal, and status,
+events, await, set, cutover and cancel reach it. With --hold it stops at a point until \`ferry cutover\` lets it go.`
   static override exitCodes = Object.values(EXIT_CODES).map(({ exit }) => exit)
 
   static override examples = [
@@ -25,6 +30,11 @@ Ctrl-C once asks for a cancel and waits until the source runs; twice stops waiti
       description: 'allow 50 ms of blackout and ten rounds, and compare all memory before the commit',
       command:
         '<%= config.bin %> <%= command.id %> node.yaml --downtime-limit 50ms --max-rounds 10 --verify full',
+    },
+    {
+      description:
+        'start it in the background, held before the cutover for half an hour at most; prints the run id',
+      command: '<%= config.bin %> <%= command.id %> node.yaml --detach --hold --hold-timeout 30m',
     },
     {
       description: 'for a script: the report as JSON',
@@ -48,6 +58,18 @@ Ctrl-C once asks for a cancel and waits until the source runs; twice stops waiti
       options: ['give-up', 'go-ahead'] as const,
       summary: 'when the bounds are reached and the rest does not fit the limit',
     })(),
+    detach: Flags.boolean({
+      summary: 'carry the run out in the background; print its id once it has begun',
+      exclusive: ['dry-run'],
+    }),
+    hold: Flags.option({
+      options: HOLD_POINTS,
+      summary: 'stop there, without a value before the cutover, until `ferry cutover` lets it go',
+    })(),
+    'hold-timeout': Flags.string({
+      summary: 'longest hold; then the run ends as `migration.holdEnd` says',
+      helpValue: '30m',
+    }),
     verify: Flags.option({
       options: ['full', 'none'] as const,
       summary: 'compare all memory on both sides after the stop, before the commit',
@@ -60,7 +82,15 @@ Ctrl-C once asks for a cancel and waits until the source runs; twice stops waiti
     }),
   }
 
+  override async init(): Promise<void> {
+    this.argv = withHoldPoint(this.argv)
+    await super.init()
+  }
+
   async run(): Promise<object> {
+    const { startDetached, takeDetached } = await import('../src/control/detach.js')
+    this.waiting = takeDetached()
+    if (this.flags.detach && this.waiting === null) return this.background(startDetached)
     const { loadProfile } = await import('../src/profile/load.js')
     const { migrationOverrides } = await import('../src/run/overrides.js')
     const profile = migrationOverrides(await loadProfile(this.args.profile, { sets: this.flags.set ?? [] }), {
@@ -69,6 +99,8 @@ Ctrl-C once asks for a cancel and waits until the source runs; twice stops waiti
       maxTime: this.flags['max-time'],
       onNotConverged: this.flags['on-not-converged'],
       verify: this.flags.verify,
+      hold: this.flags.hold,
+      holdTimeout: this.flags['hold-timeout'],
     })
     if (this.flags['dry-run']) return this.dryRun(profile)
     const { PHASES } = await import('../src/phases/index.js')
@@ -80,6 +112,22 @@ Ctrl-C once asks for a cancel and waits until the source runs; twice stops waiti
     return { run, outcome, journal, report }
   }
 
+  private async background(start: typeof startDetached): Promise<object> {
+    const detached = await start(
+      [this.id ?? 'migrate', ...withoutJson(this.argv)],
+      this.stateDir,
+      this.args.profile === '-',
+    )
+    // The id alone, so that a script can take it.
+    this.log(detached.run)
+    if (!this.jsonEnabled()) {
+      process.stderr.write(
+        `started in the background; \`ferry status ${detached.run}\` shows how it stands, its log is ${detached.log}\n`,
+      )
+    }
+    return detached
+  }
+
   private async dryRun(profile: Profile): Promise<object> {
     const { blockedError, prepare } = await import('../src/run/prepare.js')
     const { planText } = await import('../src/ui/plan-text.js')
@@ -89,4 +137,22 @@ Ctrl-C once asks for a cancel and waits until the source runs; twice stops waiti
     if (plan.blockers.length > 0) throw blockedError(plan)
     return { plan }
   }
+}
+
+/** oclif knows no flag whose value may be left out: `--hold` alone is the hold before the cutover. */
+function withHoldPoint(argv: readonly string[]): string[] {
+  const end = argv.indexOf('--')
+  return argv.flatMap((word, index) => {
+    const bare =
+      word === '--hold' &&
+      (end === -1 || index < end) &&
+      !HOLD_POINTS.some((point) => point === argv[index + 1])
+    return bare ? [word, 'before-cutover'] : [word]
+  })
+}
+
+/** The log of a run in the background is for people. */
+function withoutJson(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--')
+  return argv.filter((word, index) => word !== '--json' || (end !== -1 && index > end))
 }

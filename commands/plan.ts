@@ -82,14 +82,17 @@ export default class Plan extends BaseCommand<typeof Plan> {
     const found =
       sample === undefined ? findSample(input) : { sample: namedSample(sample, input), passedOver: null }
     const { planText } = await import('../src/ui/plan-text.js')
+    const { planForecast } = await import('../src/report/plan-forecast.js')
+    const blackout = planForecast(plan, input.terms, found.sample)
     this.log(
       planText(plan, {
+        ...(plan.blockers.length === 0 && { blackout }),
         explain: explain || sample !== undefined,
         found,
         ...(process.stdout.isTTY && { width: process.stdout.columns }),
       }),
     )
-    const result = { plan, sample: found.sample }
+    const result = { plan, blackout, sample: found.sample }
     if (plan.blockers.length === 0) return result
     const { FerryError } = await import('../src/errors.js')
     throw new FerryError({

@@ -1,11 +1,13 @@
 /** What the commands that carry out a run have in common: the way they start it, show it, and say how it ended. */
 import type { Command } from '@oclif/core'
 import { BaseCommand } from './base-command.js'
+import type { Waiting } from './control/detach.js'
+import { isQuietExit } from './errors.js'
 import { EXIT } from './exit-codes.js'
 import type { Phase } from './phases/index.js'
 import type { Profile } from './profile/profile.js'
 import type { Report } from './report/report.js'
-import type { OperationResult } from './run/operation.js'
+import type { OperationInput, OperationResult } from './run/operation.js'
 import type { PrepareOptions } from './run/prepare.js'
 
 export interface CommandRun {
@@ -20,6 +22,9 @@ export interface EndedRun extends OperationResult {
 }
 
 export abstract class RunCommand<C extends typeof Command> extends BaseCommand<C> {
+  /** In the background: who waits to hear that the run has begun. */
+  protected waiting: Waiting | null = null
+
   /** What the helpers are opened with. */
   protected preparation(profile: Profile, purpose: PrepareOptions['purpose']): PrepareOptions {
     return {
@@ -43,7 +48,9 @@ export abstract class RunCommand<C extends typeof Command> extends BaseCommand<C
       import('./ui/progress.js'),
       import('./ui/report-text.js'),
     ])
+    const steered = command === 'migrate' ? await this.steered(profile) : {}
     const result = await operate({
+      ...steered,
       ...this.preparation(profile, command === 'migrate' ? 'migrate' : 'measure'),
       command,
       phases,
@@ -52,6 +59,7 @@ export abstract class RunCommand<C extends typeof Command> extends BaseCommand<C
       onStart: (run) => {
         this.logger.info({ run }, 'run')
         this.unexpectedExit = EXIT.unknown
+        this.waiting?.started()
       },
     })
     const ended: EndedRun = { ...result, report: buildReport(result.records) }
@@ -64,5 +72,26 @@ export abstract class RunCommand<C extends typeof Command> extends BaseCommand<C
     const { journal, outcome, report, run } = ended
     if (outcome !== 'done') throw runError(ended, { run, outcome, journal, report })
     return ended
+  }
+
+  /** What makes a run one that scripts and other terminals can follow and steer. */
+  private async steered(profile: Profile): Promise<Pick<OperationInput, 'run' | 'serve' | 'expected'>> {
+    const [{ serveRun }, { runtimeFolder }, { forecastBefore }] = await Promise.all([
+      import('./control/server.js'),
+      import('./control/runtime-folder.js'),
+      import('./report/plan-forecast.js'),
+    ])
+    const { stateDir } = this
+    const { bandwidth, downtimeLimitMs } = profile.migration
+    return {
+      ...(this.waiting !== null && { run: this.waiting.run }),
+      serve: (control) => serveRun(control, runtimeFolder(stateDir)),
+      expected: (plan) => forecastBefore(plan, { stateDir, bandwidth, downtimeLimitMs }),
+    }
+  }
+
+  protected override async catch(thrown: Error): Promise<void> {
+    if (!isQuietExit(thrown)) this.waiting?.failed(thrown)
+    await super.catch(thrown)
   }
 }

@@ -17,6 +17,7 @@
  *             {hold: true}            reply only once a `cancel` comes, with an error run/cancelled
  *             {silent: true}          never reply
  *             {delayMs}, {events: []} before any of them
+ *   forecasts the blackout expected after each round of a held pre-copy, in microseconds; the last one repeats
  */
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,7 +25,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 if (process.argv.includes('--version')) {
-  process.stdout.write('ferry-helper 0.1.0 (protocol 1, fake)\n')
+  process.stdout.write('ferry-helper 0.1.0 (protocol 2, fake)\n')
   process.exit(0)
 }
 const at = process.argv.indexOf('--script')
@@ -51,13 +52,27 @@ const move = (to) => {
   }
 }
 
+let workload = null
+let proceed = () => undefined
+let goOn = () => undefined
+const FORECAST = {
+  ...{ lowUs: 900, expectedUs: 1000, highUs: 1200 },
+  parts: {
+    ...{ fixedUs: 200, pagesUs: 300, stateUs: 300 },
+    ...{ loadUs: 150, verifyUs: 0, roundTripUs: 50, hooksUs: 0 },
+  },
+}
 const MEMORY = 64 * 1024 * 1024
 const defaults = {
   hello: () => ({
-    protocol: 1,
+    protocol: 2,
     version: '0.1.0',
+    build: 'ef'.repeat(32),
     pid: process.pid,
     uid: 0,
+    kernel: '6.12.0',
+    clockUs: String(Date.now() * 1000),
+    stateDir: '/var/lib/ferry',
     pageSize: 4096,
     memlockBytes: String(2 * MEMORY),
     memoryAvailableBytes: String(64 * MEMORY),
@@ -100,7 +115,7 @@ const defaults = {
   claim: (params) => {
     role = params.role
     phase = 'claimed'
-    return {}
+    return { held: false }
   },
   memory: () => ({ bytes: String(MEMORY), elapsedUs: 1000 }),
   container: () => ({}),
@@ -148,7 +163,7 @@ const defaults = {
       }
     }
   },
-  precopy: ({ downtimeLimitMs }) => {
+  precopy: async ({ downtimeLimitMs, hold }) => {
     phase = 'pre-copy'
     move('PRE_COPY')
     event({ event: 'round-start', round: 1, pages: MEMORY / 4096, bytes: String(MEMORY), trackers: [] })
@@ -169,17 +184,30 @@ const defaults = {
       dirtyBytes: '409600',
       bytesPerSecond: '2236962133',
       estimatedBlackoutUs: 1000,
+      forecast: FORECAST,
     })
+    if (hold !== undefined && (await heldRounds()) === 'cancelled') {
+      throw { code: 'run/cancelled', message: 'precopy was cancelled' }
+    }
     return {
-      reason: 'converged',
+      reason: hold === undefined ? 'converged' : 'released',
       rounds: 1,
       bytes: String(MEMORY),
       remainingBytes: '409600',
       bytesPerSecond: '2236962133',
       estimatedBlackoutUs: Math.min(1000, downtimeLimitMs * 1000),
+      forecast: FORECAST,
     }
   },
-  cutover: ({ verify }) => {
+  cutover: async ({ pauses = [], verify }) => {
+    for (const at of pauses) {
+      event({ event: 'paused', at })
+      const { abort } = await new Promise((resolve) => (goOn = resolve))
+      if (abort !== undefined) {
+        move('RUNNING')
+        return { ...rolledBackReply(), cause: { code: 'hook/failed', message: abort.message } }
+      }
+    }
     move('STOP_COPY')
     phase = 'committed'
     if (script.link) writeFileSync(join(script.link, 'committed'), '')
@@ -213,11 +241,63 @@ const defaults = {
   },
   check: () => ({ pages: MEMORY / 4096, writes: '12345', lostPages: 0, lost: [] }),
   release: () => ({}),
-  status: () => ({ role, ...session, phase, devices: states(), residentBytes: '1048576' }),
+  ping: () => ({}),
+  route: () => ({ from: '127.0.0.1' }),
+  tune: () => ({}),
+  proceed: () => {
+    proceed()
+    return {}
+  },
+  continue: (params) => {
+    goOn(params)
+    return {}
+  },
+  stay: (params) => {
+    workload = params.workload
+    return {}
+  },
+  exec: () => ({ pid: process.pid, names: [...devices.keys()].map((device) => `device-${device}`) }),
+  finish: () => {
+    move('RUNNING')
+    phase = 'running'
+    return { outcome: 'running', pages: MEMORY / 4096, bytes: String(MEMORY) }
+  },
+  record: () => ({ record: 'none' }),
+  status: () => ({ role, ...session, phase, devices: states(), residentBytes: '1048576', workload }),
   cancel: () => {
+    proceed('cancelled')
     for (const resume of held.splice(0)) resume()
     return {}
   },
+}
+
+const blackout = { quiesceUs: 1, lastPagesUs: 0, stateUs: 0, loadUs: 0, verifyUs: 0, resumeUs: 1, totalUs: 2 }
+const rolledBackReply = () => ({
+  ...{ outcome: 'rolled-back', blackout, lastPages: 0, lastBytes: '0', devices: [], verified: null },
+})
+
+/** Round upon round until `proceed` or `cancel`. */
+async function heldRounds() {
+  let ended
+  const end = new Promise((resolve) => {
+    proceed = (how) => {
+      ended = how ?? 'released'
+      resolve()
+    }
+  })
+  for (let round = 2; ended === undefined; round++) {
+    const { forecasts = [1000] } = script
+    const expectedUs = forecasts[Math.min(round - 2, forecasts.length - 1)]
+    const forecast = { ...FORECAST, lowUs: expectedUs / 2, expectedUs, highUs: expectedUs * 2 }
+    const sizes = { sentBytes: '409600', dirtyBytes: '409600', bytesPerSecond: '2236962133' }
+    event({ event: 'round-start', round, pages: 100, bytes: '409600', trackers: [] })
+    event({
+      ...{ event: 'round-end', round, ...sizes, zeroPages: 0, elapsedUs: 900, dirtyPages: 100 },
+      ...{ estimatedBlackoutUs: expectedUs, forecast },
+    })
+    await Promise.race([end, sleep(20)])
+  }
+  return ended
 }
 
 async function handle({ epoch, id, op, params, run }) {
@@ -243,7 +323,11 @@ async function handle({ epoch, id, op, params, run }) {
   if (action.error !== undefined) return write({ id, error: action.error })
   if (!(op in defaults))
     return write({ id, error: { code: 'request/unknown-op', message: `unknown request ${op}` } })
-  write({ id, ok: action.ok ?? (await defaults[op](params)) })
+  try {
+    write({ id, ok: action.ok ?? (await defaults[op](params)) })
+  } catch (error) {
+    write({ id, error })
+  }
 }
 
 const input = createInterface({ input: process.stdin })

@@ -1,8 +1,9 @@
 //! Pre-copy throughput against a bare loopback TCP copy of the same bytes in the same process, interleaved.
 //!
-//! `cargo run --release --example throughput -- [MiB] [repeats]` prints one JSON line: medians in bytes per second, the
-//! ratio to the bare copy, and CPU seconds per GiB (of all threads; on a busy machine they say more). Destination
-//! memory is populated ahead, pages are random. Used by `npm run bench`.
+//! `cargo run --release --example throughput -- [MiB] [repeats] [--streams N]` prints one JSON line: medians in bytes per
+//! second, the ratio to the bare copy, and CPU seconds per GiB (of all threads; on a busy machine they say more).
+//! Destination memory is populated ahead, pages are random; the bare copy always is of one connection. Used by
+//! `npm run bench`.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -103,7 +104,7 @@ fn bare(here: &Arc<Memory>, there: &Arc<Memory>) -> Result<f64> {
 }
 
 /// One round of pre-copy over everything.
-fn ferry(here: &Arc<Memory>, there: &Arc<Memory>, encrypt: bool) -> Result<f64> {
+fn ferry(here: &Arc<Memory>, there: &Arc<Memory>, encrypt: bool, streams: u16) -> Result<f64> {
     let (ours, theirs) = (Arc::new(Identity::generate()?), Arc::new(Identity::generate()?));
     let listen = ListenParams {
         address: "127.0.0.1".into(),
@@ -112,6 +113,10 @@ fn ferry(here: &Arc<Memory>, there: &Arc<Memory>, encrypt: bool) -> Result<f64> 
         peer: ours.fingerprint().into(),
         secret: "11".repeat(32),
         link_timeout_ms: 10_000,
+        keepalive_ms: 10_000,
+        interface: None,
+        from: None,
+        streams,
     };
     let listener = Listener::bind(&listen, &theirs, "bench", 1)?;
     let connect = ConnectParams {
@@ -121,7 +126,10 @@ fn ferry(here: &Arc<Memory>, there: &Arc<Memory>, encrypt: bool) -> Result<f64> 
         peer: theirs.fingerprint().into(),
         secret: listen.secret.clone(),
         link_timeout_ms: listen.link_timeout_ms,
-        streams: 1,
+        keepalive_ms: listen.keepalive_ms,
+        streams,
+        r#use: streams,
+        bind: None,
     };
     let sink: Arc<dyn EventSink> = Arc::new(Quiet);
     let receiving = {
@@ -141,6 +149,8 @@ fn ferry(here: &Arc<Memory>, there: &Arc<Memory>, encrypt: bool) -> Result<f64> 
         fixed_blackout_us: 0,
         verify: false,
         bandwidth: None,
+        hold: None,
+        hooks_us: 0,
     };
     let began = Instant::now();
     let reply = source.precopy(Workload { devices: &mut [], union: &mut union }, &params)?;
@@ -190,15 +200,23 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments: Vec<_> = std::env::args().skip(1).collect();
+    let mut streams = 1;
+    if let Some(at) = arguments.iter().position(|argument| argument == "--streams") {
+        let given = arguments.drain(at..arguments.len().min(at + 2)).nth(1);
+        streams = given.and_then(|count| count.parse().ok()).ok_or_else(|| {
+            HelperError::new("request/bad-params", "--streams wants a number of connections")
+        })?;
+    }
+    let mut arguments = arguments.into_iter();
     let mut number = |or: u64| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(or);
     let (mib, repeats) = (number(2048), number(5));
     let (here, there) = (memory(mib << 20, true)?, memory(mib << 20, false)?);
     let (mut bares, mut plains, mut encrypted) = (Series::default(), Series::default(), Series::default());
     for _ in 0..repeats {
         bares.take(here.bytes(), || bare(&here, &there))?;
-        plains.take(here.bytes(), || ferry(&here, &there, false))?;
-        encrypted.take(here.bytes(), || ferry(&here, &there, true))?;
+        plains.take(here.bytes(), || ferry(&here, &there, false, streams))?;
+        encrypted.take(here.bytes(), || ferry(&here, &there, true, streams))?;
     }
     let bare = bares.rate();
     let rows = [("bare loopback TCP", &mut bares), ("ferry, plain", &mut plains), ("ferry, TLS", &mut encrypted)];
@@ -209,6 +227,7 @@ fn main() -> Result<()> {
             "way": way, "bytesPerSecond": rate as u64, "ratio": rate / bare, "cpuSecondsPerGib": cpu,
         })
     });
-    println!("{}", serde_json::json!({ "bytes": mib << 20, "repeats": repeats, "rows": rows }));
+    let report = serde_json::json!({ "bytes": mib << 20, "repeats": repeats, "streams": streams, "rows": rows });
+    println!("{report}");
     Ok(())
 }

@@ -1,44 +1,37 @@
-//! ferry-helper: requests in on stdin, replies and events out on stdout.
+//! ferry-helper: requests in, replies and events out, on stdin and stdout or on a socket.
 
-use std::io::{BufReader, Write, stdin, stdout};
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
+use ferry_helper::control::attach::attach;
 use ferry_helper::control::message::PROTOCOL_VERSION;
-use ferry_helper::control::output::Output;
+use ferry_helper::control::process::say;
 use ferry_helper::control::server::serve;
 use ferry_helper::privileges::drop_unneeded;
 
 const USAGE: &str = "\
-Usage: ferry-helper --serve | --version | --help
+Usage: ferry-helper --serve | --attach SOCKET | --version | --help
 
 Drives VFIO devices, their IOMMU mappings and dirty logs for ferry.
 
-  --serve    answer ferry's requests on stdin and stdout until stdin ends
-  --version  print version and control protocol
-  --help     print this
+  --serve          answer ferry's requests on stdin and stdout; stays after stdin's end only to hold a workload, or a
+                   run that may not be undone
+  --attach SOCKET  stdin and stdout are those of the helper that stays at SOCKET; exit code 3: it is not there
+  --version        print version and control protocol
+  --help           print this
 ";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    match (arguments.next().as_deref(), arguments.next()) {
-        (Some("--serve"), None) => {
-            if let Err(error) = drop_unneeded() {
-                eprintln!("ferry-helper: cannot give up capabilities: {error}");
-                return ExitCode::FAILURE;
-            }
-            match serve(BufReader::new(stdin()), Output::new(stdout())) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("ferry-helper: {error}");
-                    ExitCode::FAILURE
-                }
-            }
-        }
-        (Some("--version"), None) => {
+    match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
+        (Some("--serve"), None, None) => serve_unprivileged(),
+        (Some("--attach"), Some(socket), None) => proxy(Path::new(&socket)),
+        (Some("--version"), None, None) => {
             println!("ferry-helper {} (protocol {PROTOCOL_VERSION})", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
-        (Some("--help"), None) => {
+        (Some("--help"), None, None) => {
             print!("{USAGE}");
             ExitCode::SUCCESS
         }
@@ -46,6 +39,38 @@ fn main() -> ExitCode {
             // Nothing better can be done when stderr is closed.
             let _ = std::io::stderr().write_all(USAGE.as_bytes());
             ExitCode::from(2)
+        }
+    }
+}
+
+/// No helper answers at the socket.
+const NOBODY: u8 = 3;
+
+fn serve_unprivileged() -> ExitCode {
+    if let Err(error) = drop_unneeded() {
+        say(&format!("cannot give up capabilities: {error}"));
+        return ExitCode::FAILURE;
+    }
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn proxy(socket: &Path) -> ExitCode {
+    let attached = match drop_unneeded() {
+        Ok(()) => attach(socket),
+        Err(error) => Err(ferry_helper::error::HelperError::os("attach/failed", "capset", &error, "")),
+    };
+    match attached {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The first word is what a caller looks for.
+            let _ = writeln!(std::io::stderr(), "attach: {error}");
+            if error.code == "attach/nobody" { ExitCode::from(NOBODY) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! sides. Devices write to it while we read, so it is only ever touched through vm-memory's volatile slices.
 
 use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
@@ -57,6 +58,11 @@ impl Region {
     /// Address of the region in this process: what IOMMU backends map.
     pub fn host_address(&self) -> u64 {
         self.map.as_ptr() as u64
+    }
+
+    /// The file behind it.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.map.file_offset().map(|offset| offset.file().as_fd())
     }
 
     /// `iova .. iova + bytes` of this region; `None` when it does not lie wholly inside.

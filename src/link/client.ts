@@ -1,7 +1,8 @@
-import { EXIT, FerryError, type ExitCode } from '../errors.js'
-import { endText, type Connection, type HelperEnd } from './connection.js'
+import type { Connection, HelperEnd } from './connection.js'
 import { HelperRequestError } from './helper-error.js'
+import { keepAlive } from './keepalive.js'
 import { LineReader, type Line } from './lines.js'
+import { diedError, noReplyError, strayBody, garbageBody, garbageError, versionError } from './link-error.js'
 import {
   PROTOCOL_VERSION,
   type HelloReply,
@@ -17,6 +18,10 @@ export interface ClientOptions {
   /** Things that are wrong but end nothing: an unreadable line while no request was waiting, a stray reply. */
   readonly onProblem?: (error: HelperErrorBody) => void
 }
+export interface HelloOptions extends RequestOptions {
+  /** From now on a line goes to the helper at least every third of this time; silence as long on either side is an end. */
+  readonly keepaliveMs?: number
+}
 export interface RequestOptions {
   /** Stops waiting. The helper goes on, and its late reply is dropped: to stop the work itself, send `cancel`. */
   readonly signal?: AbortSignal
@@ -31,8 +36,10 @@ interface Pending {
 
 /** Unpinning terabytes takes its time; a helper that is not through by then is stuck. */
 const KILL_AFTER_MS = 30_000
+/** A process that ends closes its stdout before it is gone; one that is still there after this long stays. */
+const EXIT_AFTER_CLOSE_MS = 500
 /** Requests that belong to no run. */
-const UNBOUND: ReadonlySet<Op> = new Set(['hello', 'inventory'])
+const UNBOUND: ReadonlySet<Op> = new Set(['hello', 'inventory', 'ping', 'route', 'record'])
 
 /**
  * One helper, as `ferry` speaks to it. Many requests may be under way at once (`receive` lasts as long as the run).
@@ -53,6 +60,9 @@ export class HelperClient {
   private run: { readonly run: string; readonly epoch: number } | undefined
   private end: HelperEnd | undefined
   private hello_: HelloReply | undefined
+  /** Why its end was assumed before anybody saw it. */
+  private lost: HelperEnd['explanation'] | undefined
+  private stopPings: () => void = () => undefined
   /** Settles when the helper is gone and every request was answered or rejected. */
   readonly ended: Promise<HelperEnd>
 
@@ -66,9 +76,10 @@ export class HelperClient {
     // EPIPE after the helper's death says less than its exit status, which `ended` brings.
     connection.stdin.on('error', () => undefined)
     this.ended = connection.ended.then((end) => {
-      this.end = end
-      this.rejectAll((op) => this.deathError(op, end))
-      return end
+      this.stopPings()
+      this.end = { ...end, ...(this.lost && { explanation: this.lost }) }
+      this.rejectAll((op) => diedError(this, op, this.end ?? end))
+      return this.end
     })
   }
 
@@ -84,21 +95,29 @@ export class HelperClient {
   }
 
   /** Greets the helper. A FerryError of exit 8 when it speaks another protocol version. */
-  async hello(options: RequestOptions = {}): Promise<HelloReply> {
-    const params = { protocol: PROTOCOL_VERSION }
+  async hello({ keepaliveMs, ...options }: HelloOptions = {}): Promise<HelloReply> {
+    const params = { protocol: PROTOCOL_VERSION, ...(keepaliveMs !== undefined && { keepaliveMs }) }
     let reply: HelloReply
     try {
       reply = await this.request('hello', params, options)
     } catch (error) {
-      if (error instanceof HelperRequestError && error.body.code === 'hello/protocol') {
-        throw this.versionError(error.body.message, error)
+      // An older one stumbles over a key of ours before it looks at the version.
+      if (
+        error instanceof HelperRequestError &&
+        /^(?:hello\/protocol|request\/bad-params)$/u.test(error.code)
+      ) {
+        throw versionError(this, error.body.message, error)
       }
       throw error
     }
     if (reply.protocol !== PROTOCOL_VERSION) {
-      throw this.versionError(`it speaks version ${reply.protocol} (ferry-helper ${reply.version})`)
+      throw versionError(this, `it speaks version ${reply.protocol} (ferry-helper ${reply.version})`)
     }
     this.hello_ = reply
+    if (keepaliveMs !== undefined) {
+      this.stopPings()
+      this.stopPings = keepAlive(this, keepaliveMs, () => this.lose(keepaliveMs))
+    }
     return reply
   }
 
@@ -113,14 +132,14 @@ export class HelperClient {
     params: Requests[K]['params'],
     options: RequestOptions = {},
   ): Promise<Requests[K]['reply']> {
-    if (this.end !== undefined) return Promise.reject(this.deathError(op, this.end))
+    if (this.end !== undefined) return Promise.reject(diedError(this, op, this.end))
     const signal = waitSignal(options)
-    if (signal?.aborted) return Promise.reject(this.noReply(op, signal))
+    if (signal?.aborted) return Promise.reject(noReplyError(this, op, signal))
     const id = this.nextId++
     const bound = UNBOUND.has(op) ? undefined : this.run
     return new Promise((resolve, reject) => {
       const abort = (): void => {
-        if (this.pending.delete(id)) reject(this.noReply(op, signal))
+        if (this.pending.delete(id)) reject(noReplyError(this, op, signal))
       }
       signal?.addEventListener('abort', abort, { once: true })
       const settle = (): void => signal?.removeEventListener('abort', abort)
@@ -133,14 +152,43 @@ export class HelperClient {
     })
   }
 
-  /** Ends the helper's stdin, which makes it undo what is not committed and exit; kills it if it does not. */
-  async close(): Promise<HelperEnd> {
+  /** It says nothing any more: what waits is told so now, not when the system notices. */
+  private lose(keepaliveMs: number): void {
+    this.lost = {
+      code: 'link/lost',
+      message: `${this.label} has not answered for ${keepaliveMs} ms`,
+      suggestion: 'check the network to it; a side that was not committed undoes by itself when it loses us',
+    }
+    this.end = { exitCode: null, signal: null, stderr: [], explanation: this.lost }
+    const end = this.end
+    this.rejectAll((op) => diedError(this, op, end))
+    this.connection.kill('SIGKILL')
+  }
+
+  /**
+   * Ends the helper's stdin, which makes it undo what is not committed and exit; kills it if it does neither that nor
+   * let go of its stdout. A helper that has to stay does the latter: null then, and nobody waits for it any more.
+   */
+  async close(): Promise<HelperEnd | null> {
+    this.stopPings()
     this.connection.stdin.end()
+    const { stdout } = this.connection
+    const closed = new Promise<void>((resolve) => {
+      if (stdout.closed || stdout.readableEnded) resolve()
+      for (const event of ['end', 'close'] as const) stdout.once(event, () => resolve())
+    })
     const kill = setTimeout(() => this.connection.kill('SIGKILL'), KILL_AFTER_MS)
+    let wait: NodeJS.Timeout | undefined
     try {
-      return await this.ended
+      const stays = closed.then(
+        () => new Promise<null>((resolve) => (wait = setTimeout(() => resolve(null), EXIT_AFTER_CLOSE_MS))),
+      )
+      const end = await Promise.race([this.ended, stays])
+      if (end === null) this.connection.unref()
+      return end
     } finally {
       clearTimeout(kill)
+      clearTimeout(wait)
     }
   }
 
@@ -169,8 +217,7 @@ export class HelperClient {
     const pending = typeof id === 'number' ? this.pending.get(id) : undefined
     if (pending === undefined) {
       const late = typeof id === 'number' && Number.isInteger(id) && id > 0 && id < this.nextId
-      if (!late)
-        this.options.onProblem?.(linkError('link/stray-reply', `${this.label} answered no request of ours`))
+      if (!late) this.options.onProblem?.(strayBody(this))
       return
     }
     this.pending.delete(id as number)
@@ -188,67 +235,15 @@ export class HelperClient {
       line.kind === 'too-long'
         ? `a line over 1 MiB, beginning ${JSON.stringify(line.start)}`
         : `what is no message: ${JSON.stringify(line.text.slice(0, 120))}`
-    const body = linkError('link/garbage', `${this.label} wrote ${what}`)
+    const body = garbageBody(this, what)
     if (this.pending.size === 0) this.options.onProblem?.(body)
-    this.rejectAll(() => this.linkFailure(body.code, body.message, [body.suggestion ?? '']))
+    this.rejectAll(() => garbageError(this, body))
   }
 
   private rejectAll(error: (op: Op) => Error): void {
     const waiting = [...this.pending.values()]
     this.pending.clear()
     for (const { op, reject } of waiting) reject(error(op))
-  }
-
-  private deathError(op: Op, end: HelperEnd): FerryError {
-    if (end.explanation !== undefined) {
-      const { code, message, suggestion } = end.explanation
-      return this.linkFailure(code, [message, ...end.stderr].join('\n  '), [suggestion])
-    }
-    const lastWords =
-      end.stderr.length === 0 ? '' : `; its last words:\n  ${end.stderr.slice(-5).join('\n  ')}`
-    return this.linkFailure('helper/died', `${this.label} ${endText(end)} during ${op}${lastWords}`, [
-      'its devices were closed by the kernel; `ferry devices` shows what it left behind',
-    ])
-  }
-
-  private noReply(op: Op, signal: AbortSignal | undefined): FerryError {
-    const timedOut = signal?.reason instanceof Error && signal.reason.name === 'TimeoutError'
-    return this.linkFailure(
-      timedOut ? 'helper/no-reply' : 'helper/not-waited',
-      timedOut ? `${this.label} did not answer ${op} in time` : `${op} was not waited for`,
-      [],
-    )
-  }
-
-  private linkFailure(
-    code: string,
-    message: string,
-    suggestions: readonly string[],
-    exit?: ExitCode,
-  ): FerryError {
-    return new FerryError({ code, exit: exit ?? EXIT.error, message, suggestions, side: this.side })
-  }
-
-  private versionError(found: string, cause?: unknown): FerryError {
-    return new FerryError({
-      code: 'peer/version',
-      exit: EXIT.sidesDisagree,
-      message: `${this.label}: ferry speaks control protocol version ${PROTOCOL_VERSION}, ${found}`,
-      suggestions: [
-        'install the ferry-helper of this ferry there, or name another with --helper or `helper:`',
-      ],
-      side: this.side,
-      cause,
-    })
-  }
-}
-
-function linkError(code: string, message: string): HelperErrorBody {
-  return {
-    code,
-    message,
-    suggestion:
-      'nothing but ferry-helper may write to its stdout: look for output of login scripts on that host',
   }
 }
 

@@ -11,6 +11,8 @@ export interface Connection {
   readonly ended: Promise<HelperEnd>
   /** For a helper that does not end by itself after the end of its stdin. */
   kill(signal: NodeJS.Signals): void
+  /** It does not keep ferry's process alive any more. */
+  unref(): void
 }
 
 export interface HelperEnd {

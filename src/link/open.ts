@@ -1,31 +1,63 @@
+import { EXIT, FerryError } from '../errors.js'
 import type { HostSpec } from '../profile/profile.js'
 import { HelperClient, type ClientOptions } from './client.js'
-import { checkTrusted, findHelper, spawnHelper } from './spawn.js'
-import { sshHelper } from './ssh.js'
+import { hostOf, type Host } from './host.js'
+import { installHelper } from './install.js'
+import type { Role } from './protocol.js'
+import { explainHelper } from './ssh.js'
+import { checkTrusted, findHelper } from './spawn.js'
 
 export interface OpenOptions extends ClientOptions {
-  /** --helper or $FERRY_HELPER: counts for this host only, and before the profile's. */
+  /** --helper or $FERRY_HELPER: run on this host before the profile's, copied to others in place of ferry's own. */
   readonly helper?: string | undefined
   readonly root?: string
   /** What the helper writes on its stderr, line by line. */
   readonly onStderr?: (line: string) => void
+  /** Socket of a helper that runs already, on that host, instead of a new one. `holder/none` when nobody is there. */
+  readonly attach?: string
+  /** On another host: a dead link is noticed within this time, in milliseconds, by both ends. */
+  readonly keepaliveMs?: number
 }
 
-/** How long a helper may take to greet us, ssh's connecting included. */
+/** How long a helper may take to greet us once its host was reached. */
 const HELLO_TIMEOUT_MS = 20_000
 
-/** Starts the helper of a host and greets it. Whatever goes wrong is a FerryError and leaves no process behind. */
-export async function openHelper(host: HostSpec, options: OpenOptions): Promise<HelperClient> {
-  const connection =
-    host.host === 'local'
-      ? spawnHelper(
-          await trustedHelper(options.helper ?? host.helper ?? undefined, options.root),
-          options.onStderr,
-        )
-      : sshHelper(host.host, host.helper ?? 'ferry-helper', options.onStderr)
+/**
+ * Starts the helper of a host, or reaches one that runs, and greets it. Whatever goes wrong is a FerryError and leaves
+ * no process behind.
+ */
+export async function openHelper(spec: HostSpec, options: OpenOptions): Promise<HelperClient> {
+  try {
+    return await open(spec, options)
+  } catch (error) {
+    throw onSide(error, options.side)
+  }
+}
+
+async function open(spec: HostSpec, options: OpenOptions): Promise<HelperClient> {
+  const { attach, keepaliveMs, onStderr } = options
+  const host = hostOf(spec, keepaliveMs === undefined ? {} : { keepaliveMs })
+  const { build, path } = await helperOn(host, spec, options)
+  const target = { host: host.label, helper: path, attach, become: spec.become }
+  const connection = await host.start(
+    [path, ...(attach === undefined ? ['--serve'] : ['--attach', attach])],
+    {
+      label: host.local ? 'ferry-helper on this host' : `ferry-helper on ${host.label} (ssh)`,
+      become: spec.become,
+      onStderr,
+      explain: (status, stderr) => explainHelper(target, status, stderr),
+    },
+  )
   const client = new HelperClient(connection, options)
   try {
-    await client.hello({ timeoutMs: HELLO_TIMEOUT_MS })
+    const alive = host.local ? undefined : keepaliveMs
+    const reply = await client.hello({
+      timeoutMs: HELLO_TIMEOUT_MS,
+      ...(alive !== undefined && { keepaliveMs: alive }),
+    })
+    // A helper that has stayed may be of an older build: what it speaks was checked.
+    if (build !== null && attach === undefined && reply.build !== build)
+      throw otherBuild(client.label, build, reply.build)
     return client
   } catch (error) {
     connection.kill('SIGTERM')
@@ -34,8 +66,50 @@ export async function openHelper(host: HostSpec, options: OpenOptions): Promise<
   }
 }
 
-async function trustedHelper(explicit: string | undefined, root: string | undefined): Promise<string> {
-  const path = await findHelper({ explicit, ...(root !== undefined && { root }) })
-  await checkTrusted(path)
-  return path
+/** The program to run there, and its hash where we know what it must be. */
+async function helperOn(
+  host: Host,
+  spec: HostSpec,
+  { helper, root }: OpenOptions,
+): Promise<{ readonly path: string; readonly build: string | null }> {
+  const lookUp = (explicit: string | null | undefined) => ({
+    explicit: explicit ?? undefined,
+    ...(root !== undefined && { root }),
+  })
+  if (host.local) {
+    const path = await findHelper(lookUp(helper ?? spec.helper))
+    await checkTrusted(path)
+    return { path, build: null }
+  }
+  if (spec.helper !== null) return { path: spec.helper, build: null }
+  return installHelper(host, lookUp(helper))
+}
+
+function otherBuild(label: string, expected: string, found: string): FerryError {
+  return new FerryError({
+    code: 'helper/build',
+    exit: EXIT.sidesDisagree,
+    message: `${label} says it is build ${found === '' ? '(unknown)' : found}, but ${expected} was copied there`,
+    suggestions: [
+      'somebody else writes to the cache folder of that user; look there, or name a helper with `helper:`',
+    ],
+  })
+}
+
+/** The same error with the side it happened on, which those who reach a host do not know. */
+function onSide(error: unknown, side: Role): unknown {
+  if (!(error instanceof FerryError) || error.side !== undefined) return error
+  const { cause, code, detail, diagnostics, exit, message, reasons, result, suggestions } = error
+  return new FerryError({
+    code,
+    exit,
+    message,
+    suggestions,
+    reasons,
+    diagnostics,
+    side,
+    result,
+    cause: cause ?? error,
+    ...(detail !== undefined && { detail }),
+  })
 }

@@ -1,12 +1,10 @@
-/** Finding ferry-helper on this host, judging whether root may run it, and starting it. */
+/** Finding ferry-helper on this host, and judging whether root may run it. */
 import { constants, type Stats } from 'node:fs'
 import { access, lstat, realpath, stat } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { execa } from 'execa'
 import { EXIT, FerryError } from '../errors.js'
-import { keepTail, type Connection } from './connection.js'
 
 export interface LookUp {
   /** --helper, $FERRY_HELPER or the profile's `helper:`; nothing else is tried when it is given. */
@@ -105,69 +103,4 @@ export function untrusted(
   if ((facts.mode & others) !== 0 && !sticky)
     problems.push(`${path} may be written by group or others (mode ${mode})`)
   return problems
-}
-
-/**
- * Starts `ferry-helper --serve`. In a session of its own, so that a Ctrl-C at the terminal reaches ferry alone,
- * which then asks for a cancel; it ends when its stdin does, so it does not outlive ferry.
- */
-export function spawnHelper(path: string, onStderr?: (line: string) => void): Connection {
-  return startProcess(path, ['--serve'], 'ferry-helper on this host', onStderr)
-}
-
-/** Starts a program that speaks the protocol on its stdio. */
-export function startProcess(
-  file: string,
-  args: readonly string[],
-  label: string,
-  onStderr?: (line: string) => void,
-  explain?: (
-    exitCode: number | null,
-    stderr: readonly string[],
-  ) => NonNullable<Awaited<Connection['ended']>['explanation']> | null,
-): Connection {
-  const child = execa(file, [...args], {
-    stdin: 'pipe',
-    stdout: 'pipe',
-    stderr: 'pipe',
-    buffer: false,
-    reject: false,
-    detached: true,
-    // Every path it is given is absolute, and where ferry was started may be closed to it.
-    cwd: '/',
-    cleanup: false,
-    // Undone work and a written COMMIT record must not be cut short by a signal of ours.
-    forceKillAfterDelay: false,
-  })
-  const tail = keepTail(child.stderr, onStderr)
-  const ended = Promise.resolve(child).then(
-    (result) => {
-      const exitCode = result.exitCode ?? null
-      const spawnFailed = result.exitCode === undefined && result.signal === undefined
-      const explanation = spawnFailed
-        ? {
-            code: 'helper/spawn',
-            message: `${file} could not be started: ${result.originalMessage ?? result.message ?? 'unknown error'}`,
-            suggestion: 'check that the file exists and is a program for this machine',
-          }
-        : explain?.(exitCode, tail.lines)
-      return {
-        exitCode,
-        signal: result.signal ?? null,
-        stderr: [...tail.lines],
-        ...(explanation && { explanation }),
-      }
-    },
-    (error: unknown) => ({
-      exitCode: null,
-      signal: null,
-      stderr: [...tail.lines],
-      explanation: {
-        code: 'helper/spawn',
-        message: `${file} could not be started: ${error instanceof Error ? error.message : String(error)}`,
-        suggestion: 'check that the file exists and is a program for this machine',
-      },
-    }),
-  )
-  return { label, stdin: child.stdin, stdout: child.stdout, ended, kill: (signal) => void child.kill(signal) }
 }

@@ -65,6 +65,8 @@ export interface PrecopyParams {
    * a cancel does.
    */
   readonly hold?: { readonly intervalMs: number }
+  /** What the hooks at the pauses of the cutover may take together; part of the forecast. */
+  readonly hooksUs?: number
 }
 /**
  * The blackout as expected from what was measured so far, in microseconds. `low` and `high` come from the best and worst

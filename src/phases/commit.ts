@@ -2,7 +2,9 @@
 import { EXIT, FerryError, fromHelperError } from '../errors.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { CheckReply, ReceiveReply } from '../link/protocol.js'
+import { holderSocket } from '../plan/steps.js'
 import type { Phase, PhaseContext, Settled } from './phase.js'
+import { settle } from './settle.js'
 
 /** After RUNNING the destination's own account follows at once; longer than this means it will not come. */
 const RECEIVE_WAIT_MS = 30_000
@@ -14,7 +16,8 @@ export const commit: Phase = {
     if (context.profile.devices.some((device) => device.destination.kind === 'sim'))
       await checkWrites(context)
     await askResident(context)
-    await release(context)
+    await settleDestination(context)
+    await releaseSource(context)
   },
   // Nothing is undone once the destination runs.
   undo: async () => undefined,
@@ -66,6 +69,21 @@ function lostPages(reply: CheckReply): FerryError {
   })
 }
 
+/** The destination runs; what becomes of its devices comes before the source lets go of its own. */
+async function settleDestination(context: PhaseContext): Promise<void> {
+  const { destination, profile, step } = context
+  if (destination === null || !destination.alive) return
+  const claim = context.plan.steps.find(({ op, side }) => op === 'claim' && side === 'destination')
+  if (claim?.op !== 'claim') return
+  const stateDir = claim.params.recordDir.replace(/\/records$/u, '')
+  await settle(step, {
+    then: profile.destination.then,
+    workload: profile.name,
+    socket: holderSocket(stateDir, profile.name),
+    handOut: profile.handOut,
+  })
+}
+
 /** For the report: what each helper held besides the workload. Not knowing it changes nothing. */
 async function askResident({ destination, source, state, step }: PhaseContext): Promise<void> {
   for (const helper of [source, destination]) {
@@ -78,14 +96,13 @@ async function askResident({ destination, source, state, step }: PhaseContext): 
   }
 }
 
-/** Letting go can fail without changing what was reached. */
-async function release({ destination, source, state, step }: PhaseContext): Promise<void> {
-  for (const helper of [source, destination]) {
-    if (helper === null || !helper.alive) continue
-    try {
-      await step({ side: helper.side, op: 'release', params: {}, text: `release the ${helper.side}` })
-    } catch (error) {
-      state.problems.push(errorBodyOf(error))
-    }
+/** The source keeps its devices, stopped, until somebody says so: `ferry release` comes later. */
+async function releaseSource({ profile, source, state, step }: PhaseContext): Promise<void> {
+  if (profile.releaseSource === 'by-hand' || !source.alive) return
+  try {
+    await step({ side: 'source', op: 'release', params: {}, text: 'release the source' })
+  } catch (error) {
+    // Letting go can fail without changing what was reached.
+    state.problems.push(errorBodyOf(error))
   }
 }

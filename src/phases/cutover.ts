@@ -2,6 +2,7 @@ import { fromHelperError, EXIT } from '../errors.js'
 import { HelperRequestError } from '../link/helper-error.js'
 import type { CutoverReply, HelperErrorBody } from '../link/protocol.js'
 import { putBack } from './rollback.js'
+import { pausesOf } from './pauses.js'
 import type { Phase } from './phase.js'
 
 /**
@@ -10,17 +11,18 @@ import type { Phase } from './phase.js'
  */
 export const cutover: Phase = {
   name: 'cutover',
-  async run({ plan, profile, state, step }) {
-    const { downtimeLimitMs, verify } = profile.migration
+  async run(context) {
+    const { plan, profile, state, steering, step } = context
     let reply: CutoverReply
     try {
       reply = await step({
         side: 'source',
         op: 'cutover',
         params: {
-          downtimeLimitMs,
+          downtimeLimitMs: steering.limits.downtimeLimitMs,
           fixedBlackoutUs: plan.forecast.fixedBlackoutUs,
-          verify: verify === 'full',
+          verify: profile.migration.verify === 'full',
+          ...pausesOf(context),
         },
         text: 'stop the devices, move the rest, start them on the destination',
       })
@@ -29,6 +31,8 @@ export const cutover: Phase = {
       if (!(error instanceof HelperRequestError) && error instanceof Error)
         state.outcomeUnknown = wasSent(error)
       throw error
+    } finally {
+      await steering.endPauses()
     }
     state.cutover = reply
     if (reply.outcome === 'running') {

@@ -1,6 +1,7 @@
 /** What a phase is, and what it may use: the link and the plan, never the terminal. */
 import type { RequestOptions } from '../link/client.js'
 import type {
+  BlackoutForecast,
   CutoverReply,
   HelloReply,
   HelperErrorBody,
@@ -11,13 +12,16 @@ import type {
   Role,
 } from '../link/protocol.js'
 import type { PhaseName, Plan, Step, UndoStep } from '../plan/plan.js'
-import type { Profile } from '../profile/profile.js'
+import { RUN_ID } from '../plan/steps.js'
+import type { HoldPoint, HookPoint, Profile } from '../profile/profile.js'
 
 /** A helper as the phases need it; src/link's HelperClient is one. */
 export interface Helper {
   readonly side: Role
   readonly label: string
   readonly alive: boolean
+  /** Settles when the helper is gone. */
+  readonly ended?: Promise<unknown>
   readonly helloReply: HelloReply
   request<K extends Op>(
     op: K,
@@ -56,6 +60,38 @@ export interface RunState {
   readonly problems: HelperErrorBody[]
 }
 
+/** The bounds of a run as they are now: the profile's, or what `ferry set` put in their place. */
+export interface Limits {
+  readonly downtimeLimitMs: number
+  /** Bytes per second; null: no cap. */
+  readonly bandwidth: bigint | null
+  readonly streams: number
+}
+
+/** The end of a round of pre-copy, as far as it is judged by. */
+export interface RoundEnd {
+  readonly round: number
+  readonly forecast: BlackoutForecast | null
+  readonly expectedUs: number
+}
+
+/** What an operator has in hand while a run is under way: limits, holds, hooks. */
+export interface Steering {
+  readonly limits: Limits
+  /** What the last round said; null before the first one ended. */
+  readonly lastRound: RoundEnd | null
+  holdsAt(point: HoldPoint): boolean
+  /** Waits at the point until the run is let go. Rejects when it is cancelled or a helper ends meanwhile. */
+  hold(point: HoldPoint): Promise<void>
+  hasHooks(at: HookPoint): boolean
+  /** Runs the hooks of a point one after the other. Rejects when one fails whose failure aborts. */
+  hooks(at: HookPoint): Promise<void>
+  /** Kills what hooks still run inside a blackout that is over. */
+  endPauses(): Promise<void>
+  /** Resolves at the end of the first round that `enough` accepts, or after `timeoutMs`. */
+  round(enough: (round: RoundEnd) => boolean, timeoutMs: number): Promise<void>
+}
+
 export interface PhaseContext {
   readonly run: string
   readonly profile: Profile
@@ -64,6 +100,8 @@ export interface PhaseContext {
   /** Null for commands that work on the source alone. */
   readonly destination: Helper | null
   readonly state: RunState
+  readonly steering: Steering
+  readonly cancelAsked: boolean
   /** Whether a request of this op was ever sent to this side, whatever came of it. */
   attempted(side: Role, op: Op): boolean
   /** Journals the intent, sends the request, journals the outcome, and remembers how to take it back. */
@@ -98,13 +136,26 @@ const MADE_BY_PHASES: ReadonlySet<Op> = new Set<Op>([
   'rollback',
   'status',
   'dirty',
+  'route',
+  'tune',
+  'proceed',
+  'continue',
+  'stay',
+  'exec',
+  'finish',
 ])
+
+/** A plan does not know the run's id, and a helper's socket bears it. */
+function withRun(step: Step, run: string): Step {
+  if (step.op !== 'claim') return step
+  return { ...step, params: { ...step.params, socket: step.params.socket.replace(RUN_ID, run) } }
+}
 
 /** Carries out the plan's own steps of one phase, in the plan's order; on one side only if there is but one. */
 export async function runPlanned(context: PhaseContext, phase: PhaseName): Promise<void> {
   for (const step of context.plan.steps) {
     if (step.phase !== phase || MADE_BY_PHASES.has(step.op)) continue
     if (step.side === 'destination' && context.destination === null) continue
-    await context.step(step as Step & Call<Op>)
+    await context.step(withRun(step, context.run) as Step & Call<Op>)
   }
 }

@@ -1,7 +1,6 @@
 /** Both sides claim their devices, make the memory, open, map and pin; then the two helpers meet. */
 import { randomBytes } from 'node:crypto'
-import type { ListenReply } from '../link/protocol.js'
-import type { HostSpec } from '../profile/profile.js'
+import { formatListen } from '../profile/address.js'
 import { putBack } from './rollback.js'
 import { runPlanned, type Helper, type Phase, type PhaseContext } from './phase.js'
 
@@ -19,25 +18,33 @@ export const pin: Phase = {
 
 /**
  * The destination listens, the source connects. Each is told the other's certificate, and a secret that reached it
- * through its stdin only, so nobody else on the network can take either's place.
+ * over its control connection only, so nobody else on the network can take either's place. Where the source's own
+ * address is known the destination takes connections from it alone.
  */
 async function meet(context: PhaseContext, destination: Helper): Promise<void> {
   const { profile, source } = context
   const { address, port } = profile.destination.listen
-  const { encrypt, keepaliveMs, maxStreams, streams } = profile.transport
-  const secret = randomBytes(32).toString('hex')
+  const listenOn = profile.destination.interface
+  const { encrypt, keepaliveMs, maxStreams } = profile.transport
   const common = {
     encrypt,
     keepaliveMs,
     streams: maxStreams,
-    secret,
+    secret: randomBytes(32).toString('hex'),
     linkTimeoutMs: profile.migration.linkTimeoutMs,
   }
   const listening = await context.step({
     side: 'destination',
     op: 'listen',
-    params: { ...common, address, port, from: null, peer: source.helloReply.fingerprint },
-    text: `listen on ${address}:${port === 0 ? '(a free port)' : port}`,
+    params: {
+      ...common,
+      address,
+      ...(listenOn !== null && { interface: listenOn }),
+      port,
+      from: await sourceAddress(context),
+      peer: source.helloReply.fingerprint,
+    },
+    text: `listen on ${listenOn ?? address}:${port === 0 ? '(a free port)' : port}`,
   })
   context.state.receive = context.background({
     side: 'destination',
@@ -45,25 +52,35 @@ async function meet(context: PhaseContext, destination: Helper): Promise<void> {
     params: {},
     text: 'receive the workload',
   })
-  const target = reachable(listening, profile.destination)
+  const target = formatListen(listening)
   await context.step({
     side: 'source',
     op: 'connect',
     params: {
       ...common,
-      address: target,
+      address: listening.address,
       port: listening.port,
-      peer: destination.helloReply.fingerprint,
       bind: profile.source.address,
-      use: streams,
+      use: context.steering.limits.streams,
+      peer: destination.helloReply.fingerprint,
     },
-    text: `connect to ${target}:${listening.port}${common.encrypt ? ', encrypted' : ''}`,
+    text: `connect to ${target}${maxStreams > 1 ? ` ${maxStreams} times` : ''}${encrypt ? ', encrypted' : ''}`,
   })
 }
 
-/** A helper that listens on every address is reached by the name its host is known by. */
-export function reachable(listening: ListenReply, destination: HostSpec): string {
-  if (listening.address !== '0.0.0.0' && listening.address !== '::') return listening.address
-  if (destination.host === 'local') return listening.address === '::' ? '::1' : '127.0.0.1'
-  return destination.host.slice(destination.host.lastIndexOf('@') + 1)
+/**
+ * The address the source's connections will come from: the profile's, or what the source's own routes say. Null when
+ * neither is known before the destination listens (an address taken from an interface): TLS and the secret still tell.
+ */
+async function sourceAddress({ profile, step }: PhaseContext): Promise<string | null> {
+  const { interface: listenOn, listen } = profile.destination
+  if (profile.source.address !== null) return profile.source.address
+  if (listenOn !== null) return null
+  const { from } = await step({
+    side: 'source',
+    op: 'route',
+    params: { address: listen.address },
+    text: `ask which address leads to ${listen.address}`,
+  })
+  return from
 }

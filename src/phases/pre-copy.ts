@@ -1,49 +1,140 @@
-import { EXIT, FerryError } from '../errors.js'
-import type { PrecopyReply } from '../link/protocol.js'
+import { EXIT, FerryError, fromHelperError } from '../errors.js'
+import type { PrecopyParams, PrecopyReply } from '../link/protocol.js'
 import { bytesText, microsText } from '../plan/quantities.js'
+import { pausesOf } from './pauses.js'
 import { putBack } from './rollback.js'
-import type { Phase } from './phase.js'
+import type { Phase, PhaseContext, RoundEnd, Settled } from './phase.js'
+
+/** How often a round is sent at least while the run is held. */
+const HELD_INTERVAL_MS = 1000
 
 /** Memory and device state are sent while the devices run, round by round, until what remains fits the limit. */
 export const preCopy: Phase = {
   name: 'pre-copy',
   async run(context) {
-    const { migration } = context.profile
-    const { bandwidth, downtimeLimitMs, precopy } = migration
-    const reply = await context.step({
-      side: 'source',
-      op: 'precopy',
-      params: {
-        maxRounds: precopy.maxRounds,
-        maxTimeMs: precopy.maxTimeMs,
-        downtimeLimitMs,
-        fixedBlackoutUs: context.plan.forecast.fixedBlackoutUs,
-        verify: migration.verify === 'full',
-        ...(bandwidth !== null && { bandwidth: bandwidth.toString() }),
-      },
-      text: `send the memory until the rest fits ${microsText(downtimeLimitMs * 1000)}`,
-    })
+    const { onNotConverged } = context.profile.migration
+    const { steering } = context
+    // Hooks may take their time, and what is written meanwhile must not wait for the blackout: rounds go on.
+    const held = steering.holdsAt('before-cutover') || steering.hasHooks('pre-cutover')
+    const reply = held ? await heldPreCopy(context) : await context.step(call(context))
     context.state.precopy = reply
-    if (migration.onNotConverged === 'give-up' && !fits(reply, downtimeLimitMs)) {
-      throw notConverged(reply, downtimeLimitMs)
+    if (onNotConverged === 'give-up' && !fits(reply, limitUs(context))) {
+      throw notConverged(reply, limitUs(context))
     }
   },
   undo: putBack,
 }
 
-/** Whether what remains can be moved within the limit, by the helper's own estimate. */
-function fits(reply: PrecopyReply, downtimeLimitMs: number): boolean {
-  return reply.reason === 'converged' || reply.estimatedBlackoutUs <= downtimeLimitMs * 1000
+function call(context: PhaseContext, hold?: PrecopyParams['hold']) {
+  const { migration } = context.profile
+  const { bandwidth, downtimeLimitMs } = context.steering.limits
+  const { hooksUs } = pausesOf(context)
+  return {
+    side: 'source',
+    op: 'precopy',
+    params: {
+      ...migration.precopy,
+      downtimeLimitMs,
+      fixedBlackoutUs: context.plan.forecast.fixedBlackoutUs,
+      verify: migration.verify === 'full',
+      ...(bandwidth !== null && { bandwidth: bandwidth.toString() }),
+      ...(hold !== undefined && { hold }),
+      ...(hooksUs !== undefined && { hooksUs }),
+    },
+    text:
+      hold === undefined
+        ? `send the memory until the rest fits ${microsText(downtimeLimitMs * 1000)}`
+        : 'send the memory, and go on with what is written again until the run is let go',
+  } as const
 }
 
-function notConverged(reply: PrecopyReply, downtimeLimitMs: number): FerryError {
-  const bound = reply.reason === 'rounds' ? `${reply.rounds} rounds` : 'the time allowed'
+/**
+ * Rounds go on until the run is let go: by `ferry cutover` or the watchdog where it is held, else as soon as the rest
+ * fits or the bounds are reached. Then the pre-cutover hooks, still with rounds, then `proceed`.
+ */
+async function heldPreCopy(context: PhaseContext): Promise<PrecopyReply> {
+  const { profile, steering } = context
+  const { onNotConverged, precopy } = profile.migration
+  const ended = context.background(call(context, { intervalMs: HELD_INTERVAL_MS }))
+  const over = { yes: false }
+  const over_ = ended.then(() => {
+    over.yes = true
+  })
+  try {
+    const enough = (round: RoundEnd): boolean =>
+      round.expectedUs <= limitUs(context) || round.round >= precopy.maxRounds
+    await Promise.race([over_, steering.round(enough, precopy.maxTimeMs)])
+    if (!over.yes && steering.holdsAt('before-cutover')) {
+      await Promise.race([over_, steering.hold('before-cutover')])
+    }
+    if (!over.yes) {
+      const last = steering.lastRound
+      if (onNotConverged === 'give-up' && (last === null || last.expectedUs > limitUs(context))) {
+        throw doesNotFit(last, limitUs(context))
+      }
+      await steering.hooks('pre-cutover')
+    }
+    if (!over.yes) {
+      const text = 'end the rounds: the cutover is next'
+      await context.step({ side: 'source', op: 'proceed', params: {}, text })
+    }
+  } catch (error) {
+    await endRounds(context, ended)
+    throw error
+  }
+  const settled = await ended
+  if (!settled.ok) throw fromHelperError(settled.error, { side: 'source' })
+  return settled.reply
+}
+
+/** Nothing else is taken from the source's helper while rounds go on. */
+async function endRounds(context: PhaseContext, ended: Promise<Settled<PrecopyReply>>): Promise<void> {
+  if (!context.cancelAsked) {
+    try {
+      await context.step({ side: 'source', op: 'cancel', params: {}, text: 'end the rounds' })
+    } catch {
+      // A helper that is gone has ended them.
+    }
+  }
+  await ended
+}
+
+function limitUs({ steering }: PhaseContext): number {
+  return steering.limits.downtimeLimitMs * 1000
+}
+
+/** Whether what remains can be moved within the limit, by the helper's own estimate. */
+function fits(reply: PrecopyReply, limit: number): boolean {
+  return reply.reason === 'converged' || reply.estimatedBlackoutUs <= limit
+}
+
+function notConverged(reply: PrecopyReply, limit: number): FerryError {
+  const bound = {
+    rounds: `${reply.rounds} rounds`,
+    time: 'the time allowed',
+    converged: `${reply.rounds} rounds`,
+    released: 'the run was let go',
+  }[reply.reason]
+  return ceiling(
+    `after ${bound}, ${bytesText(BigInt(reply.remainingBytes))} remain: moving them would stop the devices ` +
+      `for about ${microsText(reply.estimatedBlackoutUs)}, and the limit is ${microsText(limit)}`,
+  )
+}
+
+function doesNotFit(last: RoundEnd | null, limit: number): FerryError {
+  return ceiling(
+    last === null
+      ? 'not one round ended in the time allowed, so the blackout cannot be told'
+      : `after ${last.round} rounds, moving the rest would stop the devices for about ` +
+          `${microsText(last.expectedUs)}, and the limit is ${microsText(limit)}`,
+  )
+}
+
+function ceiling(message: string): FerryError {
   return new FerryError({
     code: 'limit/not-converged',
     exit: EXIT.downtimeLimit,
-    message:
-      `after ${bound}, ${bytesText(BigInt(reply.remainingBytes))} remain: moving them would stop the devices ` +
-      `for about ${microsText(reply.estimatedBlackoutUs)}, and the limit is ${microsText(downtimeLimitMs * 1000)}`,
+    message,
     suggestions: [
       'let the devices write less, allow more with --downtime-limit, --max-rounds or --max-time, or go ahead ' +
         'with --on-not-converged go-ahead (the limit still holds)',

@@ -14,7 +14,15 @@ export const rollback: Phase = {
     await sourceRuns(context)
     for (const helper of [context.destination, context.source]) {
       if (helper === null || !context.attempted(helper.side, 'claim')) continue
-      await attempt(context, helper, 'release', `release the ${helper.side}`)
+      // A holder goes on holding what it had before the run.
+      const keep = helper.side === 'source' && context.profile.source.from === 'holder'
+      await attempt(
+        context,
+        helper,
+        'release',
+        keep ? 'leave the devices with their holder' : `release the ${helper.side}`,
+        keep ? { keep } : {},
+      )
     }
   },
   undo: async () => undefined,

@@ -98,7 +98,7 @@ export function makePlan(
       : makeSteps(
           { profile, pageSize, devices, containers, trackers },
           { source, destination },
-          { stateDir: options.stateDir },
+          options,
         ),
     forecast,
     blockers: findings.blockers,

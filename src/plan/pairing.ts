@@ -8,8 +8,11 @@ import { flagsOf, groupOf, stateBytesOf, type PlannedDevice, type PlannedSide } 
 import { add, record, type Findings } from './findings.js'
 import { bytesText, listText } from './quantities.js'
 
-/** What a plan is for. Measuring (pin, dirty-log) opens and maps devices but never saves their state. */
-export type Purpose = 'migrate' | 'measure'
+/**
+ * What a plan is for. Measuring (pin, dirty-log) opens, maps and tracks devices, holding only keeps them open: neither
+ * saves their state, so neither needs a destination or a driver that migrates.
+ */
+export type Purpose = 'migrate' | 'measure' | 'hold'
 
 /** Existence and eligibility of one device on one side. */
 export function checkSide(
@@ -54,7 +57,7 @@ export function checkSide(
   }
   for (const reason of side.device.reasons) {
     const refused =
-      (isRefusal(reason) && !(purpose === 'measure' && reason.layer === 'migration')) ||
+      (isRefusal(reason) && !(purpose !== 'migrate' && reason.layer === 'migration')) ||
       // Ferry opens devices itself, and VFIO lets a group or cdev be opened once.
       reason.code === 'busy'
     add(findings, refused ? 'block' : 'warn', reason, place)

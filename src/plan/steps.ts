@@ -9,8 +9,25 @@ import { bytesText, countText, listText } from './quantities.js'
 
 /** Where helpers keep what outlives them. */
 export interface StateFolders {
-  /** Records of commit and discard go to <stateDir>/records on each host. */
+  /**
+   * Records of commit and discard go to <stateDir>/records on each host, the sockets of helpers to <stateDir>/sockets
+   * and <stateDir>/holders.
+   */
   readonly stateDir: string
+  /** The destination's, where it is another; else the same. */
+  readonly destinationStateDir?: string
+}
+/** Stands for the run's id, which a plan does not know yet, in the path of a helper's socket. */
+export const RUN_ID = '{run}'
+
+/** Where the helper of one side answers when its owner is gone. */
+export function helperSocket(stateDir: string, run: string, role: Role): string {
+  return `${stateDir}/sockets/${run}-${role}.sock`
+}
+
+/** Where the holder of a workload answers. */
+export function holderSocket(stateDir: string, workload: string): string {
+  return `${stateDir}/holders/${workload}.sock`
 }
 interface Sides {
   readonly source: Inventory
@@ -42,7 +59,8 @@ export function makeSteps(planned: Planned, inventories: Sides, folders: StateFo
   ]
 }
 
-function claim(role: Role, planned: Planned, inventories: Sides, { stateDir }: StateFolders): Step {
+function claim(role: Role, planned: Planned, inventories: Sides, folders: StateFolders): Step {
+  const stateDir = stateDirOn(role, folders)
   const sides = sidesOf(role, planned.devices)
   const inventory = role === 'source' ? inventories.source : (inventories.destination ?? inventories.source)
   // A simulated device belongs to the folder of its runs, a real one to the whole host.
@@ -56,11 +74,15 @@ function claim(role: Role, planned: Planned, inventories: Sides, { stateDir }: S
       lockDir: shared ? '/run/ferry/locks' : `${stateDir}/locks`,
       devices: sides.map(({ side }) => (side.sim === null ? side.id : `${side.id}.${role}`)),
       recordDir: `${stateDir}/records`,
-      socket: `${stateDir}/sockets/${role}.sock`,
+      socket: helperSocket(stateDir, RUN_ID, role),
     },
     undo: RELEASE,
     text: `claim ${listText(sides.map(({ name }) => name))}`,
   }
+}
+
+function stateDirOn(role: Role, { destinationStateDir, stateDir }: StateFolders): string {
+  return role === 'destination' ? (destinationStateDir ?? stateDir) : stateDir
 }
 
 function sideSteps(role: Role, planned: Planned, measure: boolean): Step[] {

@@ -31,19 +31,55 @@ export function parseUuid(text: string): Parsed<string> {
   return bad('write the UUID as `ls /sys/bus/mdev/devices` shows it')
 }
 
+/** A host as the profile names it, taken apart. */
+export interface HostName {
+  /** null: the user ssh would take. */
+  readonly user: string | null
+  /** A name or an IP address, without brackets. */
+  readonly name: string
+  /** null: the port ssh would take. */
+  readonly port: number | null
+}
+
+const HOST_FORMS = 'write `local`, or a host as ssh takes it: [user@]host or ssh://[user@]host[:port]'
+
 /**
  * "local", or what ssh takes: [user@]host, or ssh://[user@]host[:port]. Never an option: ssh would read a leading dash
- * as one.
+ * as one. The text itself is kept; `splitHost` takes it apart.
  */
 export function parseHost(text: string): Parsed<string> {
-  if (/^(?:[A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9_[:][\w.:%\]-]*$/u.test(text)) return ok(text)
-  if (
-    /^ssh:\/\/(?:[A-Za-z0-9_][\w.-]*@)?(?:[A-Za-z0-9_][\w.-]*|\[[\da-f:.]+(?:%\w+)?\])(?::[1-9]\d{0,4})?$/iu.test(
+  const parsed = parseHostName(text)
+  return parsed.ok ? ok(text) : parsed
+}
+
+/**
+ * The parts of a host that `parseHost` accepted. ssh itself reads neither "[2001:db8::7]" nor ssh:// with an IPv6
+ * address (OpenSSH 9.2): it must be given the bare address, and the port by -p.
+ */
+export function splitHost(text: string): HostName {
+  const parsed = parseHostName(text)
+  return parsed.ok ? parsed.value : { user: null, name: text, port: null }
+}
+
+function parseHostName(text: string): Parsed<HostName> {
+  const groups =
+    /^(?<scheme>ssh:\/\/)?(?:(?<user>[A-Za-z0-9_][\w.-]*)@)?(?<rest>[A-Za-z0-9_[:][\w.:%[\]-]*)$/u.exec(
       text,
-    )
-  )
-    return ok(text)
-  return bad('write `local`, or a host as ssh takes it: [user@]host or ssh://[user@]host[:port]')
+    )?.groups
+  if (groups === undefined) return bad(HOST_FORMS)
+  const { scheme, user = null, rest = '' } = groups
+  if (scheme === undefined && isIP(rest) === 6) return ok({ user, name: rest, port: null })
+  const parts = /^(?:\[(?<six>[^[\]]+)\]|(?<name>[^:%[\]]+))(?::(?<port>[1-9]\d*))?$/u.exec(rest)?.groups
+  if (parts === undefined) {
+    const six = scheme !== undefined && isIP(rest) === 6
+    return bad(six ? `an IPv6 address stands in brackets there: ssh://[${rest}]` : HOST_FORMS)
+  }
+  const { six, name = six ?? '', port } = parts
+  if (six !== undefined && isIP(six) !== 6) return bad(`${six} is no IPv6 address`)
+  if (port === undefined) return ok({ user, name, port: null })
+  if (Number(port) > 65_535) return bad('a port goes from 1 to 65535')
+  if (scheme !== undefined) return ok({ user, name, port: Number(port) })
+  return bad(`for a port, write ssh://${text}`)
 }
 
 export interface ListenAddress {

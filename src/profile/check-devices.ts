@@ -2,7 +2,8 @@
 import { duplicates, hex, PAGE_BYTES, type Placed } from './check-memory.js'
 import type { Finding, Path } from './finding.js'
 import { formatSize } from './quantity.js'
-import type { DeviceInput, RegionInput } from './schema.js'
+import type { RegionInput } from './memory-schema.js'
+import type { DeviceInput } from './schema.js'
 
 type Device = Placed<DeviceInput>
 const SIDES = ['source', 'destination'] as const

@@ -1,7 +1,7 @@
 /** What no shape can say about memory: pages, ends, overlaps, names, files. */
 import type { Finding, Path } from './finding.js'
 import { formatSize } from './quantity.js'
-import type { BackingInput, RegionInput } from './schema.js'
+import type { BackingInput, RegionInput } from './memory-schema.js'
 
 /** A part of the profile whose shape is right, and where it stands. */
 export interface Placed<T> {

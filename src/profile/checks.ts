@@ -2,19 +2,21 @@
  * Everything beyond the shape. Parts whose shape is broken are left out and the rest is checked all the same, so that
  * an operator sees all problems at once.
  */
-import type { z } from 'zod'
+import { z } from 'zod'
 import { checkDevices, checkSims } from './check-devices.js'
-import { checkHosts, checkTransport, sameHost } from './check-hosts.js'
+import { checkHolders, checkSockets } from './check-holders.js'
+import { checkHooks } from './check-hooks.js'
+import { checkHosts, sameHost } from './check-hosts.js'
 import { checkMemory, type Placed } from './check-memory.js'
+import { checkTransport } from './check-transport.js'
 import type { Finding } from './finding.js'
-import {
-  destinationSchema,
-  deviceSchema,
-  regionSchema,
-  sourceSchema,
-  trackersSchema,
-  transportSchema,
-} from './schema.js'
+import { hookSchema } from './hook-schema.js'
+import { destinationSchema, sourceSchema, transportSchema } from './host-schema.js'
+import { regionSchema } from './memory-schema.js'
+import { deviceSchema, migrationSchema, releaseSchema, trackersSchema } from './schema.js'
+
+/** Only this of `migration` matters to other parts; the rest of it may be broken. */
+const limitSchema = z.object({ downtimeLimit: migrationSchema.shape.downtimeLimit })
 
 export function checkMeaning(raw: unknown): Finding[] {
   if (typeof raw !== 'object' || raw === null) return []
@@ -23,14 +25,18 @@ export function checkMeaning(raw: unknown): Finding[] {
   const destination = part(destinationSchema, profile['destination'])
   const memory = items(regionSchema, profile['memory'], 'memory')
   const devices = items(deviceSchema, profile['devices'], 'devices').parts
+  const hooks = items(hookSchema, profile['hooks'], 'hooks').parts
   const trackers = part(trackersSchema, profile['trackers'])
   const oneHost = sameHost(source, destination)
   return [
     ...checkHosts(source, destination),
+    ...checkHolders(source, destination, part(releaseSchema, profile['releaseSource'] ?? null)),
+    ...checkSockets(source, destination, profile['name']),
     ...checkMemory(memory.parts, oneHost),
     ...checkDevices(devices, oneHost, trackers?.forbidAll ?? false),
     ...checkSims(devices, memory.complete ? memory.parts.map(({ value }) => value) : null),
-    ...checkTransport(part(transportSchema, profile['transport'])),
+    ...checkTransport(part(transportSchema, profile['transport']), source, destination),
+    ...checkHooks(hooks, part(limitSchema, profile['migration'])?.downtimeLimit ?? null),
   ]
 }
 

@@ -22,6 +22,7 @@ export const PROFILE_CODES = {
   'profile/bdf': 'not a PCI address',
   'profile/uuid': 'not an mdev UUID',
   'profile/host': 'not a host ssh could reach',
+  'profile/become': 'sudo asked for where ferry itself runs',
   'profile/listen': 'not an address the source could connect to',
   'profile/path': 'not an absolute path',
   'profile/address': 'not an IP address',

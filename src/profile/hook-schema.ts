@@ -23,6 +23,9 @@ export const BLACKOUT_POINTS = [
   'pre-resume',
 ] as const satisfies readonly HookPoint[]
 
+/** Points after which there is nothing left to undo. */
+export const FINAL_POINTS = ['post-commit', 'post-rollback'] as const satisfies readonly HookPoint[]
+
 export const hookSchema = z
   .strictObject({
     name: of.name().meta({ description: 'name of the hook in plans and reports' }),
@@ -31,23 +34,19 @@ export const hookSchema = z
       .enum(['source', 'destination', 'ferry'])
       .default('ferry')
       .meta({ description: 'where it runs; ferry: where ferry itself does' }),
-    command: z
-      .array(z.string().min(1))
-      .min(1, 'a command is needed')
-      .meta({ description: 'program and arguments; no shell reads them' }),
+    command: of.command().meta({ description: 'program and arguments; no shell reads them' }),
     timeout: of
       .milliseconds()
       .prefault('30s')
       .meta({ description: 'it has failed when it is not over by then' }),
-    onFailure: z
-      .enum(['abort', 'warn'])
-      .default('abort')
-      .meta({ description: 'abort: the run goes back; warn: it goes on. After the commit only warn' }),
-    inBlackout: z
-      .boolean()
-      .default(false)
-      .meta({
-        description: 'needed at post-quiesce, post-stop and pre-resume: the devices stand still meanwhile',
-      }),
+    onFailure: z.enum(['abort', 'warn']).nullable().default(null).meta({
+      description:
+        'abort: the run goes back; warn: it goes on. Default: abort, and warn at post-commit and post-rollback, where nothing can be undone',
+    }),
+    inBlackout: z.boolean().default(false).meta({
+      description: 'needed at post-quiesce, post-stop and pre-resume: the devices stand still meanwhile',
+    }),
   })
   .meta({ description: 'a command at a point of the run' })
+
+export type HookInput = z.output<typeof hookSchema>

@@ -80,7 +80,7 @@ function valueFinding(issue: Issue, path: Path, found: unknown): Finding {
       )
     case 'invalid_union':
       if (issue.discriminator !== undefined) return choice(path, constants(path), found)
-      return wrongType(path, issue.message, found)
+      return { ...wrongType(path, issue.message, found), ...meant(path, found) }
     case 'invalid_value':
       if (path.length === 1 && path[0] === 'version') {
         return {
@@ -135,6 +135,12 @@ function choice(path: Path, values: readonly string[], found: unknown): Finding 
   }
 }
 
+/** The word that was meant, where some words stand for themselves and a mapping says the rest. */
+function meant(path: Path, found: unknown): { readonly help?: string } {
+  const near = typeof found === 'string' ? didYouMean(found, constants(path)) : undefined
+  return near === undefined ? {} : { help: `did you mean \`${near}\`?` }
+}
+
 function shown(value: unknown): string {
   if (value === null) return 'nothing'
   if (Array.isArray(value)) return 'a list'
@@ -175,9 +181,12 @@ export function knownKeys(path: Path): string[] {
   return [...new Set(keys)]
 }
 
-/** Values the alternatives of a path are told apart by. */
+/** Words the alternatives of a path are told apart by. */
 function constants(path: Path): string[] {
-  return schemaAt(path).flatMap((node) => (typeof node['const'] === 'string' ? [node['const']] : []))
+  return schemaAt(path).flatMap((node) => {
+    const words = [node['const'], ...((node['enum'] as unknown[] | undefined) ?? [])]
+    return words.filter((word) => typeof word === 'string')
+  })
 }
 
 /** The JSON Schema's nodes that describe a path; several where alternatives are allowed. */

@@ -2,17 +2,22 @@
 import { stringify } from 'yaml'
 import type { SimFault } from '../link/protocol.js'
 import { formatListen } from './address.js'
-import type { Backing, DeviceRef, MemoryRegion, Profile, Sim } from './profile.js'
+import type { Backing, DeviceRef, MemoryRegion, Profile, Sim, Transport } from './profile.js'
 import { formatRate, formatSize, formatTime } from './quantity.js'
 
 export function printProfile(profile: Profile): string {
-  const { migration } = profile
+  const { destination, migration } = profile
   const ms = (value: number): string => formatTime(value * 1000)
   const document = {
     version: profile.version,
     name: profile.name,
     source: profile.source,
-    destination: { ...profile.destination, listen: formatListen(profile.destination.listen) },
+    destination: {
+      ...destination,
+      // An interface stands for an address nobody has looked up yet.
+      listen: destination.interface === null ? formatListen(destination.listen) : undefined,
+      then: destination.then.kind === 'exec' ? { exec: destination.then.command } : destination.then.kind,
+    },
     memory: profile.memory.map(region),
     devices: profile.devices.map((device) => ({
       ...device,
@@ -27,8 +32,14 @@ export function printProfile(profile: Profile): string {
       verify: migration.verify,
       bandwidth: migration.bandwidth === null ? null : formatRate(migration.bandwidth),
       linkTimeout: ms(migration.linkTimeoutMs),
+      hold: migration.hold,
+      holdTimeout: migration.holdTimeoutMs === null ? null : ms(migration.holdTimeoutMs),
+      holdEnd: migration.holdEnd,
     },
-    transport: profile.transport,
+    transport: transport(profile.transport),
+    hooks: profile.hooks.map(({ timeoutMs, ...hook }) => ({ ...hook, timeout: ms(timeoutMs) })),
+    handOut: profile.handOut,
+    releaseSource: profile.releaseSource === 'by-hand' ? 'byHand' : 'onCommit',
   }
   return stringify(document, escapeDollar, { aliasDuplicateObjects: false, lineWidth: 0 })
 }
@@ -36,6 +47,11 @@ export function printProfile(profile: Profile): string {
 /** What was interpolated once must not be interpolated again. */
 function escapeDollar(_key: unknown, value: unknown): unknown {
   return typeof value === 'string' ? value.replaceAll('$', '$$$$') : value
+}
+
+/** Whether it is encrypted follows from the rest. */
+function transport({ insecure, keepaliveMs, loopback, maxStreams, streams }: Transport): object {
+  return { insecure, loopback, streams, maxStreams, keepalive: formatTime(keepaliveMs * 1000) }
 }
 
 function region({ name, iova, bytes, source, destination, fill }: MemoryRegion): object {

@@ -1,6 +1,8 @@
 import { LOCAL_LISTEN } from './check-hosts.js'
-import type { Backing, DeviceRef, HostSpec, MemoryRegion, Profile, Then, Transport } from './profile.js'
-import type { BackingInput, DeviceInput, ProfileInput, RegionInput } from './schema.js'
+import { FINAL_POINTS, type HookInput } from './hook-schema.js'
+import type { BackingInput, RegionInput } from './memory-schema.js'
+import type { Backing, DeviceRef, Hook, HostSpec, MemoryRegion, Profile, Then, Transport } from './profile.js'
+import type { DeviceInput, ProfileInput } from './schema.js'
 import { toSim } from './sim-schema.js'
 
 /** A checked profile as the rest of ferry works with it. */
@@ -40,7 +42,7 @@ export function resolveProfile(input: ProfileInput, file: string): Profile {
       holdEnd: migration.holdEnd,
     },
     transport: toTransport(input.transport),
-    hooks: input.hooks.map(({ timeout, ...hook }) => ({ ...hook, timeoutMs: timeout })),
+    hooks: input.hooks.map(toHook),
     handOut: input.handOut,
     releaseSource:
       (input.releaseSource ?? (source.from === 'holder' ? 'byHand' : 'onCommit')) === 'byHand'
@@ -66,6 +68,14 @@ function toTransport(transport: ProfileInput['transport']): Transport {
     streams,
     maxStreams: Math.max(maxStreams ?? streams, streams),
     keepaliveMs: keepalive,
+  }
+}
+
+function toHook({ at, command, inBlackout, name, on, onFailure, timeout }: HookInput): Hook {
+  const final = (FINAL_POINTS as readonly string[]).includes(at)
+  return {
+    ...{ name, at, on, command, timeoutMs: timeout, inBlackout },
+    onFailure: onFailure ?? (final ? 'warn' : 'abort'),
   }
 }
 

@@ -78,6 +78,18 @@ export const absolutePath = () =>
       ? { ok: true, value: input }
       : { ok: false, problem: 'write an absolute path' },
   )
+/** A unix socket: the kernel takes 107 bytes of path. */
+export const socketPath = () =>
+  text('profile/path', (input) =>
+    input.startsWith('/') && !input.includes('\0') && Buffer.byteLength(input) <= 107
+      ? { ok: true, value: input }
+      : { ok: false, problem: 'write an absolute path of at most 107 bytes, which is all a unix socket has' },
+  )
+/** Program and arguments. */
+export const command = () =>
+  z
+    .array(z.string().regex(/^[^\0]+$/u, 'an empty word, or one with a zero byte, is no argument'))
+    .min(1, 'a command is needed')
 /** A number that counts something; u64 seeds beyond 2^53 are not exact in JSON and refused. */
 export const count = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) =>
   z.number().int().min(minimum).max(maximum)

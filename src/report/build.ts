@@ -2,7 +2,9 @@ import { EXIT, FerryError } from '../errors.js'
 import type { CheckReply, CutoverReply, PrecopyReply } from '../link/protocol.js'
 import type { PlanDigest } from '../run/plan-digest.js'
 import type { EventRecord } from '../run/event.js'
+import { forecastsOf } from './forecasts.js'
 import { lastStates } from './states.js'
+import { steeredOf } from './steered.js'
 import { Steps, type StepRecord } from './steps.js'
 import type { DeviceReport, PhaseReport, Report, RoundReport, TrackerReport, Verification } from './report.js'
 import { everyPageCost, trackerReads } from './tracker-reads.js'
@@ -53,7 +55,7 @@ function build(records: readonly EventRecord[]): Report {
     error: ended?.error ?? null,
     elapsedUs: ended?.elapsedUs ?? records.at(-1)?.atUs ?? 0,
     cancelAsked: records.some((record) => record.body.type === 'cancel-asked'),
-    phases: phaseReports(records, rounds, cutover?.reply ?? null),
+    phases: phaseReports(records, sentOf(rounds, precopy), cutover?.reply ?? null),
     memoryBytes: bytesOf(plan.forecast.memoryBytes),
     pageSize: plan.pageSize,
     devices: deviceReports(plan, records, cutover?.reply ?? null),
@@ -68,6 +70,8 @@ function build(records: readonly EventRecord[]): Report {
       plan.pageSize,
     ),
     dirtyReads: dirtyReads(steps),
+    forecasts: start.command === 'migrate' ? forecastsOf(records, cutover?.reply ?? null) : null,
+    steered: steeredOf(records),
     precopy: precopy
       ? {
           reason: precopy.reason,
@@ -106,9 +110,19 @@ function trackerReports(plan: PlanDigest): readonly TrackerReport[] {
   }))
 }
 
+/** The helper's own count where it gave one: the journal keeps only some of the rounds of a run that was held long. */
+function sentOf(
+  rounds: readonly RoundReport[],
+  reply: PrecopyReply | undefined,
+): { readonly rounds: number; readonly bytes: bigint } {
+  const kept = rounds.reduce((sum, round) => sum + round.sentBytes, 0n)
+  if (reply?.reason === 'released') return { rounds: reply.rounds, bytes: bytesOf(reply.bytes) }
+  return { rounds: rounds.length, bytes: kept }
+}
+
 function phaseReports(
   records: readonly EventRecord[],
-  rounds: readonly RoundReport[],
+  precopy: { readonly rounds: number; readonly bytes: bigint },
   cutover: CutoverReply | null,
 ): readonly PhaseReport[] {
   const lastUs = records.at(-1)?.atUs ?? 0
@@ -119,14 +133,14 @@ function phaseReports(
       (record) => record.body.type === 'phase-end' && record.body.phase === body.phase,
     )?.body
     const done = end?.type === 'phase-end' ? end : null
-    const sent = body.phase === 'pre-copy' ? rounds.reduce((sum, round) => sum + round.sentBytes, 0n) : 0n
+    const sent = body.phase === 'pre-copy' ? precopy.bytes : 0n
     return [
       {
         phase: body.phase,
         outcome: done?.outcome ?? 'unfinished',
         elapsedUs: done?.elapsedUs ?? lastUs - atUs,
         bytes: body.phase === 'cutover' && cutover !== null ? bytesOf(cutover.lastBytes) : sent,
-        rounds: body.phase === 'pre-copy' ? rounds.length : 0,
+        rounds: body.phase === 'pre-copy' ? precopy.rounds : 0,
       },
     ]
   })

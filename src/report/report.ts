@@ -9,6 +9,8 @@ import type {
 } from '../link/protocol.js'
 import type { PhaseName } from '../plan/plan.js'
 import type { Event, Outcome } from '../run/event.js'
+import type { Forecasts } from './forecasts.js'
+import type { Steered } from './steered.js'
 import type { EveryPage, TrackerRead } from './tracker-reads.js'
 
 /** What a journal says about its run. Times in microseconds, bytes as bigint. */
@@ -39,6 +41,10 @@ export interface Report {
   readonly everyPage: EveryPage | null
   readonly dirtyReads: readonly DirtyRead[]
   readonly precopy: PrecopySummary | null
+  /** What was forecast of the blackout beside what it was; null where there is nothing to compare. */
+  readonly forecasts: Forecasts | null
+  /** Holds, requests, changed limits and hooks. */
+  readonly steered: Steered
   readonly cutover: CutoverSummary | null
   readonly verification: Verification
   /** What each helper held at its peak without the workload's own memory; null when it was not asked. */

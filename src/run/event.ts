@@ -2,12 +2,13 @@ import type { HelperErrorBody, HelperEvent, Role } from '../link/protocol.js'
 import type { PhaseName } from '../plan/plan.js'
 import type { HoldPoint, HookPoint, HostSpec, Profile, Then } from '../profile/profile.js'
 
+export type { HoldPoint, HookPoint }
 export type Settable = 'downtime-limit' | 'bandwidth' | 'streams'
 /** Where one side of a run is, for those who come after the ferry that started it. */
 export interface Seat {
   readonly host: HostSpec
-  /** The socket its helper answers at when its owner is gone, and the folder of its records: on that host. */
-  readonly socket: string
+  /** Where its helper may answer when its owner is gone, likeliest first, and the folder of its records: on that host. */
+  readonly sockets: readonly string[]
   readonly recordDir: string
   /** The devices of the run, by name. */
   readonly devices: readonly string[]
@@ -18,6 +19,27 @@ export interface Seats {
   readonly then: Then
   readonly releaseSource: Profile['releaseSource']
   readonly workload: string
+  readonly handOut: Profile['handOut']
+}
+/** `bandwidth`: bytes per second, null: no cap. */
+export interface SavedLimits {
+  readonly downtimeLimitMs: number
+  readonly bandwidth: string | null
+  readonly streams: number
+}
+/** The blackout as it could be told before the run, in microseconds. */
+export interface PlanForecast {
+  /** What it cannot be shorter than. */
+  readonly atLeastUs: number
+  /** Null when nothing was measured that says how much is written. */
+  readonly expectedUs: number | null
+  readonly basis: {
+    /** Bytes per second; `assumed`: nobody said how fast it is. */
+    readonly bandwidth: string
+    readonly assumed: boolean
+    /** The `ferry dirty-log` run whose figures were taken. */
+    readonly sample: string | null
+  }
 }
 /**
  * The one stream of a run. The journal stores it line by line, the terminal shows it, the report is computed from
@@ -42,6 +64,13 @@ export type Event =
       readonly plan: unknown
       /** What `ferry recover` and `ferry release` reach both sides by. Absent in older journals, and for `pin`. */
       readonly seats?: Seats
+      /** What the run begins with; `set` changes it. Absent in older journals, and for `pin`. */
+      readonly limits?: SavedLimits
+      readonly hold?: HoldPoint
+      /** What was forecast before anything was started, and what that rests on. */
+      readonly expected?: PlanForecast
+      /** Socket the run answers at while it is under way: on ferry's own host. */
+      readonly control?: string
     }
   | { readonly type: 'phase-start'; readonly phase: PhaseName }
   | {
@@ -96,8 +125,16 @@ export type Event =
       readonly output: readonly string[]
       readonly error?: HelperErrorBody
     }
+  /** `ferry recover` took the run up again after its end; another `run-end` follows. */
+  | { readonly type: 'recover-start'; readonly epoch: number; readonly version: string }
   /** `ferry set`. */
-  | { readonly type: 'set'; readonly key: Settable; readonly value: string }
+  | {
+      readonly type: 'set'
+      readonly key: Settable
+      readonly value: string
+      /** All of them from now on. Absent in older journals. */
+      readonly limits?: SavedLimits
+    }
   | {
       readonly type: 'run-end'
       readonly outcome: Outcome

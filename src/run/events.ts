@@ -18,16 +18,23 @@ export class EventStream {
   private readonly subscribers: Subscriber[] = []
   private readonly clock: Clock
   private readonly startMs: number
-  private seq = 0
+  private seq: number
   private closed = false
 
-  constructor(clock: Clock = SYSTEM_CLOCK) {
+  /** `after`: the last record of a journal that is taken up again; numbers and times go on from there. */
+  constructor(clock: Clock = SYSTEM_CLOCK, after?: Pick<EventRecord, 'seq' | 'atUs'>) {
     this.clock = clock
-    this.startMs = clock.monotonicMs()
+    this.seq = after?.seq ?? 0
+    this.startMs = clock.monotonicMs() - (after?.atUs ?? 0) / 1000
   }
 
-  subscribe(subscriber: Subscriber): void {
+  /** Returns what ends it. */
+  subscribe(subscriber: Subscriber): () => void {
     this.subscribers.push(subscriber)
+    return () => {
+      const at = this.subscribers.indexOf(subscriber)
+      if (at >= 0) this.subscribers.splice(at, 1)
+    }
   }
 
   /** Microseconds since the run began. */
@@ -45,6 +52,6 @@ export class EventStream {
       atUs: this.nowUs(),
       body,
     }
-    for (const subscriber of this.subscribers) subscriber(record)
+    for (const subscriber of [...this.subscribers]) subscriber(record)
   }
 }

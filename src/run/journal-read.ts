@@ -26,6 +26,7 @@ const EVENT_TYPES: Readonly<Record<Event['type'], true>> = {
   'cutover-asked': true,
   hook: true,
   set: true,
+  'recover-start': true,
   'run-end': true,
 }
 

@@ -3,11 +3,12 @@
  * crash must not lose (what was about to be done, what came of it, how the run ended) is synced before the run goes
  * on; progress is thinned out and not synced.
  */
-import { closeSync, constants, fdatasyncSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { closeSync, constants, fdatasyncSync, fsyncSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { EXIT, fromSystemError, type FerryError } from '../errors.js'
 import { toJson } from '../json.js'
 import type { Event, EventRecord } from './event.js'
+import { RoundThinner } from './thinning.js'
 
 const SYNCED: ReadonlySet<Event['type']> = new Set([
   'run-start',
@@ -20,6 +21,7 @@ const SYNCED: ReadonlySet<Event['type']> = new Set([
   'cutover-asked',
   'hook',
   'set',
+  'recover-start',
   'run-end',
 ])
 /** Helper events that come many times a second: one a second of each is kept. */
@@ -34,16 +36,20 @@ export class Journal {
   readonly path: string
   private fd: number | undefined
   private readonly lastKept = new Map<string, number>()
+  private readonly thinner = new RoundThinner()
   private failure: FerryError | undefined
 
-  /** Creates the file (0600, in a folder of 0700); throws a FerryError when it cannot, or when it exists. */
-  constructor(stateDir: string, run: string) {
+  /**
+   * Creates the file (0600, in a folder of 0700); throws a FerryError when it cannot, or when it exists. With `again`
+   * the journal of a run that is over is taken up again.
+   */
+  constructor(stateDir: string, run: string, again = false) {
     const folder = runsFolder(stateDir)
     this.path = join(folder, `${run}.ndjson`)
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 })
       const { O_APPEND, O_CREAT, O_EXCL, O_WRONLY } = constants
-      this.fd = openSync(this.path, O_APPEND | O_CREAT | O_EXCL | O_WRONLY, 0o600)
+      this.fd = openSync(this.path, again ? O_APPEND | O_WRONLY : O_APPEND | O_CREAT | O_EXCL | O_WRONLY, 0o600)
       syncFolder(dirname(this.path))
     } catch (error) {
       throw fromSystemError(error, {
@@ -82,7 +88,14 @@ export class Journal {
     this.fd = undefined
   }
 
+  /** For a run that did not begin after all. */
+  discard(): void {
+    this.close()
+    unlinkSync(this.path)
+  }
+
   private keeps(record: EventRecord): boolean {
+    if (!this.thinner.keeps(record)) return false
     const key = thinnedKey(record.body)
     if (key === null) return true
     const last = this.lastKept.get(key)
@@ -100,7 +113,7 @@ function thinnedKey(body: Event): string | null {
 }
 
 /** The secret of the data connection is for the two helpers alone. */
-function withoutSecrets(record: EventRecord): EventRecord {
+export function withoutSecrets(record: EventRecord): EventRecord {
   const { body } = record
   if (body.type !== 'intent' || typeof body.params !== 'object' || body.params === null) return record
   if (!('secret' in body.params)) return record

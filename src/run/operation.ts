@@ -2,14 +2,18 @@
 import { EXIT, FerryError } from '../errors.js'
 import type { HelperErrorBody, HelperEvent, Role } from '../link/protocol.js'
 import type { Phase } from '../phases/index.js'
-import type { EventRecord } from './event.js'
+import type { Plan } from '../plan/plan.js'
+import { StatusKeeper, type RunControl, type Served } from './control.js'
+import type { EventRecord, PlanForecast } from './event.js'
 import { EventStream, type Subscriber } from './events.js'
 import { Journal } from './journal.js'
 import { blockedError, prepare, type Prepared, type PrepareOptions } from './prepare.js'
+import { hookHosts } from './hook-hosts.js'
 import { newRunId } from './run-id.js'
 import { Runner, type RunnerInput, type RunResult } from './runner.js'
 import { problemEvent } from './session.js'
 import { onSignals } from './signals.js'
+import { RoundThinner } from './thinning.js'
 
 export interface OperationInput extends Omit<PrepareOptions, 'onEvent' | 'onProblem'> {
   readonly command: RunnerInput['command']
@@ -19,6 +23,12 @@ export interface OperationInput extends Omit<PrepareOptions, 'onEvent' | 'onProb
   readonly view: (nowUs: () => number) => { readonly take: Subscriber; stop(): void }
   /** Called when the first helper may be asked to change something. */
   readonly onStart?: (run: string) => void
+  /** The id it was promised; absent: a fresh one. */
+  readonly run?: string
+  /** Makes the run one that can be asked and steered from outside while it is under way. */
+  readonly serve?: (control: RunControl) => Promise<Served>
+  /** What can be forecast before the run, for the report to compare with. */
+  readonly expected?: (plan: Plan) => PlanForecast
 }
 export interface OperationResult extends RunResult {
   /** All that a report needs: every event but the many that only tell of progress. */
@@ -47,42 +57,9 @@ export async function operate(input: OperationInput): Promise<OperationResult> {
     const prepared = await stop.before(prepare({ ...input, onEvent: say, onProblem: complain }))
     try {
       if (prepared.plan.blockers.length > 0) throw blockedError(prepared.plan)
-      const run = newRunId()
-      const journal = new Journal(input.stateDir, run)
-      const events = new EventStream()
-      const records: EventRecord[] = []
-      events.subscribe(journal.append)
-      events.subscribe((record) => {
-        if (!isProgress(record)) records.push(record)
+      return await carryOut(input, prepared, stop, (events) => {
+        stream = events
       })
-      const view = input.view(() => events.nowUs())
-      events.subscribe(view.take)
-      bind(prepared, run)
-      const runner = new Runner({
-        ...prepared,
-        run,
-        command: input.command,
-        phases: input.phases,
-        version: input.version,
-        events,
-        journalError: () => journal.error,
-      })
-      input.onStart?.(run)
-      const running = runner.execute()
-      stream = events
-      stop.follow(runner)
-      const result = await running
-      view.stop()
-      journal.close()
-      if (result.error?.code === 'run/detached') letGo(prepared)
-      else await prepared.close()
-      return {
-        ...result,
-        records,
-        journal: journal.path,
-        prepared,
-        journalError: journal.error,
-      }
     } catch (error) {
       await prepared.close()
       throw error
@@ -90,6 +67,89 @@ export async function operate(input: OperationInput): Promise<OperationResult> {
   } finally {
     restore()
   }
+}
+
+async function carryOut(
+  input: OperationInput,
+  prepared: Prepared,
+  stop: Stop,
+  onBegun: (events: EventStream) => void,
+): Promise<OperationResult> {
+  const run = input.run ?? newRunId()
+  const journal = new Journal(input.stateDir, run)
+  const events = new EventStream()
+  const records: EventRecord[] = []
+  const status = new StatusKeeper()
+  events.subscribe(journal.append)
+  const thinner = new RoundThinner()
+  events.subscribe((record) => {
+    if (thinner.keeps(record) && !isProgress(record)) records.push(record)
+  })
+  events.subscribe(status.take)
+  bind(prepared, run)
+  const expected = input.expected?.(prepared.plan)
+  const runner = new Runner({
+    ...prepared,
+    run,
+    command: input.command,
+    phases: input.phases,
+    version: input.version,
+    events,
+    journalError: () => journal.error,
+    hostOf: hookHosts(prepared.profile),
+    ...(expected !== undefined && { expected }),
+  })
+  let served: Served | undefined
+  try {
+    served = await input.serve?.(controlOf(run, runner, events, records, status))
+  } catch (error) {
+    journal.discard()
+    throw error
+  }
+  const view = input.view(() => events.nowUs())
+  events.subscribe(view.take)
+  input.onStart?.(run)
+  const running = runner.execute(served?.socket)
+  onBegun(events)
+  stop.follow(runner)
+  const result = await running
+  view.stop()
+  journal.close()
+  if (result.error?.code === 'run/detached') letGo(prepared)
+  else await prepared.close()
+  await served?.close()
+  return { ...result, records, journal: journal.path, prepared, journalError: journal.error }
+}
+
+function controlOf(
+  run: string,
+  runner: Runner,
+  events: EventStream,
+  records: readonly EventRecord[],
+  keeper: StatusKeeper,
+): RunControl {
+  return {
+    run,
+    status: () => keeper.status,
+    records: () => records,
+    subscribe: (subscriber) => events.subscribe(subscriber),
+    cancel: () => {
+      if (runner.committed) throw tooLate(run)
+      runner.cancel()
+    },
+    set: (key, value) => runner.set(key, value),
+    // Made a rejection of a throw, for those who ask over a socket.
+    cutover: async (asked) => runner.cutover(asked),
+  }
+}
+
+function tooLate(run: string): FerryError {
+  return new FerryError({
+    code: 'cancel/too-late',
+    exit: EXIT.error,
+    message: `run ${run} is committed: the destination runs, or will, and nothing is undone any more`,
+    suggestions: [`\`ferry status ${run}\` shows how it stands`],
+  })
 }
 
 /** A run that did not end well, as the error of its command; `result` is what the command returns of it. */

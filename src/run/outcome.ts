@@ -26,7 +26,7 @@ const DISAGREE: ReadonlySet<string> = new Set([
   'protocol/old-epoch',
 ])
 /** Codes of the ceiling: it would be passed, or was about to be. */
-const CEILING: ReadonlySet<string> = new Set(['limit/downtime', 'limit/not-converged'])
+const CEILING: ReadonlySet<string> = new Set(['limit/downtime', 'limit/not-converged', 'limit/hold'])
 /** What one side sees when the other one is in trouble. */
 const ONLY_THE_LINK = /^(?:link\/|peer\/gave-up$)/u
 /** How long the destination is given to say why the link broke. */
@@ -43,14 +43,23 @@ export interface Judged {
  */
 export function judgeFailure(
   failure: Failure | null,
-  facts: { readonly state: RunState; readonly cancelAsked: boolean; readonly touched: boolean },
+  facts: {
+    readonly state: RunState
+    readonly cancelAsked: boolean
+    /** Why, when it was not the operator who asked. */
+    readonly cancelCause?: HelperErrorBody | null
+    readonly touched: boolean
+  },
 ): Judged {
-  const { cancelAsked, state, touched } = facts
+  const { cancelAsked, cancelCause, state, touched } = facts
   const person = state.needsPerson[0]
   if (person !== undefined) return { outcome: 'needs-person', error: withCause(person, failure?.body) }
   if (failure === null) return { outcome: 'done', error: null }
   const { body } = failure
-  if (cancelAsked) return { outcome: 'cancelled', error: { code: 'run/cancelled', message: 'cancelled' } }
+  if (cancelAsked) {
+    const error = cancelCause ?? { code: 'run/cancelled', message: 'cancelled' }
+    return { outcome: CEILING.has(error.code) ? 'downtime-limit' : 'cancelled', error }
+  }
   if (CEILING.has(body.code)) return { outcome: 'downtime-limit', error: body }
   if (DISAGREE.has(body.code) || failure.exit === EXIT.sidesDisagree)
     return { outcome: 'sides-disagree', error: body }

@@ -3,16 +3,19 @@ import { collectInventory } from '../inventory/collect.js'
 import { simDevices } from '../inventory/sim-spec.js'
 import { EXIT, FerryError } from '../errors.js'
 import type { HelperClient } from '../link/client.js'
-import { openHelper } from '../link/open.js'
+import { openHelper, type OpenOptions } from '../link/open.js'
+import { stateDirOf } from '../link/state-dir.js'
 import type { HelperErrorBody, HelperEvent, Role } from '../link/protocol.js'
 import { makePlan } from '../plan/make-plan.js'
+import type { Purpose } from '../plan/pairing.js'
 import type { Plan } from '../plan/plan.js'
-import type { DeviceRef, Profile } from '../profile/profile.js'
+import { holderSocket } from '../plan/steps.js'
+import type { DeviceRef, HostSpec, Profile } from '../profile/profile.js'
 
 export interface PrepareOptions {
   readonly profile: Profile
-  /** `measure` asks the source alone. */
-  readonly purpose: 'migrate' | 'measure'
+  /** `measure` and `hold` ask the source alone. */
+  readonly purpose: Purpose
   readonly stateDir: string
   /** --helper; for helpers on this host. */
   readonly helper?: string | undefined
@@ -44,7 +47,8 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     if (failed !== undefined) throw failed.reason
     const [source, destination = null] = clients
     if (source === undefined) throw new Error('no helper was opened')
-    const { profile, purpose, stateDir } = options
+    const { profile, purpose } = options
+    const stateDir = stateDirOf(source, profile.source, options.stateDir)
     // Opening resets many functions: the devices of other workloads are left alone.
     const ask = (client: HelperClient) =>
       collectInventory(client, {
@@ -54,7 +58,13 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     // One after the other: asking opens each device, and on one host the two would find each other's busy.
     const here = await ask(source)
     const there = destination === null ? null : await ask(destination)
-    const plan = makePlan(profile, here, there, { stateDir, purpose })
+    const plan = makePlan(profile, here, there, {
+      stateDir,
+      ...(destination !== null && {
+        destinationStateDir: stateDirOf(destination, profile.destination, options.stateDir),
+      }),
+      purpose,
+    })
     return { profile, plan, source, destination, close }
   } catch (error) {
     await close()
@@ -66,16 +76,36 @@ function idOf(ref: DeviceRef): readonly string[] {
   return ref.kind === 'sim' ? [] : [ref.kind === 'mdev' ? ref.uuid : ref.bdf]
 }
 
-function open(side: Role, options: PrepareOptions): Promise<HelperClient> {
-  const { helper, onEvent, onProblem, onStderr, profile, root } = options
-  return openHelper(profile[side], {
+/** The helper of a side: a new one, or for a source that is held the holder itself. */
+async function open(side: Role, options: PrepareOptions): Promise<HelperClient> {
+  const { helper, onEvent, onProblem, onStderr, profile, root, stateDir } = options
+  const spec = profile[side]
+  const common = {
     side,
     helper,
     ...(root !== undefined && { root }),
-    onEvent: (event) => onEvent?.(side, event),
-    onProblem: (error) => onProblem?.(side, error),
-    onStderr: (line) => onStderr?.(side, line),
-  })
+    keepaliveMs: profile.transport.keepaliveMs,
+    onStderr: (line: string) => onStderr?.(side, line),
+  }
+  const events = {
+    onEvent: (event: HelperEvent) => onEvent?.(side, event),
+    onProblem: (error: HelperErrorBody) => onProblem?.(side, error),
+  }
+  if (side === 'destination' || profile.source.from === 'open' || options.purpose === 'hold') {
+    return openHelper(spec, { ...common, ...events })
+  }
+  const folder = spec.stateDir ?? (spec.host === 'local' ? stateDir : await askStateDir(spec, common))
+  return openHelper(spec, { ...common, ...events, attach: holderSocket(folder, profile.name) })
+}
+
+/** Where a host keeps its holders, asked of a helper that is started for this alone. */
+async function askStateDir(spec: HostSpec, options: OpenOptions): Promise<string> {
+  const client = await openHelper(spec, options)
+  try {
+    return client.helloReply.stateDir
+  } finally {
+    await client.close()
+  }
 }
 
 /** The refusal of a plan with blockers: all of them at once. */

@@ -1,13 +1,17 @@
 import { EXIT, FerryError, OUTCOME_EXIT, type ExitCode } from '../errors.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { HelperErrorBody } from '../link/protocol.js'
-import { rollback, type Phase } from '../phases/index.js'
+import { AROUND, rollback, type Phase } from '../phases/index.js'
 import type { PhaseName } from '../plan/plan.js'
-import type { Event, Outcome } from './event.js'
+import type { Event, Outcome, PlanForecast, Settable } from './event.js'
+import type { CutoverAnswer, CutoverAsk } from './hold-keeper.js'
+import type { HookHost } from './hooks.js'
 import { planDigest } from './plan-digest.js'
 import { judgeFailure, rootCause, type Failure } from './outcome.js'
 import { recover, type Patience, type Recovered } from './recovery.js'
+import { seatsOf } from './seats.js'
 import { Session, type SessionInput } from './session.js'
+import { Wheel } from './wheel.js'
 
 export interface RunnerInput extends SessionInput {
   readonly command: Extract<Event, { type: 'run-start' }>['command']
@@ -16,6 +20,10 @@ export interface RunnerInput extends SessionInput {
   readonly patience?: Patience
   /** ferry's version. */
   readonly version: string
+  /** Where hooks run; absent: this profile has none. */
+  readonly hostOf?: (on: 'source' | 'destination' | 'ferry') => HookHost
+  /** What was forecast before the run. */
+  readonly expected?: PlanForecast
 }
 export interface RunResult {
   readonly run: string
@@ -38,24 +46,41 @@ export interface RunResult {
  * 4. The source is rolled back after a cutover without an answer only when the destination confirmed that it
  *    discarded the run.
  * 5. `execute` does not throw and ends with exactly one run-end; its outcome alone decides the exit code.
+ * 6. What is asked of a run from outside (cancel, set, cutover) is in its journal before it has an effect.
  */
 export class Runner {
   private readonly input: RunnerInput
   private readonly session: Session
+  private readonly wheel: Wheel
+  private cause: HelperErrorBody | null = null
   private detach_: (result: RunResult) => void = () => undefined
   private readonly detached: Promise<RunResult>
   private over = false
 
   constructor(input: RunnerInput) {
     this.input = input
-    this.session = new Session(input)
+    const session = new Session(input)
+    this.session = session
+    this.wheel = new Wheel({
+      ...input,
+      steered: input.command === 'migrate',
+      hostOf: input.hostOf ?? noHost,
+      context: () => session,
+      cancel: (cause) => this.cancel(cause),
+      cancelled: session.cancelled.signal,
+      detached: session.detached.signal,
+    })
+    session.steering = this.wheel
     this.detached = new Promise((resolve) => {
       this.detach_ = resolve
     })
   }
 
-  async execute(): Promise<RunResult> {
-    const { command, events, plan, profile, run, version } = this.input
+  /** `control`: the socket it can be asked at meanwhile. */
+  async execute(control?: string): Promise<RunResult> {
+    const { command, events, expected, plan, profile, run, version } = this.input
+    const seats = command === 'migrate' ? seatsOf(profile, plan, run) : undefined
+    const { hold } = profile.migration
     events.emit({
       type: 'run-start',
       run,
@@ -64,22 +89,46 @@ export class Runner {
       file: profile.file,
       version,
       plan: planDigest(plan),
+      ...(seats !== undefined && { seats }),
+      ...(command === 'migrate' && { limits: this.wheel.savedLimits, ...(hold !== null && { hold }) }),
+      ...(expected !== undefined && { expected }),
+      ...(control !== undefined && { control }),
     })
     const result = await Promise.race([this.carryOut(), this.detached])
     return this.finish(result)
   }
 
-  /** Asks both helpers to stop what they do; the run then goes back, and `execute` ends. Too late after COMMIT. */
-  cancel(): void {
+  /** Whether it is too late for a cancel. */
+  get committed(): boolean {
+    return this.session.state.committed || this.over
+  }
+
+  /**
+   * Asks both helpers to stop what they do; the run then goes back, and `execute` ends. Too late after COMMIT.
+   * `cause`: why, when it is not the operator who asks.
+   */
+  cancel(cause: HelperErrorBody | null = null): void {
     if (this.over || this.session.cancelAsked) return
+    this.cause = cause
     this.input.events.emit({ type: 'cancel-asked' })
     this.session.cancel()
+    this.wheel.close()
     for (const helper of [this.input.source, this.input.destination]) {
       if (helper === null || !helper.alive || !this.session.attempted(helper.side, 'claim')) continue
       helper
         .request('cancel', {})
         .catch((error: unknown) => this.session.state.problems.push(errorBodyOf(error)))
     }
+  }
+
+  /** Lets a held run go, now or at a moment that fits; see HoldKeeper. */
+  cutover(asked: CutoverAsk): Promise<CutoverAnswer> {
+    return this.wheel.ask(asked)
+  }
+
+  /** Changes a limit of the run. Throws a FerryError when it cannot be changed so, or not any more. */
+  set(key: Settable, value: string): Promise<void> {
+    return this.wheel.set(key, value)
   }
 
   /** Stops waiting. The helpers see the end of their stdin: before COMMIT they put everything back by themselves. */
@@ -92,7 +141,9 @@ export class Runner {
         message:
           `ferry stopped waiting for run ${run}; its helpers put everything back if it was not committed, and ` +
           'leave the destination running if it was',
-        suggestion: `\`ferry report ${run}\` shows how far it came; \`ferry devices\` shows what state the devices are in`,
+        suggestion:
+          `\`ferry report ${run}\` shows how far it came; \`ferry devices\` shows what state the devices are in; a run ` +
+          'that is to go on without its terminal is started with `ferry migrate --detach`',
       }),
     )
   }
@@ -104,7 +155,7 @@ export class Runner {
     for (const phase of this.input.phases) {
       if (failure !== null) break
       started.push(phase)
-      failure = await this.phase(phase.name, () => phase.run(session))
+      failure = await this.phase(phase.name, () => this.around(phase))
       if (failure !== null && session.state.outcomeUnknown && !session.state.committed) {
         const recovered = await this.recovered()
         if (recovered === 'unknown') return this.result('unknown', this.unknownError(failure))
@@ -114,8 +165,17 @@ export class Runner {
       // From here on only the commit is left, and it is not cancelled.
       if (session.state.committed) session.forward = false
     }
-    if (session.state.committed) return this.committed(failure)
+    if (session.state.committed) return this.forth(failure)
     return this.back(started, failure)
+  }
+
+  /** A phase with the hooks and the hold that stand around it. */
+  private async around(phase: Phase): Promise<void> {
+    const { after, before, hold } = AROUND[phase.name] ?? {}
+    if (before !== undefined) await this.wheel.hooks(before)
+    await phase.run(this.session)
+    if (after !== undefined) await this.wheel.hooks(after)
+    if (hold !== undefined) await this.wheel.hold(hold)
   }
 
   private async recovered(): Promise<Recovered> {
@@ -130,6 +190,7 @@ export class Runner {
     const { session } = this
     const cause = failure && (await rootCause(failure, session.state))
     session.forward = false
+    this.wheel.close()
     await this.phase('rollback', async () => {
       for (const phase of [...started].reverse()) await phase.undo(session)
       await rollback.run(session)
@@ -137,15 +198,18 @@ export class Runner {
     const judged = judgeFailure(cause, {
       state: session.state,
       cancelAsked: session.cancelAsked,
+      cancelCause: this.cause,
       touched: session.attempted('source', 'device'),
     })
+    await this.wheel.lastHooks('post-rollback', judged.outcome)
     return this.result(judged.outcome, judged.error)
   }
 
-  private committed(failure: Failure | null): RunResult {
-    if (failure === null) return this.result('done', null)
-    const disagree = failure.exit === EXIT.sidesDisagree
-    return this.result(disagree ? 'sides-disagree' : 'needs-person', failure.body)
+  private async forth(failure: Failure | null): Promise<RunResult> {
+    const disagree = failure?.exit === EXIT.sidesDisagree
+    const outcome = failure === null ? 'done' : disagree ? 'sides-disagree' : 'needs-person'
+    await this.wheel.lastHooks('post-commit', outcome)
+    return this.result(outcome, failure?.body ?? null)
   }
 
   /** Runs `work` as a phase of the journal; what it throws is returned. */
@@ -188,6 +252,7 @@ export class Runner {
   private finish(result: RunResult): RunResult {
     const { events } = this.input
     this.over = true
+    this.wheel.close()
     events.emit({
       type: 'run-end',
       outcome: result.outcome,
@@ -197,4 +262,8 @@ export class Runner {
     })
     return result
   }
+}
+
+function noHost(): never {
+  throw new Error('this run was given no hosts for hooks')
 }

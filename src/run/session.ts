@@ -2,7 +2,7 @@
 import { EXIT, FerryError } from '../errors.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { HelperErrorBody, Op, Requests, Role } from '../link/protocol.js'
-import type { Call, Helper, PhaseContext, RunState, Settled } from '../phases/phase.js'
+import type { Call, Helper, PhaseContext, RunState, Settled, Steering } from '../phases/phase.js'
 import type { PhaseName, Plan, UndoStep } from '../plan/plan.js'
 import type { Profile } from '../profile/profile.js'
 import type { EventStream } from './events.js'
@@ -45,11 +45,13 @@ export class Session implements PhaseContext {
   phase: PhaseName = 'pin'
   /** Forward work stops at a cancel or a lost journal; putting back and committing go on. */
   forward = true
+  /** Set by the runner before the first phase. */
+  steering!: Steering
   private readonly input: SessionInput
   private readonly done: Done[] = []
   private readonly sent = new Set<string>()
-  private readonly cancelled = new AbortController()
-  private readonly detached = new AbortController()
+  readonly cancelled = new AbortController()
+  readonly detached = new AbortController()
   private steps = 0
 
   constructor(input: SessionInput) {

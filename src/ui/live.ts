@@ -2,7 +2,9 @@
 import { styleText } from 'node:util'
 import type { EventRecord } from '../run/event.js'
 import { bars, gauge, isUtf8 } from './chart.js'
+import { forecastText } from './status-text.js'
 import { cut } from './table.js'
+import { plainLine } from './plain.js'
 import { duration, rate, size } from './units.js'
 import { phaseText } from './words.js'
 import { advance, EMPTY_VIEW, type ViewState } from './view-state.js'
@@ -30,6 +32,12 @@ export function liveLines(state: ViewState, nowUs: number, look: Look): readonly
     const spent = duration(nowUs - state.phaseSinceUs)
     lines.push(`${look.utf8 ? '▸' : '>'} ${phaseText(state.phase)} ${spent}  ${current(state)}`)
   }
+  if (state.held !== null) {
+    const spent = duration(nowUs - state.held.sinceUs)
+    lines.push(
+      `  ${paint(look, 'yellow', 'HELD')} ${state.held.point} for ${spent}: \`ferry cutover\` lets it go`,
+    )
+  }
   if (state.phase === 'pre-copy' && state.round > 0) lines.push(...preCopyLines(state, look))
   if (state.states.size > 0) lines.push(deviceLine(state))
   // Colour codes have no width; only uncoloured lines can grow long.
@@ -48,8 +56,8 @@ function preCopyLines(state: ViewState, look: Look): readonly string[] {
     lines.push(`  dirty after each round  ${bars(state.dirty, max, look.utf8)}  last ${size(last)}`)
   }
   if (state.estimatedBlackoutUs !== null && state.downtimeLimitUs !== null) {
-    const [estimate, limit] = [duration(state.estimatedBlackoutUs), duration(state.downtimeLimitUs)]
-    lines.push(`  blackout now about ${estimate}, limit ${limit}`)
+    const estimate = forecastText(state.estimatedBlackoutUs, state.forecast)
+    lines.push(`  blackout now about ${estimate}, limit ${duration(state.downtimeLimitUs)}`)
   }
   return lines
 }
@@ -67,8 +75,17 @@ function current(state: ViewState): string {
   return [...state.doing.values()].at(-1) ?? ''
 }
 
-function paint(look: Look, colour: 'green' | 'red', text: string): string {
+function paint(look: Look, colour: 'green' | 'red' | 'yellow', text: string): string {
   return look.colour ? styleText(colour, text) : text
+}
+
+/** What must not go by with the next repaint. */
+function spoken(record: EventRecord): string | null {
+  const { body } = record
+  if (body.type === 'hook' && !body.ok) return plainLine(record)
+  if (body.type === 'cutover-asked' || body.type === 'set') return plainLine(record)
+  if (body.type !== 'helper' || body.event.event !== 'log' || body.event.level === 'info') return null
+  return `${body.side}: ${body.event.level}: ${body.event.message}`
 }
 
 /** Paints until `stop`, which leaves the terminal clean: the summary follows on stdout. */
@@ -91,12 +108,13 @@ export class LiveView {
   readonly take = (record: EventRecord): void => {
     this.state = advance(this.state, record)
     const { body } = record
-    if (body.type === 'helper' && body.event.event === 'log' && body.event.level !== 'info') {
+    const aloud = spoken(record)
+    if (aloud !== null) {
       this.clear()
-      this.stream.write(`${body.side}: ${body.event.level}: ${body.event.message}\n`)
+      this.stream.write(`${aloud}\n`)
       this.paint()
     }
-    if (body.type === 'cancel-asked') this.paint()
+    if (body.type === 'cancel-asked' || body.type === 'hold') this.paint()
   }
 
   stop(): void {

@@ -1,10 +1,14 @@
 /** The plain view, for logs and pipes: a line for each event that matters, and a sign of life in between. */
 import type { EventRecord } from '../run/event.js'
+import { forecastText } from './status-text.js'
+import { steeringLine } from './steering-text.js'
 import { duration, percent, plural, rate, size } from './units.js'
 import { phaseText } from './words.js'
 import { advance, EMPTY_VIEW, type ViewState } from './view-state.js'
 
 const HEARTBEAT_US = 5_000_000
+/** Of a run that is held, which sends a round every second, for hours. */
+const HELD_LINES_US = 30_000_000
 
 /** The line for one event, or null for an event that is none of a reader's business. Pure. */
 export function plainLine({ body }: EventRecord): string | null {
@@ -21,13 +25,14 @@ export function plainLine({ body }: EventRecord): string | null {
       return body.error === undefined ? null : `failed: [${body.error.code}] ${body.error.message}`
     case 'cancel-asked':
       return 'cancel asked: stopping, then putting everything back; once more to stop waiting'
-    case 'run-end':
-      return `run ended: ${body.outcome} after ${duration(body.elapsedUs)}`
     case 'hold':
     case 'cutover-asked':
     case 'hook':
     case 'set':
-      return null
+    case 'recover-start':
+      return steeringLine(body)
+    case 'run-end':
+      return `run ended: ${body.outcome} after ${duration(body.elapsedUs)}`
     case 'helper':
       break
   }
@@ -36,10 +41,11 @@ export function plainLine({ body }: EventRecord): string | null {
     case 'device-state':
       return `${body.side}: ${event.device}: ${event.from} -> ${event.to} in ${duration(event.elapsedUs)}`
     case 'round-end': {
-      const { bytesPerSecond, dirtyBytes, elapsedUs, estimatedBlackoutUs, round, sentBytes } = event
+      const { bytesPerSecond, dirtyBytes, elapsedUs, estimatedBlackoutUs, forecast, round, sentBytes } = event
+      const about = forecastText(forecast?.expectedUs ?? estimatedBlackoutUs, forecast ?? null)
       return (
         `round ${round}: ${size(BigInt(sentBytes))} in ${duration(elapsedUs)} (${rate(BigInt(bytesPerSecond))}), ` +
-        `${size(BigInt(dirtyBytes))} dirty again, blackout now about ${duration(estimatedBlackoutUs)}`
+        `${size(BigInt(dirtyBytes))} dirty again, blackout now about ${about}`
       )
     }
     case 'cutover':
@@ -54,6 +60,7 @@ export function plainLine({ body }: EventRecord): string | null {
 export class PlainView {
   private state: ViewState = EMPTY_VIEW
   private lastUs = 0
+  private lastRoundUs = 0
   private readonly write: (text: string) => void
   private readonly nowUs: () => number
   private readonly timer: NodeJS.Timeout
@@ -68,7 +75,7 @@ export class PlainView {
   readonly take = (record: EventRecord): void => {
     this.state = advance(this.state, record)
     const line = plainLine(record)
-    if (line === null) return
+    if (line === null || this.isHeldRound(record)) return
     this.lastUs = record.atUs
     this.write(`${stamp(record.atUs)} ${line}\n`)
   }
@@ -77,17 +84,27 @@ export class PlainView {
     clearInterval(this.timer)
   }
 
+  private isHeldRound({ atUs, body }: EventRecord): boolean {
+    if (body.type !== 'helper' || body.event.event !== 'round-end') return false
+    if (this.state.held !== null && atUs - this.lastRoundUs < HELD_LINES_US) return true
+    this.lastRoundUs = atUs
+    return false
+  }
+
   /** Only when nothing else was said for a while: a log must show that a long step is alive. */
   heartbeat(): void {
     const nowUs = this.nowUs()
-    if (this.state.phase === null || nowUs - this.lastUs < HEARTBEAT_US) return
+    const quiet = this.state.held === null ? HEARTBEAT_US : HELD_LINES_US
+    if (this.state.phase === null || nowUs - this.lastUs < quiet) return
     this.lastUs = nowUs
     this.write(`${stamp(nowUs)} ${heartbeatText(this.state, nowUs)}\n`)
   }
 }
 
 export function heartbeatText(state: ViewState, nowUs: number): string {
-  const spent = `${phaseText(state.phase ?? '')}: ${duration(nowUs - state.phaseSinceUs)}`
+  const held =
+    state.held === null ? '' : `, held ${state.held.point} for ${duration(nowUs - state.held.sinceUs)}`
+  const spent = `${phaseText(state.phase ?? '')}: ${duration(nowUs - state.phaseSinceUs)}${held}`
   if (state.phase === 'pre-copy' && state.round > 0) {
     const speed = state.bytesPerSecond === null ? '' : `, ${rate(state.bytesPerSecond)}`
     const part = percent(state.sentBytes, state.roundBytes)

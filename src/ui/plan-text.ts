@@ -2,6 +2,8 @@
 import type { InventoryDevice } from '../inventory/inventory.js'
 import type { Blocker, DevicePair, Plan, Step } from '../plan/plan.js'
 import type { Found } from '../report/sample.js'
+import type { PlanForecast } from '../run/event.js'
+import { basisText } from './forecast-text.js'
 import { reasonText } from './reason-text.js'
 import { sampleText } from './sample-text.js'
 import { table } from './table.js'
@@ -14,6 +16,8 @@ export interface PlanTextOptions {
   /** All that was weighed for each device, with `found`'s figures, in place of a line each. */
   readonly explain?: boolean
   readonly found?: Found
+  /** The blackout by what is known. */
+  readonly blackout?: PlanForecast
 }
 
 export function planText(plan: Plan, options: PlanTextOptions = {}): string {
@@ -26,7 +30,7 @@ export function planText(plan: Plan, options: PlanTextOptions = {}): string {
       : trackerLines(plan, options.width),
     containersText(plan, width),
     stepsText(plan.steps, width),
-    forecastText(plan, width),
+    forecastText(plan, width, options.blackout),
     options.explain && options.found !== undefined ? sampleText(options.found, options.width) : null,
     findingsText('WARNINGS', plan.warnings, width),
     findingsText('BLOCKERS', plan.blockers, width),
@@ -139,7 +143,11 @@ function stepsText(steps: readonly Step[], width: number): string {
   return lines.join('\n')
 }
 
-function forecastText({ forecast, pageSize }: Plan, width: number): string {
+function forecastText(
+  { forecast, pageSize }: Plan,
+  width: number,
+  blackout: PlanForecast | undefined,
+): string {
   const { fixedBlackoutUs, floorBytes, memoryBytes, notes, stateBytes } = forecast
   const line = (name: string, text: string): string => `  ${name.padEnd(13)}  ${text}`
   return [
@@ -148,8 +156,20 @@ function forecastText({ forecast, pageSize }: Plan, width: number): string {
     line('device state', stateBytes === null ? 'not known' : size(stateBytes)),
     line('always dirty', floorBytes === 0n ? 'nothing known' : size(floorBytes)),
     line('transitions', fixedBlackoutUs === 0 ? 'not known' : `${duration(fixedBlackoutUs)} of the blackout`),
+    ...(blackout === undefined
+      ? []
+      : [wrap(blackoutText(blackout), width, '  blackout       ', ' '.repeat(17))]),
     ...notes.map((note) => wrap(note, width, '  - ')),
   ].join('\n')
+}
+
+function blackoutText(blackout: PlanForecast): string {
+  const { atLeastUs, expectedUs } = blackout
+  const about =
+    expectedUs === null
+      ? 'how much the devices write was not measured: `ferry dirty-log` does'
+      : `expected about ${duration(expectedUs)}`
+  return `at least ${duration(atLeastUs)}; ${about} (${basisText(blackout)})`
 }
 
 function findingsText(title: string, findings: readonly Blocker[], width: number): string | null {

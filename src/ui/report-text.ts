@@ -2,6 +2,8 @@
 import type { Report } from '../report/report.js'
 import { isUtf8 } from './chart.js'
 import { dirtyText } from './dirty-text.js'
+import { forecastsText } from './forecast-text.js'
+import { steeredText } from './steering-text.js'
 import { table } from './table.js'
 import { trackerReadsText } from './tracker-reads-text.js'
 import { count, duration, plural, rate, rateOver, size } from './units.js'
@@ -23,7 +25,9 @@ export function reportText(report: Report, options: TextOptions = {}): string {
     devices(report, options),
     report.command === 'pin' ? pins(report, options) : null,
     report.command === 'dirty-log' ? dirtyText(report, { ...options, utf8 }) : null,
+    steeredText(report.steered, options),
     blackout(report, options),
+    forecastsText(report.forecasts, options),
     verification(report),
     resident(report),
     troubles(report),
@@ -113,7 +117,7 @@ function precopyEnd({ precopy }: Report): string {
     converged: 'what remained fitted the limit',
     rounds: 'the rounds allowed were used up',
     time: 'the time allowed was used up',
-    released: 'its hold was released',
+    released: 'it was let go',
   }[precopy.reason]
   return `pre-copy ended because ${why}: ${size(precopy.remainingBytes)} left, about ${duration(precopy.estimatedBlackoutUs)} of blackout`
 }
@@ -176,6 +180,9 @@ function blackout({ cutover }: Report, options: TextOptions): string | null {
     ['state', duration(split.stateUs), 'device state sent'],
     ['load', duration(split.loadUs), 'device state loaded and read back'],
     ['verify', split.verifyUs === 0 ? '-' : duration(split.verifyUs), 'all memory compared'],
+    ...(split.hooksUs === undefined || split.hooksUs === 0
+      ? []
+      : [['hooks', duration(split.hooksUs), 'waiting for hooks inside the blackout']]),
     ['resume', duration(split.resumeUs), 'devices started on the destination'],
   ]
   const columns = [{ title: 'PART' }, { title: 'TIME', align: 'right' }, { title: 'WHAT' }] as const
@@ -202,6 +209,7 @@ function verification({ command, cutover, verification: { full, writes } }: Repo
         : `VERIFICATION FAILED: ${checked}, ${plural(lost, 'page')} lost a write, first ${writes.lost.slice(0, 4).join(', ')}`,
     )
   }
+  if (lines.length === 0 && cutover.outcome !== 'running') return null
   if (lines.length === 0)
     lines.push('memory not compared (`verify: none`); device states arrived with the right hashes')
   return lines.join('\n')

@@ -1,7 +1,7 @@
 /** What is known of a run at this moment: a fold over its events, for both views. */
-import type { HelperEvent, Role } from '../link/protocol.js'
+import type { BlackoutForecast, HelperEvent, Role } from '../link/protocol.js'
 import type { PhaseName } from '../plan/plan.js'
-import type { EventRecord } from '../run/event.js'
+import type { EventRecord, HoldPoint } from '../run/event.js'
 
 export interface ViewState {
   readonly run: string
@@ -22,9 +22,12 @@ export interface ViewState {
   /** Dirty at the end of each round. */
   readonly dirty: readonly bigint[]
   readonly estimatedBlackoutUs: number | null
+  /** From the best and worst of the last rounds. */
+  readonly forecast: BlackoutForecast | null
   readonly downtimeLimitUs: number | null
   readonly cutoverStep: string | null
   readonly states: ReadonlyMap<string, { readonly source?: string; readonly destination?: string }>
+  readonly held: { readonly point: HoldPoint; readonly sinceUs: number } | null
   readonly cancelAsked: boolean
   readonly over: boolean
 }
@@ -42,9 +45,11 @@ export const EMPTY_VIEW: ViewState = {
   bytesPerSecond: null,
   dirty: [],
   estimatedBlackoutUs: null,
+  forecast: null,
   downtimeLimitUs: null,
   cutoverStep: null,
   states: new Map(),
+  held: null,
   cancelAsked: false,
   over: false,
 }
@@ -53,12 +58,17 @@ export const EMPTY_VIEW: ViewState = {
 export function advance(state: ViewState, { atUs, body }: EventRecord): ViewState {
   switch (body.type) {
     case 'run-start':
-      return { ...state, run: body.run, profile: body.profile }
+      return {
+        ...state,
+        run: body.run,
+        profile: body.profile,
+        ...(body.limits !== undefined && { downtimeLimitUs: body.limits.downtimeLimitMs * 1000 }),
+      }
     case 'phase-start':
       return { ...state, phase: body.phase, phaseSinceUs: atUs }
     case 'phase-end': {
       const { elapsedUs, outcome, phase } = body
-      return { ...state, phase: null, phases: [...state.phases, { phase, outcome, elapsedUs }] }
+      return { ...state, phase: null, held: null, phases: [...state.phases, { phase, outcome, elapsedUs }] }
     }
     case 'intent': {
       const limitMs = (body.params as { downtimeLimitMs?: unknown } | null)?.downtimeLimitMs
@@ -69,10 +79,16 @@ export function advance(state: ViewState, { atUs, body }: EventRecord): ViewStat
       }
     }
     case 'hold':
+      return { ...state, held: body.state === 'held' ? { point: body.point, sinceUs: atUs } : null }
+    case 'set':
+      return body.limits === undefined
+        ? state
+        : { ...state, downtimeLimitUs: body.limits.downtimeLimitMs * 1000 }
     case 'cutover-asked':
     case 'hook':
-    case 'set':
       return state
+    case 'recover-start':
+      return { ...state, over: false }
     case 'outcome': {
       const doing = new Map(state.doing)
       doing.delete(body.step)
@@ -81,7 +97,7 @@ export function advance(state: ViewState, { atUs, body }: EventRecord): ViewStat
     case 'helper':
       return helperEvent(state, body.side, body.event)
     case 'cancel-asked':
-      return { ...state, cancelAsked: true }
+      return { ...state, held: null, cancelAsked: true }
     case 'run-end':
       return { ...state, over: true }
   }
@@ -109,7 +125,8 @@ function helperEvent(state: ViewState, side: Role, event: HelperEvent): ViewStat
         sentBytes: BigInt(event.sentBytes),
         bytesPerSecond: BigInt(event.bytesPerSecond),
         dirty: [...state.dirty, BigInt(event.dirtyBytes)].slice(-40),
-        estimatedBlackoutUs: event.estimatedBlackoutUs,
+        estimatedBlackoutUs: event.forecast?.expectedUs ?? event.estimatedBlackoutUs,
+        forecast: event.forecast ?? null,
       }
     case 'cutover':
       return { ...state, cutoverStep: event.step }

@@ -30,7 +30,7 @@ function profile(windowMib: number): string {
     'version: 1',
     `name: blackout-${windowMib}`,
     'source: { host: local }',
-    'destination: { host: local, listen: "127.0.0.1:0" }',
+    'destination: { host: local, listen: "127.0.0.1:0", then: close }',
     'memory:',
     '  - { name: ram, iova: 0x0, size: 512MiB, backing: memfd, fill: { seed: 3, zero: 0% } }',
     'devices:',
@@ -39,7 +39,7 @@ function profile(windowMib: number): string {
     '  downtimeLimit: 20s',
     '  precopy: { rounds: 3, time: 20s }',
     '  onNotConverged: go-ahead',
-    'transport: { encrypt: false }',
+    'transport: { loopback: true }',
     '',
   ].join('\n')
 }

@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
+import { HELPER_CRATE, release } from '../../scripts/cargo.js'
 
 export const REPO = fileURLToPath(new URL('../..', import.meta.url))
 export const FERRY = path.join(REPO, 'dist/src/cli.js')
@@ -23,22 +24,11 @@ export function median(values: readonly number[]): number {
 
 /** Runs one of the helper's example programs, built with optimisation, and reads the JSON it prints. */
 export async function helperExample<T>(name: string, args: readonly string[] = []): Promise<T> {
-  const manifest = path.join(REPO, 'helper/Cargo.toml')
-  const { stdout } = await execa(
-    'cargo',
-    [
-      'run',
-      '--quiet',
-      '--release',
-      '--locked',
-      '--manifest-path',
-      manifest,
-      '--example',
-      name,
-      '--',
-      ...args,
-    ],
-    { stderr: 'inherit' },
-  )
+  const { args: built, env } = await release()
+  const { stdout } = await execa('cargo', ['run', '--quiet', ...built, '--example', name, '--', ...args], {
+    cwd: HELPER_CRATE,
+    env,
+    stderr: 'inherit',
+  })
   return JSON.parse(stdout) as T
 }

@@ -15,21 +15,47 @@ export interface Scene {
   requests(): readonly string[]
   /** Starts `ferry COMMAND quickstart.yaml …` with the scene's helpers. */
   start(command: string, ...flags: string[]): Ferry
+  /** The same with a profile on stdin; `argv` holds the `-`. */
+  startFrom(profile: string, command: string, ...argv: string[]): Ferry
+  /** `start` with other variables in its environment. */
+  startIn(env: Readonly<Record<string, string>>, command: string): Ferry
+  /** The process that carries out a run in the background. */
+  pidOf(run: string): number
   /** Starts `ferry` with the scene's state folder and nothing else. */
   ferry(...argv: string[]): Ferry
   runs(): readonly string[]
 }
 
-function launch(stateDir: string, argv: readonly string[]) {
+interface LaunchOptions {
+  readonly inputFile?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+function launch(stateDir: string, argv: readonly string[], { env, inputFile }: LaunchOptions = {}) {
   return execa(process.execPath, ['--import', 'tsx', join(ROOT, 'src', 'cli.ts'), ...argv], {
     cwd: ROOT,
     reject: false,
-    env: { FERRY_STATE_DIR: stateDir, FERRY_HELPER: undefined, LC_ALL: 'C.UTF-8', NO_COLOR: '1' },
+    ...(inputFile !== undefined && { inputFile }),
+    env: {
+      FERRY_STATE_DIR: stateDir,
+      FERRY_HELPER: undefined,
+      // The sockets of runs.
+      XDG_RUNTIME_DIR: stateDir,
+      LC_ALL: 'C.UTF-8',
+      NO_COLOR: '1',
+      ...env,
+    },
   })
 }
 export type Ferry = ReturnType<typeof launch>
 
-export function scene(replies: { readonly source?: Replies; readonly destination?: Replies } = {}): Scene {
+export interface Script {
+  readonly source?: Replies
+  readonly destination?: Replies
+  /** Microseconds of blackout the source expects after each round of a held pre-copy. */
+  readonly forecasts?: readonly number[]
+}
+
+export function scene({ forecasts, ...replies }: Script = {}): Scene {
   const folder = temporaryFolder()
   const link = join(folder, 'link')
   const log = join(folder, 'log')
@@ -37,13 +63,33 @@ export function scene(replies: { readonly source?: Replies; readonly destination
   mkdirSync(link)
   const helpers = (['source', 'destination'] as const).map((side) => [
     `--set`,
-    `${side}.helper=${fakeHelper(folder, side, { log, link, replies: replies[side] ?? {} })}`,
+    `${side}.helper=${fakeHelper(folder, side, {
+      log,
+      link,
+      replies: replies[side] ?? {},
+      ...(forecasts !== undefined && { forecasts }),
+    })}`,
   ])
   const ferry = (...argv: string[]): Ferry => launch(stateDir, argv)
   return {
     stateDir,
     requests: () => readFileSync(log, 'utf8').trim().split('\n'),
     start: (command, ...flags) => ferry(command, QUICKSTART, ...flags, ...helpers.flat()),
+    startFrom: (profile, command, ...argv) =>
+      launch(stateDir, [command, ...argv, ...helpers.flat()], { inputFile: profile }),
+    startIn: (env, command) => launch(stateDir, [command, QUICKSTART, ...helpers.flat()], { env }),
+    pidOf: (run) => {
+      const found = readdirSync('/proc').find((pid) => {
+        if (!/^\d+$/u.test(pid)) return false
+        try {
+          return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`FERRY_DETACHED=${run}`)
+        } catch {
+          return false
+        }
+      })
+      if (found === undefined) throw new Error(`nobody carries out run ${run}`)
+      return Number(found)
+    },
     ferry,
     runs: () => readdirSync(join(stateDir, 'runs')),
   }

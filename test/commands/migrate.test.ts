@@ -122,10 +122,10 @@ describe('ferry migrate', () => {
   })
 
   it('of another version, or missing, the helper is named before anything begins', async () => {
-    const { runs, start } = scene({ destination: { hello: [{ ok: { protocol: 2, version: '9.0.0' } }] } })
+    const { runs, start } = scene({ destination: { hello: [{ ok: { protocol: 3, version: '9.0.0' } }] } })
     const other = await start('migrate')
     expect(other.exitCode).toBe(8)
-    expect(other.stderr).toMatch(/version 1.*version 2/su)
+    expect(other.stderr).toMatch(/version 2.*version 3/su)
     expect(runs).toThrow('ENOENT')
     const missing = await start('migrate', '--helper', '/nonexistent/ferry-helper')
     expect(missing.exitCode).toBe(1)

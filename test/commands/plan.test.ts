@@ -13,7 +13,7 @@ afterEach(() => {
 const MDEV = `version: 1
 name: uart
 source: { host: local }
-destination: { host: local, listen: "127.0.0.1:0" }
+destination: { host: local, listen: "127.0.0.1:0", then: close }
 memory:
   - { name: ram, iova: 0x0, size: 64MiB, backing: memfd }
 devices:

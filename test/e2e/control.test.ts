@@ -71,6 +71,9 @@ afterEach(async () => {
   expect(await helper.end()).toEqual({ exitCode: 0, signal: undefined, stderr: '' })
 })
 
+/** One plain connection. */
+const ONE = { keepaliveMs: 6000, streams: 1, from: null }
+
 async function claim(epoch = RUN.epoch): Promise<Reply> {
   const folder = temporaryFolder()
   const params = {
@@ -78,6 +81,7 @@ async function claim(epoch = RUN.epoch): Promise<Reply> {
     lockDir: join(folder, 'locks'),
     recordDir: join(folder, 'records'),
     devices: ['nic'],
+    socket: join(folder, 'sockets', 'run-source.sock'),
   }
   return helper.request('claim', params, { ...RUN, epoch })
 }
@@ -141,9 +145,12 @@ describe('a request that cannot be carried out', () => {
     ['another type', 'source'],
     [
       'a field too many',
-      { role: 'source', lockDir: '/tmp/l', recordDir: '/tmp/r', devices: [], force: true },
+      { role: 'source', lockDir: '/tmp/l', recordDir: '/tmp/r', socket: '/tmp/s', devices: [], force: true },
     ],
-    ['another role', { role: 'bystander', lockDir: '/tmp/l', recordDir: '/tmp/r', devices: [] }],
+    [
+      'another role',
+      { role: 'bystander', lockDir: '/tmp/l', recordDir: '/tmp/r', socket: '/tmp/s', devices: [] },
+    ],
   ])('with parameters that are %s', async (_, params) => {
     expect(await helper.refusal(helper.request('claim', params))).toBe('request/bad-params')
   })
@@ -227,11 +234,23 @@ describe('the same request again', () => {
 describe('a request that takes long', () => {
   it('can be asked about and cancelled', async () => {
     const folder = temporaryFolder()
-    const folders = { lockDir: join(folder, 'locks'), recordDir: join(folder, 'records') }
+    const folders = {
+      lockDir: join(folder, 'locks'),
+      recordDir: join(folder, 'records'),
+      socket: join(folder, 'sockets', 'run-destination.sock'),
+    }
     await helper.request('claim', { role: 'destination', ...folders, devices: ['nic'] })
     await helper.request('memory', memory('65536'))
     const [peer, secret] = ['ab'.repeat(32), 'cd'.repeat(32)]
-    const link = { address: '127.0.0.1', port: 0, encrypt: false, peer, secret, linkTimeoutMs: 20_000 }
+    const link = {
+      address: '127.0.0.1',
+      port: 0,
+      encrypt: false,
+      peer,
+      secret,
+      linkTimeoutMs: 20_000,
+      ...ONE,
+    }
     expect((await helper.request('listen', link)).ok).toMatchObject({ address: '127.0.0.1' })
     const before = helper.replies.length
     await helper.write(`${JSON.stringify({ id: 77, op: 'receive', params: {}, ...RUN })}\n`)

@@ -77,8 +77,10 @@ export function workload(
     version: 1,
     name: 'small',
     memory: [region('ram', 0, '16MiB')],
-    transport: { encrypt: false },
+    transport: { loopback: true },
     ...more,
+    // Helpers end with the run, unless a test is about those that stay.
+    destination: { then: 'close', ...more.destination },
     devices,
     migration: {
       downtimeLimit: '10s',

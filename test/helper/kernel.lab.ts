@@ -4,6 +4,7 @@ import { execa } from 'execa'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Guest } from '../lab/guest.js'
 import { bindVfioPci, createMtty, findEdu, mdevPath, migrationState, pciPath, removeMtty } from '../lab/mtty.js'
+import { release } from '../../scripts/cargo.js'
 
 const crate = process.env['FERRY_LAB_CRATE'] ?? path.resolve('helper')
 const uuid = '5b0f7f0e-3c6a-4d0b-8a43-1f7c2f9e6d11'
@@ -18,12 +19,12 @@ interface CargoMessage {
 
 beforeAll(async () => {
   // As `npm test` builds them, so that nothing is built twice.
-  const release = ['--release', '--locked', '--target-dir', 'target']
+  const { args, env } = await release()
   const tests = ['--test', 'kernel_lab', '--test', 'kernel_lab_hwpt']
   const { stdout } = await execa(
     'cargo',
-    ['test', '--quiet', ...release, '--no-run', ...tests, '--message-format=json'],
-    { cwd: crate, stderr: 'inherit' },
+    ['test', '--quiet', ...args, '--no-run', ...tests, '--message-format=json'],
+    { cwd: crate, env, stderr: 'inherit' },
   )
   const messages = stdout.split('\n').map((line) => JSON.parse(line) as CargoMessage)
   programs = new Map(

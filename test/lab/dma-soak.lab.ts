@@ -90,7 +90,7 @@ async function carryOut(run: SoakRun, lane: number): Promise<number | null> {
   }
   const { fault } = run
   if (fault !== undefined) await setKnobs(guest, what.parts[fault.part]![fault.side], fault.knobs)
-  const args = ['--set', `transport.encrypt=${String(run.encrypt)}`]
+  const args = ['--set', `transport.loopback=${String(!run.encrypt)}`]
   const ended = await migrate(guest, profile, args)
   const shown = JSON.stringify({ error: ended.error, failed: ended.result?.report?.failedSteps }, null, 1)
   expect(await allowed(run, what), `exit ${String(ended.exit)}\n${shown}`).toContain(ended.exit)

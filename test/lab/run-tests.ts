@@ -7,6 +7,7 @@ import path from 'node:path'
 import { execa } from 'execa'
 import { countVitest } from '../../scripts/tally.js'
 import { prepareLab } from './setup.js'
+import { HELPER_CRATE, publish, release } from '../../scripts/cargo.js'
 
 async function main(args: readonly string[]): Promise<number> {
   const { repo } = await prepareLab()
@@ -35,14 +36,16 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** Before the guest boots: it may or may not see what changes on the host after that. */
 async function build(repo: string): Promise<void> {
-  const tools = ['mtty-regs', 'dma-regs', 'dma-check'].flatMap((name) => ['--example', name])
-  const cargo = ['build', '--quiet', '--release', '--locked', '--target-dir', 'target', ...tools]
+  const examples = ['mtty-regs', 'dma-regs', 'dma-check']
+  const tools = examples.flatMap((name) => ['--example', name])
+  const { args, env } = await release()
   await execa(process.execPath, ['--import', 'tsx', 'scripts/build-cli.ts'], { cwd: repo, stdio: 'inherit' })
   await execa(process.execPath, ['--import', 'tsx', 'scripts/build-helper.ts'], {
     cwd: repo,
     stdio: 'inherit',
   })
-  await execa('cargo', cargo, { cwd: path.join(repo, 'helper'), stdio: 'inherit' })
+  await execa('cargo', ['build', '--quiet', ...args, ...tools], { cwd: HELPER_CRATE, env, stdio: 'inherit' })
+  for (const name of examples) await publish(`examples/${name}`)
 }
 
 try {

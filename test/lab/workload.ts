@@ -43,6 +43,9 @@ export interface Workload {
   readonly memory: readonly LabRegion[]
   readonly parts: readonly Part[]
   /** Keys of the profile, as they are. */
+  readonly source?: object
+  readonly destination?: object
+  readonly transport?: object
   readonly trackers?: object
   readonly migration?: object
 }
@@ -69,14 +72,44 @@ const filePath = (workload: Workload, region: LabRegion, side: Side): string =>
 
 type Side = 'source' | 'destination'
 
+/** The same workload on its way back: what was its destination is its source. */
+export async function writeReturn(
+  guest: Guest,
+  workload: Workload,
+  sides: Pick<Workload, 'source' | 'destination'>,
+) {
+  const there = profileOf(workload) as {
+    readonly memory: readonly {
+      readonly backing: { readonly source: object; readonly destination: object }
+    }[]
+    readonly devices: readonly { readonly source: object; readonly destination: object }[]
+  }
+  const turned = <T extends { readonly source: object; readonly destination: object }>(both: T): T => ({
+    ...both,
+    source: both.destination,
+    destination: both.source,
+  })
+  const back = {
+    ...there,
+    ...sides,
+    memory: there.memory.map((region) => ({ ...region, backing: turned(region.backing) })),
+    devices: there.devices.map(turned),
+  }
+  const file = `${workload.name}-back.yaml`
+  await writeFile(path.join(guest.resultsDir, file), stringify(back))
+  return `/results/${file}`
+}
+
 function profileOf(workload: Workload): object {
   const ref = (device: DmaDevice): object =>
     device.kind === 'mdev' || device.kind === 'logged-mdev' ? { mdev: device.id } : { function: device.id }
   return {
     version: 1,
     name: workload.name,
-    source: { host: 'local' },
-    destination: { host: 'local', listen: '127.0.0.1:0' },
+    source: { host: 'local', ...workload.source },
+    // Nobody is there to take the devices over, and the next test wants them.
+    destination: { host: 'local', listen: '127.0.0.1:0', then: 'close', ...workload.destination },
+    ...(workload.transport !== undefined && { transport: workload.transport }),
     memory: workload.memory.map((region) => ({
       name: region.name,
       iova: `0x${region.iova.toString(16)}`,

@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { EXIT, FerryError } from '../../src/errors.js'
 import type { HelperClient } from '../../src/link/client.js'
 import { HelperRequestError } from '../../src/link/helper-error.js'
 import type { HelperErrorBody, HelperEvent } from '../../src/link/protocol.js'
-import { fakeClient, type FakeScript } from './fake.js'
+import { fakeClient, temporaryFolder, type FakeScript } from './fake.js'
 
 const open: HelperClient[] = []
 function client(script: FakeScript, options: Parameters<typeof fakeClient>[1] = {}): HelperClient {
@@ -29,7 +32,7 @@ describe('HelperClient', () => {
   it('greets, and keeps what the helper said of itself', async () => {
     const helper = client({})
     await helper.hello()
-    expect(helper.helloReply).toMatchObject({ protocol: 1, version: '0.1.0', pageSize: 4096 })
+    expect(helper.helloReply).toMatchObject({ protocol: 2, version: '0.1.0', pageSize: 4096 })
   })
 
   it.each([
@@ -38,10 +41,14 @@ describe('HelperClient', () => {
       'an error of the helper',
       { error: { code: 'hello/protocol', message: 'this helper speaks version 7' } },
     ],
+    [
+      'an older helper that does not know a key of the greeting',
+      { error: { code: 'request/bad-params', message: 'unknown field `keepaliveMs` (version 7)' } },
+    ],
   ])('refuses another protocol version, exit 8, naming both: %s', async (_, action) => {
     const error = await failure(client({ replies: { hello: [action] } }).hello())
     expect(error).toMatchObject({ code: 'peer/version', exit: EXIT.sidesDisagree, side: 'source' })
-    expect(error.message).toContain('version 1')
+    expect(error.message).toContain('version 2')
     expect(error.message).toContain('version 7')
   })
 
@@ -133,6 +140,40 @@ describe('HelperClient', () => {
     expect(await helper.request('status', {})).toMatchObject({ run: '20261122T151733-4f2a', epoch: 3 })
   })
 
+  it('says that its owner is there, and tells what waits when no answer comes', async () => {
+    const folder = temporaryFolder()
+    const log = join(folder, 'log')
+    const helper = client({ log, replies: { ...WAITS.replies, ping: [{}, {}, { silent: true }] } })
+    await helper.hello({ keepaliveMs: 150 })
+    const waiting = await failure(helper.request('status', {}))
+    expect(waiting).toMatchObject({ code: 'link/lost', message: expect.stringContaining('150 ms') })
+    expect(helper.alive).toBe(false)
+    expect((await failure(helper.request('check', {}))).code).toBe('link/lost')
+    expect(readFileSync(log, 'utf8').match(/ ping$/gmu)?.length).toBeGreaterThan(2)
+  })
+
+  it('takes any answer to a ping for a sign of life', async () => {
+    const log = join(temporaryFolder(), 'log')
+    const helper = client({ log, replies: { ping: [{ error: { code: 'x/y', message: 'no' } }] } })
+    await helper.hello({ keepaliveMs: 30 })
+    while ((readFileSync(log, 'utf8').match(/ ping$/gmu)?.length ?? 0) < 8) await sleep(10)
+    expect(helper.alive).toBe(true)
+    expect(await helper.request('status', {})).toMatchObject({ phase: 'idle' })
+  })
+
+  it('does not wait for pipes that a child of a dead helper keeps open', async () => {
+    const { startProcess } = await import('../../src/link/process.js')
+    const { HelperClient: Client } = await import('../../src/link/client.js')
+    const pidFile = join(temporaryFolder(), 'pid')
+    const script = `sleep 600 & echo $! >'${pidFile}'; exit 7`
+    const gone = new Client(startProcess('/bin/sh', ['-c', script], 'it'), { side: 'source' })
+    const error = await failure(gone.hello())
+    const pid = Number(readFileSync(pidFile, 'utf8'))
+    expect(error.message).toContain('status 7')
+    // Still there: nobody waited for it.
+    expect(() => process.kill(pid, 'SIGKILL')).not.toThrow()
+  })
+
   it('hands on events in order', async () => {
     const events: HelperEvent[] = []
     const log = (message: string) => ({ event: 'log', level: 'info', message })
@@ -145,7 +186,7 @@ describe('HelperClient', () => {
   })
 
   it('says what a program is that is no helper at all', async () => {
-    const { startProcess } = await import('../../src/link/spawn.js')
+    const { startProcess } = await import('../../src/link/process.js')
     const { HelperClient: Client } = await import('../../src/link/client.js')
     const missing = new Client(startProcess('/nonexistent/ferry-helper', [], 'it'), { side: 'source' })
     expect(await failure(missing.hello())).toMatchObject({ code: 'helper/spawn' })

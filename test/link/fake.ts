@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { HelperClient, type ClientOptions } from '../../src/link/client.js'
-import { startProcess } from '../../src/link/spawn.js'
+import { startProcess } from '../../src/link/process.js'
 
 export const FAKE_HELPER = fileURLToPath(new URL('../fake-helper.mjs', import.meta.url))
 
@@ -24,6 +24,7 @@ export interface FakeScript {
   readonly log?: string
   readonly link?: string
   readonly replies?: Readonly<Record<string, readonly FakeAction[]>>
+  readonly forecasts?: readonly number[]
 }
 
 export function temporaryFolder(): string {

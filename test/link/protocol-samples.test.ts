@@ -26,6 +26,15 @@ const ops: Record<Op, true> = {
   release: true,
   status: true,
   cancel: true,
+  ping: true,
+  route: true,
+  tune: true,
+  proceed: true,
+  continue: true,
+  stay: true,
+  exec: true,
+  finish: true,
+  record: true,
 }
 const events: Record<HelperEvent['event'], true> = {
   'device-state': true,
@@ -34,6 +43,7 @@ const events: Record<HelperEvent['event'], true> = {
   'round-end': true,
   'device-precopy': true,
   cutover: true,
+  paused: true,
   log: true,
 }
 

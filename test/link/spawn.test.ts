@@ -6,6 +6,7 @@ import { openHelper } from '../../src/link/open.js'
 import { candidates, checkTrusted, findHelper, packageRoot, untrusted } from '../../src/link/spawn.js'
 import { fakeHelper, temporaryFolder } from './fake.js'
 
+const HERE = { host: 'local', become: null, stateDir: null } as const
 const REGULAR = 0o100000
 const FOLDER = 0o040000
 
@@ -82,7 +83,7 @@ describe('a started helper', () => {
   it('leads a session of its own, out of reach of the terminal’s Ctrl-C, and ends with its stdin', async () => {
     const log = join(temporaryFolder(), 'log')
     const helper = fakeHelper(temporaryFolder(), 'ferry-helper', { log })
-    const client = await openHelper({ host: 'local', helper }, { side: 'source' })
+    const client = await openHelper({ ...HERE, helper }, { side: 'source' })
     const { pid } = client.helloReply
     // Fields after the command's name in parentheses: state, parent, process group, session.
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -95,9 +96,9 @@ describe('a started helper', () => {
 
   it('that cannot be greeted leaves no process behind', async () => {
     const helper = fakeHelper(temporaryFolder(), 'ferry-helper', {
-      replies: { hello: [{ ok: { protocol: 2, version: '2.0.0' } }] },
+      replies: { hello: [{ ok: { protocol: 3, version: '3.0.0' } }] },
     })
-    await expect(openHelper({ host: 'local', helper }, { side: 'destination' })).rejects.toMatchObject({
+    await expect(openHelper({ ...HERE, helper }, { side: 'destination' })).rejects.toMatchObject({
       exit: EXIT.sidesDisagree,
       side: 'destination',
     })

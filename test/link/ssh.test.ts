@@ -1,31 +1,45 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
-import { openHelper } from '../../src/link/open.js'
-import { explainSsh, sshArguments } from '../../src/link/ssh.js'
-import { FAKE_HELPER, temporaryFolder } from './fake.js'
+import { describe, expect, it } from 'vitest'
+import {
+  explainHelper,
+  explainSsh,
+  explainSudo,
+  isSshFailure,
+  serverAlive,
+  sshArguments,
+} from '../../src/link/ssh.js'
 
-/** A stand-in for ssh: its own arguments end at `--`, then come host and command, which a shell runs. */
-function fakeSsh(body: string): void {
-  const path = join(temporaryFolder(), 'ssh')
-  writeFileSync(path, `#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nshift 2\n${body}\n`, { mode: 0o755 })
-  process.env['FERRY_SSH'] = path
-}
-afterEach(() => {
-  delete process.env['FERRY_SSH']
-})
+const SHARED = { controlPath: '/run/user/1000/ferry-x/1', keepaliveMs: 6000 }
 
 describe('sshArguments', () => {
-  it('never asks and opens no terminal', () => {
-    const args = sshArguments('ops@node-b', 'ferry-helper')
+  it('never asks, opens no terminal, and leaves keys and known_hosts to the operator', () => {
+    const args = sshArguments('ssh://ops@node-b:2222', 'uname', { ...SHARED, master: true })
     expect(args[0]).toBe('-T')
     expect(args).toContain('BatchMode=yes')
-    expect(args.slice(args.indexOf('--'))).toEqual(['--', 'ops@node-b', 'ferry-helper', '--serve'])
+    expect(args.slice(-3)).toEqual(['--', 'ssh://ops@node-b:2222', 'uname'])
+    expect(args.join(' ')).not.toMatch(/StrictHostKey|KnownHosts|Identity|-F /u)
   })
 
-  it('quotes the path for the remote shell', () => {
-    expect(sshArguments('b', "/opt/it's here/helper")).toContain(`'/opt/it'\\''s here/helper'`)
+  it('makes one connection, and takes part in it', () => {
+    const [makes, takes] = [true, false].map((master) => sshArguments('b', 'true', { ...SHARED, master }))
+    expect(makes).toContain('ControlMaster=yes')
+    expect(takes).toContain('ControlMaster=no')
+    for (const args of [makes, takes]) {
+      expect(args).toContain(`ControlPath=${SHARED.controlPath}`)
+      expect(args).toContain('ControlPersist=no')
+      expect(args).toContain('ClearAllForwardings=yes')
+    }
   })
+})
+
+describe('serverAlive', () => {
+  it.each([500, 1999, 2000, 3000, 6000, 7500, 20_000, 60_000])(
+    'notices a dead host within %d ms, but never below two seconds',
+    (keepaliveMs) => {
+      const { count, interval } = serverAlive(keepaliveMs)
+      expect(Math.min(count, interval)).toBeGreaterThanOrEqual(1)
+      expect(interval * (count + 1) * 1000).toBeLessThanOrEqual(Math.max(2000, keepaliveMs))
+    },
+  )
 })
 
 describe('explainSsh', () => {
@@ -35,43 +49,44 @@ describe('explainSsh', () => {
     ['ssh: Could not resolve hostname node-b: Name or service not known', 'does not resolve'],
     ['ssh: connect to host node-b port 22: Connection refused', 'nothing answers'],
     ['ssh: connect to host node-b port 22: Connection timed out', 'cannot be reached'],
+    ['ssh: connect to host node-b port 22: No route to host', 'cannot be reached'],
     ['Timeout, server node-b not responding.', 'broke'],
+    ['Connection to 192.0.2.7 closed by remote host.', 'broke'],
+    ['client_loop: send disconnect: Broken pipe', 'broke'],
+    ['mux_client_request_session: read from master failed: Broken pipe', 'broke'],
+    ['/home/ops/.ssh/config: line 3: Bad configuration option: hostnam', 'configuration'],
     ['something new', 'ssh failed'],
   ])('names %s', (stderr, named) => {
-    expect(explainSsh('node-b', 'ferry-helper', 255, [stderr])).toMatchObject({
-      code: 'link/ssh',
-      message: expect.stringContaining(named),
-    })
+    const found = explainSsh('node-b', 255, [stderr])
+    expect(found).toMatchObject({ code: 'link/ssh', message: expect.stringContaining(named) })
+    expect(found?.suggestion).not.toContain('HOST')
   })
 
-  it('tells a missing helper from a failed connection, and leaves the helper’s own status alone', () => {
-    expect(explainSsh('node-b', '/opt/h', 127, [])).toMatchObject({ code: 'helper/missing' })
-    expect(explainSsh('node-b', '/opt/h', 1, [])).toBeNull()
+  it('leaves a command’s own status alone', () => {
+    for (const status of [0, 1, 127, null]) expect(explainSsh('node-b', status, ['Broken pipe'])).toBeNull()
+    expect(isSshFailure(['mux_client_hello_exchange: write packet: Broken pipe'])).toBe(true)
+    expect(isSshFailure(['drain: no such service'])).toBe(false)
   })
 })
 
-describe('a helper over ssh', () => {
-  it('is greeted as a local one is', async () => {
-    fakeSsh('exec sh -c "$*"')
-    const client = await openHelper({ host: 'ops@node-b', helper: FAKE_HELPER }, { side: 'destination' })
-    expect(client.label).toContain('node-b')
-    expect(await client.close()).toMatchObject({ exitCode: 0 })
+describe('explainHelper', () => {
+  const target = { host: 'node-b', helper: '/opt/ferry-helper' }
+  it.each([
+    ['a helper that is not there', target, 127, 'sh: 1: /opt/ferry-helper: not found', 'helper/missing'],
+    ['one that may not run', target, 126, 'Permission denied', 'helper/missing'],
+    ['an older C library', target, 1, "version `GLIBC_2.38' not found", 'helper/missing'],
+    ['nobody at the socket', { ...target, attach: '/s' }, 3, 'attach: /s: Connection refused', 'holder/none'],
+    ['a password', { ...target, become: 'sudo' as const }, 1, 'sudo: a password is required', 'link/sudo'],
+    ['a rule', { ...target, become: 'sudo' as const }, 1, 'Sorry, user ops is not allowed to', 'link/sudo'],
+    ['no sudo', { ...target, become: 'sudo' as const }, 127, 'bash: sudo: command not found', 'link/sudo'],
+  ])('knows %s', (_, what, status, stderr, code) => {
+    expect(explainHelper(what, status, [stderr])).toMatchObject({ code })
   })
 
-  it('whose connection fails says why, with ssh’s own words', async () => {
-    fakeSsh('echo "ops@node-b: Permission denied (publickey)." >&2; exit 255')
-    await expect(
-      openHelper({ host: 'ops@node-b', helper: null }, { side: 'destination' }),
-    ).rejects.toMatchObject({
-      code: 'link/ssh',
-      message: expect.stringContaining('Permission denied (publickey)'),
-    })
-  })
-
-  it('that is not there is named with the remedy', async () => {
-    fakeSsh('exec sh -c "$*"')
-    await expect(
-      openHelper({ host: 'node-b', helper: '/nonexistent/ferry-helper' }, { side: 'destination' }),
-    ).rejects.toMatchObject({ code: 'helper/missing' })
+  it('leaves the helper’s own ends alone', () => {
+    expect(explainHelper(target, 1, ['panicked'])).toBeNull()
+    expect(explainHelper(target, 3, ['attach: /s'])).toBeNull()
+    expect(explainHelper({ ...target, attach: '/s' }, 3, ['something else'])).toBeNull()
+    expect(explainSudo('node-b', ['ferry-helper: cannot give up capabilities'])).toBeNull()
   })
 })

@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest'
 import { PLAN_CODES } from '../../src/plan/codes.js'
 import { edu, EDU, eduUnbound, mlx5Vf, mtty, UUID_A, UUID_B, VF_A, VF_B } from '../inventory/fixtures.js'
 import { blockers, plan, warnings } from './hosts.js'
-import { MIB, profile, realDevice, region, simDevice } from './profiles.js'
+import { elsewhere, MIB, profile, realDevice, region, simDevice } from './profiles.js'
 
 const uart = realDevice('uart', 'mdev', UUID_A, UUID_B)
 const net = realDevice('net', 'function', VF_A, VF_B)
 const both = [mtty(UUID_A), mtty(UUID_B), mlx5Vf(VF_A), mlx5Vf(VF_B)]
-const remote = { destination: { host: 'b', helper: null, listen: { address: '::', port: 0 } } }
+const remote = { destination: elsewhere() }
 
 describe('devices', () => {
   it('a device the host does not have, with the nearest name', () => {

@@ -61,13 +61,28 @@ export function region(over: Partial<MemoryRegion> = {}): MemoryRegion {
   }
 }
 
+/** This host, everything as it is by default. */
+export const LOCAL = { host: 'local', helper: null, become: null, stateDir: null } as const
+const SOURCE: Profile['source'] = { ...LOCAL, from: 'open', address: null }
+const DESTINATION: Profile['destination'] = {
+  ...LOCAL,
+  listen: { address: '127.0.0.1', port: 0 },
+  interface: null,
+  then: { kind: 'close' },
+}
+
+/** A destination that is another host. */
+export function elsewhere(host = 'b', address = '192.0.2.7'): Profile['destination'] {
+  return { ...DESTINATION, host, listen: { address, port: 0 } }
+}
+
 export function profile(devices: readonly ProfileDevice[], over: Partial<Profile> = {}): Profile {
   return {
     version: 1,
     name: 'test',
     file: 'test.yaml',
-    source: { host: 'local', helper: null },
-    destination: { host: 'local', helper: null, listen: { address: '127.0.0.1', port: 0 } },
+    source: SOURCE,
+    destination: DESTINATION,
     memory: [region()],
     devices,
     trackers: { prefer: 'device', forbidAll: false, mixedContainers: 'refuse', iommuHugePages: 'split' },
@@ -78,8 +93,21 @@ export function profile(devices: readonly ProfileDevice[], over: Partial<Profile
       verify: 'none',
       bandwidth: null,
       linkTimeoutMs: 5000,
+      hold: null,
+      holdTimeoutMs: null,
+      holdEnd: 'cancel',
     },
-    transport: { encrypt: false, streams: 1 },
+    transport: {
+      encrypt: false,
+      insecure: null,
+      loopback: true,
+      streams: 1,
+      maxStreams: 1,
+      keepaliveMs: 6000,
+    },
+    hooks: [],
+    handOut: null,
+    releaseSource: 'on-commit',
     ...over,
   }
 }

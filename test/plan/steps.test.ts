@@ -101,6 +101,7 @@ describe('steps', () => {
       role: 'source',
       lockDir: '/run/ferry/locks',
       recordDir: '/state/records',
+      socket: '/state/sockets/{run}-source.sock',
       devices: [UUID_A, VF_A],
     })
     const user = plan(real, both, both, { source: { uid: 1000 } })

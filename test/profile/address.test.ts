@@ -1,6 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { formatListen, parseBdf, parseHost, parseListen, parseUuid } from '../../src/profile/address.js'
+import {
+  formatListen,
+  parseBdf,
+  parseHost,
+  parseListen,
+  parseUuid,
+  splitHost,
+} from '../../src/profile/address.js'
 
 describe('PCI addresses', () => {
   it.each([
@@ -43,24 +50,60 @@ describe('UUIDs', () => {
 })
 
 describe('hosts', () => {
-  it.each(['local', 'node-b', 'root@node-b.example', 'user@192.0.2.7', '[2001:db8::7]', 'fe80::1%eth0'])(
-    '%s',
-    (text) => {
-      expect(parseHost(text)).toEqual({ ok: true, value: text })
-    },
-  )
+  it.each([
+    ['local', [null, 'local', null]],
+    ['node-b', [null, 'node-b', null]],
+    ['root@node-b.example', ['root', 'node-b.example', null]],
+    ['user@192.0.2.7', ['user', '192.0.2.7', null]],
+    ['[2001:db8::7]', [null, '2001:db8::7', null]],
+    ['ops@2001:db8::7', ['ops', '2001:db8::7', null]],
+    ['fe80::1%eth0', [null, 'fe80::1%eth0', null]],
+    ['ssh://node_b', [null, 'node_b', null]],
+    ['ssh://ops@node-b:2222', ['ops', 'node-b', 2222]],
+    ['ssh://[2001:db8::7]', [null, '2001:db8::7', null]],
+    ['ssh://ops@[2001:DB8::7]:22', ['ops', '2001:DB8::7', 22]],
+    ['ssh://[fe80::1%eth0]:65535', [null, 'fe80::1%eth0', 65_535]],
+  ] as const)('%s', (text, [user, name, port]) => {
+    expect(parseHost(text)).toEqual({ ok: true, value: text })
+    expect(splitHost(text)).toEqual({ user, name, port })
+  })
+
+  it.each([
+    ['node-b:22', 'write ssh://node-b:22'],
+    ['ops@[2001:db8::7]:22', 'write ssh://ops@[2001:db8::7]:22'],
+    ['ssh://2001:db8::7', 'ssh://[2001:db8::7]'],
+    ['ssh://node-b:65536', 'from 1 to 65535'],
+    ['ssh://node-b:0', '[user@]host'],
+    ['[node-b]', 'node-b is no IPv6 address'],
+    ['ssh://[192.0.2.7]', 'no IPv6 address'],
+    ['[2001:db8::7', '[user@]host'],
+    ['2001:db8::7::', '[user@]host'],
+    ['ssh://node-b/', '[user@]host'],
+    ['ssh://', '[user@]host'],
+    ['http://node-b', '[user@]host'],
+    ['a@b@c', '[user@]host'],
+    ['node%b', '[user@]host'],
+    ['', '[user@]host'],
+    ['node b', '[user@]host'],
+  ])('%s: %s', (text, problem) => {
+    expect(parseHost(text)).toMatchObject({ ok: false, problem: expect.stringContaining(problem) as string })
+  })
 
   it('never lets ssh see an option, whatever the text', () => {
     const tricky = fc.oneof(
       fc.string(),
       fc.string().map((text) => `-${text}`),
       fc.string().map((text) => `-o${text}@host`),
+      fc.string().map((text) => `ssh://-o${text}`),
+      fc.string().map((text) => `ops@-o${text}`),
     )
     fc.assert(
       fc.property(tricky, (text) => {
         const parsed = parseHost(text)
         if (!parsed.ok) return
         expect(parsed.value).not.toMatch(/^-|@-|\s/u)
+        const { name, user } = splitHost(text)
+        for (const part of [name, user ?? 'none']) expect(part).toMatch(/^[^-\s]\S*$/u)
       }),
     )
   })

@@ -39,7 +39,7 @@ devices:
   - name: d
     source: { function: 0000:41:00.2 }
     destination: { function: 0000:41:00.2 }
-transport: { streams: 3 }
+transport: { streams: 3, maxStreams: 2 }
 `
     expect(diagnose(text).map(({ line, code }) => [line, code])).toEqual([
       [2, 'profile/unset-variable'],
@@ -76,6 +76,26 @@ describe('help', () => {
     ['zzz: 1', 'known here: name, source, destination, backend, tracker, container'],
   ])('%s: %s', (line, help) => {
     expect(diagnose(`${VALID}    ${line}\n`)[0]?.help).toBe(help)
+  })
+
+  it.each([
+    ['transport: { maxStream: 2 }', 'did you mean `maxStreams`?'],
+    ['migration: { holdTimout: 30m }', 'did you mean `holdTimeout`?'],
+    ['hooks: [{ name: a, at: post-comit, command: [a] }]', 'did you mean `post-commit`?'],
+    ['hooks: [{ name: a, at: pre-pin, comand: [a] }]', 'did you mean `command`?'],
+    ['handOut: { socket: /run/s, user: 7 }', 'known here: socket, uid'],
+    ['releaseSource: byhand', 'did you mean `byHand`?'],
+  ])('%s: %s', (line, help) => {
+    expect(diagnose(`${VALID}${line}\n`).map((found) => found.help)).toContain(help)
+  })
+
+  it.each([
+    ['then: hodl', 'did you mean `hold`?'],
+    ['then: { exce: [vmm] }', 'did you mean `exec`?'],
+    ['interfce: eth1', 'did you mean `interface`?'],
+    ['become: sudoo', 'did you mean `sudo`?'],
+  ])('%s of the destination: %s', (key, help) => {
+    expect(diagnose(changed('listen: 127.0.0.1:0', key)).map((found) => found.help)).toContain(help)
   })
 
   it('says what a missing key is for', () => {

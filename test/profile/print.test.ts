@@ -10,14 +10,12 @@ import type {
 } from '../../src/profile/profile.js'
 import { parseProfile } from '../../src/profile/parse.js'
 import { printProfile } from '../../src/profile/print.js'
+import { ends, handOut, hooks, migration, nth, path, rate } from './run-arbitraries.js'
 import { parse, VALID } from './samples.js'
 
 const PAGE = 4096n
 const seed = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
-const rate = fc.bigInt(1n, 2n ** 50n)
 const us = fc.integer({ min: 0, max: 10 ** 10 })
-const ms = fc.integer({ min: 1, max: 10 ** 9 })
-const nth = fc.integer({ min: 1, max: 99 })
 const states = fc.constantFrom(
   'STOP',
   'RUNNING',
@@ -30,8 +28,6 @@ const states = fc.constantFrom(
 )
 const hexDigits = (count: number) => fc.stringMatching(new RegExp(`^[0-9a-f]{${count}}$`, 'u'))
 
-/** Paths may hold anything, dollars and quotes included. */
-const path = fc.string({ minLength: 1, maxLength: 20 }).map((text) => `/${text.replaceAll('\0', '')}`)
 const backing: fc.Arbitrary<Backing> = fc.oneof(
   fc.constant<Backing>({ kind: 'memfd', hugePageBytes: null }),
   fc.constant<Backing>({ kind: 'memfd', hugePageBytes: 2n * 1024n * 1024n }),
@@ -135,20 +131,12 @@ const regions: fc.Arbitrary<MemoryRegion[]> = fc
     })),
   )
 
-const profile: fc.Arbitrary<Profile> = regions.chain((memory) =>
+const profile: fc.Arbitrary<Profile> = fc.tuple(regions, ends).chain(([memory, between]) =>
   fc.record({
     version: fc.constant(1 as const),
     name: fc.constantFrom('a', 'vm-1.x', '7', 'null', 'true', '0x10'),
     file: fc.constant('printed.yaml'),
-    source: fc.record({ host: fc.constant('local'), helper: fc.option(path) }),
-    destination: fc.record({
-      host: fc.constantFrom('node-b', 'root@192.0.2.7'),
-      helper: fc.option(path),
-      listen: fc.record({
-        address: fc.constantFrom('192.0.2.7', '2001:db8::7'),
-        port: fc.integer({ min: 0, max: 65_535 }),
-      }),
-    }),
+    ...between,
     memory: fc.constant(memory),
     devices: device('d0', memory).map((one) => [one]),
     trackers: fc.record({
@@ -157,15 +145,10 @@ const profile: fc.Arbitrary<Profile> = regions.chain((memory) =>
       mixedContainers: fc.constantFrom('refuse' as const, 'allow' as const),
       iommuHugePages: fc.constantFrom('split' as const, 'keep' as const),
     }),
-    migration: fc.record({
-      downtimeLimitMs: ms,
-      precopy: fc.record({ maxRounds: nth, maxTimeMs: ms }),
-      onNotConverged: fc.constantFrom('give-up' as const, 'go-ahead' as const),
-      verify: fc.constantFrom('full' as const, 'none' as const),
-      bandwidth: fc.option(rate),
-      linkTimeoutMs: ms,
-    }),
-    transport: fc.record({ encrypt: fc.boolean(), streams: fc.constant(1) }),
+    migration,
+    hooks,
+    handOut,
+    releaseSource: fc.constantFrom('on-commit' as const, 'by-hand' as const),
   }),
 )
 
@@ -176,8 +159,17 @@ describe('printing a resolved profile', () => {
       'downtimeLimit: 300ms',
       'rounds: 30',
       'linkTimeout: 30s',
-      'encrypt: true',
       'prefer: device',
+      'become: null',
+      'from: open',
+      'then: hold',
+      'holdEnd: cancel',
+      'insecure: null',
+      'maxStreams: 1',
+      'keepalive: 6s',
+      'hooks: []',
+      'handOut: null',
+      'releaseSource: onCommit',
     ]) {
       expect(text).toContain(key)
     }

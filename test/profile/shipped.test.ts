@@ -1,4 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { execa } from 'execa'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadProfile } from '../../src/profile/load.js'
 import { profileJsonSchema } from '../../src/profile/schema.js'
@@ -15,7 +18,9 @@ describe('shipped profiles', () => {
       'mdev-type1.yaml',
       'mixed.yaml',
       'quickstart.yaml',
+      'scripted-cutover.yaml',
       'sriov-iommufd.yaml',
+      'two-hosts.yaml',
     ])
   })
 
@@ -57,6 +62,64 @@ describe('shipped profiles', () => {
       backend: 'iommufd',
       tracker: 'auto',
     })
+  })
+
+  it.each(['quickstart.yaml', 'lab-mtty.yaml'])('%s leaves no process behind', async (name) => {
+    expect((await load(name)).destination.then).toEqual({ kind: 'close' })
+  })
+
+  it('two-hosts goes from one ssh host to another, encrypted, over two connections of four', async () => {
+    expect(await load('two-hosts.yaml')).toMatchObject({
+      source: { host: 'ssh://ops@node-a', become: 'sudo', from: 'open' },
+      destination: { host: 'ssh://ops@node-b', become: 'sudo', then: { kind: 'hold' } },
+      transport: { encrypt: true, streams: 2, maxStreams: 4, keepaliveMs: 6000 },
+      releaseSource: 'on-commit',
+    })
+    const env = {
+      SOURCE_FROM: 'holder',
+      DESTINATION_HOST: 'root@node-c',
+      DESTINATION_ADDRESS: '198.51.100.9',
+    }
+    expect(await load('two-hosts.yaml', env)).toMatchObject({
+      source: { from: 'holder' },
+      destination: { host: 'root@node-c', listen: { address: '198.51.100.9', port: 7440 } },
+    })
+  })
+
+  it('scripted-cutover is held, drained by a hook, and keeps both sides of one machine apart', async () => {
+    const profile = await load('scripted-cutover.yaml', { HOME: '/home/ops' })
+    expect(profile).toMatchObject({
+      source: { host: 'local', stateDir: '/home/ops/.ferry-demo/source' },
+      destination: {
+        host: 'local',
+        stateDir: '/home/ops/.ferry-demo/destination',
+        then: { kind: 'hold' },
+      },
+      migration: { hold: 'before-cutover', holdTimeoutMs: 30 * 60_000, holdEnd: 'cancel' },
+      releaseSource: 'by-hand',
+    })
+    expect(profile.hooks.map(({ at, name, on, onFailure }) => [name, at, on, onFailure])).toEqual([
+      ['drain', 'pre-cutover', 'ferry', 'abort'],
+      ['announce', 'post-commit', 'ferry', 'warn'],
+      ['restore', 'post-rollback', 'ferry', 'warn'],
+    ])
+    expect(profile.devices.every(({ source }) => source.kind === 'sim')).toBe(true)
+  })
+
+  it('scripted-cutover’s hooks do what they say, with the folder’s name as data', async () => {
+    const folder = join(mkdtempSync(join(tmpdir(), 'ferry-hooks-')), 'a "$(b)" c')
+    mkdirSync(folder)
+    const { hooks } = await load('scripted-cutover.yaml', { FERRY_DEMO: folder })
+    const env = { FERRY_RUN: 'r-1', FERRY_DEVICES: 'vgpu nic', FERRY_SOURCE: 'a', FERRY_DESTINATION: 'b' }
+    for (const { command } of hooks) {
+      const [file = '', ...args] = command
+      await execa(file, args, { env })
+    }
+    expect(readFileSync(join(folder, 'traffic.log'), 'utf8').trim().split('\n')).toEqual([
+      'run r-1 drained the traffic of vgpu nic',
+      'run r-1 sent the traffic of vgpu nic to b',
+      'run r-1 left the traffic of vgpu nic at a',
+    ])
   })
 
   it('mixed has one mdev and two functions', async () => {

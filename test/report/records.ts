@@ -146,6 +146,20 @@ export function migrated(): Tape {
           remainingBytes: '12288000',
           bytesPerSecond: '2254857830',
           estimatedBlackoutUs: 7449,
+          forecast: {
+            lowUs: 6900,
+            expectedUs: 7449,
+            highUs: 8200,
+            parts: {
+              fixedUs: 2000,
+              pagesUs: 5449,
+              stateUs: 0,
+              loadUs: 0,
+              verifyUs: 0,
+              roundTripUs: 0,
+              hooksUs: 0,
+            },
+          },
         }),
     )
     .phase('cutover', 191_000, (tape) =>
@@ -198,5 +212,8 @@ export function migrated(): Tape {
 }
 
 function status(role: Role, residentBytes: string): Requests['status']['reply'] {
-  return { role, run: '20261122T151733-4f2a', epoch: 1, phase: 'running', devices: [], residentBytes }
+  return {
+    ...{ role, run: '20261122T151733-4f2a', epoch: 1, phase: 'running' },
+    ...{ devices: [], residentBytes, workload: null },
+  }
 }

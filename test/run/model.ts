@@ -4,7 +4,18 @@
  */
 import { EXIT, FerryError } from '../../src/errors.js'
 import { HelperRequestError } from '../../src/link/helper-error.js'
-import type { DeviceState, HelloReply, HelperErrorBody, Op, Requests, Role } from '../../src/link/protocol.js'
+import type {
+  ContinueParams,
+  CutoverParams,
+  DeviceState,
+  HelloReply,
+  HelperErrorBody,
+  HelperEvent,
+  Op,
+  PrecopyParams,
+  Requests,
+  Role,
+} from '../../src/link/protocol.js'
 import type { Helper } from '../../src/phases/index.js'
 
 /** Answered at once whatever is under way. */
@@ -42,6 +53,14 @@ export class Pair {
   readonly mishaps: readonly Mishap[]
   readonly replies: Replies
   readonly onRequest: (sent: Sent) => void
+  /** What the source says without being asked. */
+  emit: (event: HelperEvent) => void = () => undefined
+  /** Blackout expected after each round of a pre-copy that is held; the last one repeats. */
+  rounds: readonly number[] = [1]
+  /** Ends a pre-copy that is held. */
+  endRounds: (how: 'released' | 'cancelled') => void = () => undefined
+  /** Ends a pause of the cutover. */
+  goOn: (params: ContinueParams) => void = () => undefined
 
   constructor(
     mishaps: readonly Mishap[] = [],
@@ -127,17 +146,33 @@ export class FakeSide implements Helper {
           if (outcome === 'running') this.state = 'RUNNING'
           return { outcome, pages: 1, bytes: '4096' }
         })
-      case 'precopy':
+      case 'precopy': {
         this.state = 'PRE_COPY'
+        const { hold } = params as PrecopyParams
+        if (hold !== undefined && (await this.heldRounds()) === 'cancelled') {
+          throw this.refusal(op, 'run/cancelled')
+        }
         return {
-          reason: 'converged',
+          reason: hold === undefined ? 'converged' : 'released',
           rounds: 1,
           bytes: '1',
           remainingBytes: '1',
           bytesPerSecond: '1',
           estimatedBlackoutUs: 1,
         }
+      }
+      case 'proceed':
+        pair.endRounds('released')
+        return {}
+      case 'cancel':
+        if (source) pair.endRounds('cancelled')
+        return {}
+      case 'continue':
+        pair.goOn(params as ContinueParams)
+        return {}
       case 'cutover': {
+        const stopped = await this.pauses(params as CutoverParams)
+        if (stopped !== null) return stopped
         const outcome = pair.replies.cutover?.outcome ?? 'running'
         this.state = outcome === 'rolled-back' ? 'RUNNING' : 'STOP_COPY'
         if (outcome === 'running') {
@@ -187,6 +222,60 @@ export class FakeSide implements Helper {
       default:
         return {}
     }
+  }
+
+  private async heldRounds(): Promise<'released' | 'cancelled'> {
+    const { pair } = this
+    let ended: 'released' | 'cancelled' | null = null
+    const end = new Promise<void>((resolve) => {
+      pair.endRounds = (how) => {
+        ended = how
+        resolve()
+      }
+    })
+    for (let round = 1; ended === null; round++) {
+      const estimatedBlackoutUs = pair.rounds[Math.min(round, pair.rounds.length) - 1] ?? 1
+      pair.emit({
+        ...{ event: 'round-end', round, sentBytes: '1', zeroPages: 0, elapsedUs: 1 },
+        ...{ dirtyPages: 1, dirtyBytes: '4096', bytesPerSecond: '1', estimatedBlackoutUs },
+      })
+      await Promise.race([end, new Promise((resolve) => setTimeout(resolve, 1))])
+    }
+    return ended
+  }
+
+  /** The reply of a cutover that a pause ended; null when it went through all of them. */
+  private async pauses({ pauses = [] }: CutoverParams): Promise<unknown> {
+    const { pair } = this
+    for (const at of pauses) {
+      const answer = new Promise<ContinueParams>((resolve) => {
+        pair.goOn = resolve
+      })
+      pair.emit({ event: 'paused', at })
+      const { abort } = await answer
+      if (abort === undefined) continue
+      this.state = 'RUNNING'
+      const blackout = {
+        quiesceUs: 1,
+        lastPagesUs: 0,
+        stateUs: 0,
+        loadUs: 0,
+        verifyUs: 0,
+        resumeUs: 1,
+        totalUs: 2,
+      }
+      const cause = { code: 'hook/failed', message: abort.message }
+      return {
+        outcome: 'rolled-back',
+        cause,
+        blackout,
+        lastPages: 0,
+        lastBytes: '0',
+        devices: [],
+        verified: null,
+      }
+    }
+    return null
   }
 
   private devices(): { readonly device: string; readonly state: DeviceState }[] {

@@ -82,8 +82,8 @@ describe('a run in which nothing goes wrong', () => {
       'destination check',
       'source status',
       'destination status',
-      'source release',
       'destination release',
+      'source release',
     ])
     expect([pair.source.state, pair.destination.state]).toEqual(['STOP_COPY', 'RUNNING'])
   })

@@ -5,7 +5,7 @@ import { planText } from '../../src/ui/plan-text.js'
 import { edu, EDU, mlx5Vf, mtty, UUID_A, UUID_B, VF_A, VF_B } from '../inventory/fixtures.js'
 import { inventory, plan } from '../plan/hosts.js'
 import { makePlan } from '../../src/plan/make-plan.js'
-import { profile, realDevice, simDevice } from '../plan/profiles.js'
+import { elsewhere, profile, realDevice, simDevice } from '../plan/profiles.js'
 
 const both = [mtty(UUID_A), mtty(UUID_B), mlx5Vf(VF_A), mlx5Vf(VF_B), edu()]
 const real = plan(
@@ -122,7 +122,7 @@ describe('planText', () => {
   it('says once what is so on both sides', () => {
     const same = plan(
       profile([realDevice('edu', 'function', EDU, EDU)], {
-        destination: { host: 'b', helper: null, listen: { address: '::', port: 0 } },
+        destination: elsewhere(),
       }),
       both,
     )

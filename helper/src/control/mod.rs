@@ -1,8 +1,20 @@
-//! What reaches the helper over stdin and what it answers.
+//! What reaches the helper, over stdin or one of its sockets, and what it answers.
 
+pub mod attach;
+mod connection;
+mod desk;
+mod doors;
+mod hand_out;
 pub mod host;
 pub mod lines;
 pub mod message;
 pub mod num;
-pub mod output;
+mod output;
+pub mod process;
 pub mod server;
+mod service;
+mod socket;
+mod value;
+mod worker;
+
+pub use desk::Standing;

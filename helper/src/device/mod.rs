@@ -7,6 +7,7 @@ pub mod sim;
 pub mod transitions;
 
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -142,6 +143,10 @@ pub trait Device: Send {
     fn dma_log(&mut self, name: &str, memory: &Arc<Memory>) -> Result<Box<dyn Tracker>> {
         let _ = (name, memory);
         Err(HelperError::new("tracker/no-device-log", "this device keeps no log of its DMA").device(self.name()))
+    }
+    /// The kernel's descriptor of it; `None` for a simulated one.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
     }
     /// The fault double's hook: sim devices can replay what they wrote. Kernel devices return `None`.
     fn as_sim(&mut self) -> Option<&mut sim::SimDevice> {

@@ -7,6 +7,7 @@ pub mod ranges;
 pub mod sim;
 pub mod type1;
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,17 @@ pub struct Opened {
     pub notes: Vec<String>,
 }
 
+/// What a descriptor of a container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handle {
+    /// `/dev/vfio/vfio`, with its IOMMU set.
+    Container,
+    /// `/dev/vfio/N`, in that container.
+    Group(u32),
+    /// `/dev/iommu`, with this address space in it.
+    Iommufd { ioas: u32 },
+}
+
 /// One container (type1: `/dev/vfio/vfio` with its groups; iommufd: an IOAS with its devices; sim: a page table of
 /// ours). Dropping it unmaps and closes everything; the order inside is the implementation's business.
 pub trait Backend: Send {
@@ -56,6 +68,13 @@ pub trait Backend: Send {
         kind: crate::dirty::TrackerKind,
         memory: &Arc<Memory>,
     ) -> Result<Box<dyn Tracker>>;
+    /// The kernel's descriptors behind it; none for the sim.
+    fn descriptors(&self) -> Vec<(Handle, BorrowedFd<'_>)> {
+        Vec::new()
+    }
+    /// Others have duplicates of the descriptors and go on with what is attached and mapped: dropping this only closes
+    /// our own from now on.
+    fn hand_over(&mut self) {}
     /// For the sim: what simulated devices do their DMA through.
     fn as_sim(&mut self) -> Option<&mut sim::SimBackend> {
         None

@@ -36,6 +36,8 @@ pub enum Event {
     Manifest,
     Verify,
     Commit,
+    /// The owner found that the source has recorded COMMIT, and hands it on because the link cannot.
+    CommitRelayed,
     PeerAborted,
     /// A cancel, or the owner asking for the undoing, or the owner being gone.
     RollbackAsked,
@@ -76,6 +78,16 @@ impl Destination {
     /// Whether COMMIT was received and recorded: a cancel changes nothing any more.
     pub fn is_committed(&self) -> bool {
         self.committed
+    }
+
+    /// Whether an ABORT of the source decides anything: not once it has been decided to run, or to drop the run. What
+    /// an action came to is then all that counts.
+    pub fn heeds_abort(&self) -> bool {
+        use Action::{CheckManifest, Hash, Load, SendPrepared};
+        match self.state {
+            State::Doing(action) => matches!(action, CheckManifest | Load | SendPrepared | Hash),
+            _ => true,
+        }
     }
 
     /// Takes one event and says what to do next; `None`: nothing, go on listening.
@@ -136,7 +148,9 @@ fn at_rest(resting: State, event: Event) -> Option<State> {
         // A COMMIT before PREPARED is no COMMIT of this protocol.
         | (State::Receiving, Event::Commit | Event::Verify) => act(Action::Discard),
         (State::Prepared, Event::Verify) => act(Action::Hash),
-        (State::Prepared | State::Waiting, Event::Commit) => act(Action::RecordCommit),
+        (State::Prepared | State::Waiting, Event::Commit)
+        // While the link is up COMMIT comes by it, and behind whatever else is on its way.
+        | (State::Waiting, Event::CommitRelayed) => act(Action::RecordCommit),
         (State::Prepared, Event::LinkLost) => Some(State::Waiting),
         (State::Prepared, Event::Failed) => act(Action::Discard),
         (State::Prepared | State::Waiting, Event::PeerAborted | Event::RollbackAsked) => act(Action::Discard),
@@ -188,6 +202,50 @@ mod tests {
         assert_eq!(machine.on(Event::LinkLost), None);
         assert_eq!(machine.state(), State::Waiting);
         discards(machine, Event::RollbackAsked);
+    }
+
+    #[test]
+    fn a_relayed_commit_counts_only_where_the_link_cannot_bring_one() {
+        let mut waiting = prepared();
+        waiting.on(Event::LinkLost);
+        let mut running = waiting;
+        assert_eq!(running.on(Event::CommitRelayed), Some(Action::RecordCommit));
+        for action in [Action::RunP2p, Action::Run, Action::SendRunning] {
+            assert!(running.on(Event::CommitRelayed).is_none(), "while it is under way");
+            assert_eq!(running.on(Event::Succeeded), Some(action));
+        }
+        running.on(Event::LinkLost);
+        assert_eq!(running.state(), State::Running);
+        let discarded = discards(waiting, Event::RollbackAsked);
+        for mut machine in [Destination::default(), prepared(), discarded, running] {
+            let before = machine.state();
+            assert_eq!(machine.on(Event::CommitRelayed), None, "{before:?}");
+            assert_eq!(machine.state(), before);
+        }
+    }
+
+    /// The loop asks before it calls a failed action an ABORT of the peer: in no state may that leave it stuck.
+    #[test]
+    fn an_abort_that_is_heeded_always_leads_on() {
+        let paths: [&[Event]; 4] = [
+            &[Event::Manifest, Event::Succeeded, Event::Succeeded, Event::Verify, Event::Succeeded, Event::Commit],
+            &[Event::Manifest, Event::Failed, Event::Succeeded, Event::Succeeded],
+            &[Event::Manifest, Event::Succeeded, Event::Succeeded, Event::Commit, Event::Succeeded, Event::Succeeded],
+            &[Event::Manifest, Event::Failed, Event::Failed, Event::Failed],
+        ];
+        for path in paths {
+            let mut machine = Destination::default();
+            for event in path {
+                machine.on(*event);
+                let mut aborted = machine;
+                let doing = matches!(machine.state(), State::Doing(_));
+                if doing && machine.heeds_abort() {
+                    assert!(aborted.on(Event::PeerAborted).is_some() || aborted.state() != machine.state());
+                } else if doing {
+                    assert!(aborted.on(Event::Failed).is_some() || aborted.state() != machine.state());
+                }
+            }
+        }
     }
 
     #[test]

@@ -17,7 +17,8 @@ const fn rule(op: &'static str, from: Phase, to: Phase, reaches: Option<Phase>) 
 }
 
 /// `cutover` and `receive` end in one of several states; which one is the machines' business, so the guard only notes
-/// that the cutover is behind. Whether a rollback may still undo is the machines' business too.
+/// that the cutover is behind. Whether a rollback may still undo, and a run that is behind may `finish`, `stay` or
+/// `exec`, is the machines' business too.
 const RULES: &[Rule] = &[
     rule("claim", Phase::Idle, Phase::Idle, Some(Phase::Claimed)),
     rule("memory", Phase::Claimed, Phase::SetUp, Some(Phase::SetUp)),
@@ -31,6 +32,9 @@ const RULES: &[Rule] = &[
     rule("receive", Phase::SetUp, Phase::Tracking, Some(Phase::Cutover)),
     rule("precopy", Phase::Tracking, Phase::PreCopy, Some(Phase::PreCopy)),
     rule("cutover", Phase::Tracking, Phase::PreCopy, Some(Phase::Cutover)),
+    rule("finish", Phase::Cutover, Phase::Cutover, None),
+    rule("exec", Phase::Cutover, Phase::Cutover, None),
+    rule("stay", Phase::SetUp, Phase::RolledBack, None),
     rule("rollback", Phase::Claimed, Phase::RolledBack, Some(Phase::RolledBack)),
     rule("check", Phase::SetUp, Phase::RolledBack, None),
     rule("untrack", Phase::SetUp, Phase::RolledBack, None),
@@ -56,7 +60,7 @@ impl Guard {
     }
 
     /// Whether a request may be carried out. Notes the run and a newer epoch. Requests the rules do not know
-    /// (`inventory`, unknown ones) belong to no run and pass.
+    /// (`inventory`, `record`, `route`, unknown ones) belong to no run and pass.
     ///
     /// # Errors
     /// `protocol/no-run`, `protocol/other-run`, `protocol/old-epoch`, `protocol/phase`.
@@ -101,11 +105,18 @@ impl Guard {
 
     /// Notes that an admitted request succeeded.
     pub fn done(&mut self, op: &str) {
-        if op == "release" {
-            self.phase = None;
+        if matches!(op, "release" | "stay") {
+            self.over();
         } else if let Some(reached) = RULES.iter().find(|rule| rule.op == op).and_then(|rule| rule.reaches) {
             self.phase = Some(self.phase().max(reached));
         }
+    }
+}
+
+impl Guard {
+    /// The run is over, and another may be claimed. The newest epoch is kept.
+    pub fn over(&mut self) {
+        self.phase = None;
     }
 }
 
@@ -146,6 +157,8 @@ mod tests {
         for rest in [
             &["connect", "dirty", "precopy", "precopy", "cutover", "check", "untrack", "unmap"][..],
             &["listen", "receive", "check"],
+            &["listen", "receive", "finish", "check", "exec"],
+            &["untrack", "stay"],
         ] {
             let mut guard = Guard::new();
             for op in set_up.iter().chain(rest) {
@@ -154,6 +167,24 @@ mod tests {
             assert_eq!(code(through(&mut guard, "release", 1)), "admitted");
             assert_eq!(code(guard.admit("claim", Some("r2"), Some(1))), "admitted");
         }
+    }
+
+    #[test]
+    fn what_follows_a_commit_needs_a_cutover_behind_it() {
+        let mut guard = Guard::new();
+        for op in ["claim", "memory", "map"] {
+            through(&mut guard, op, 1).expect("admitted");
+        }
+        assert_eq!(code(guard.admit("exec", Some("r1"), Some(1))), "protocol/phase");
+        assert_eq!(code(guard.admit("finish", Some("r1"), Some(1))), "protocol/phase");
+        through(&mut guard, "receive", 1).expect("admitted");
+        for op in ["finish", "exec", "finish"] {
+            assert_eq!(code(through(&mut guard, op, 2)), "admitted", "{op}");
+        }
+        through(&mut guard, "rollback", 2).expect("the machines decide");
+        assert_eq!(code(guard.admit("finish", Some("r1"), Some(2))), "protocol/phase");
+        through(&mut guard, "stay", 2).expect("admitted");
+        assert_eq!(code(guard.admit("claim", Some("r2"), Some(1))), "admitted", "the run is over");
     }
 
     #[test]
@@ -184,7 +215,8 @@ mod tests {
                     prop_assert!(asked >= epoch);
                     epoch = asked;
                 }
-                prop_assert!(guard.phase() >= phase);
+                // `stay` alone ends the run, as `release` does.
+                prop_assert!(guard.phase() >= phase || guard.phase() == Phase::Idle);
                 phase = guard.phase();
             }
         }

@@ -12,6 +12,7 @@ use crate::error::{HelperError, Result};
 /// Locks on all devices of one run. Dropping it releases them; the files stay, as flock wants.
 pub struct Claim {
     _locks: Vec<File>,
+    devices: Vec<String>,
 }
 
 impl Claim {
@@ -31,11 +32,18 @@ impl Claim {
             }
         }
         if busy.is_empty() {
-            return Ok(Self { _locks: locks });
+            return Ok(Self { _locks: locks, devices: devices.to_vec() });
         }
         Err(HelperError::new("claim/busy", format!("another run holds {}", busy.join(", ")))
             .operation("flock")
             .suggest("wait for that run to end, or end it; the claim goes with its process"))
+    }
+}
+
+impl Claim {
+    /// The claimed devices, by their names on this host.
+    pub fn devices(&self) -> &[String] {
+        &self.devices
     }
 }
 

@@ -1,8 +1,14 @@
 //! One side of one run: everything the helper owns for it, built up request by request and taken down in reverse.
 
 pub mod claim;
+pub mod descriptors;
+pub mod exec;
+mod holder;
+pub mod left_record;
+mod mismatch;
 pub mod resident;
 mod set_up;
+mod settle;
 pub mod shared;
 pub mod steer;
 mod track;
@@ -12,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::control::message::{DeviceAt, EventSink, Role};
+use crate::control::message::{ContainerParams, DeviceAt, DeviceTarget, EventSink, MapReply, MemoryParams, Role};
 use crate::device::transitions::Stepper;
 use crate::dirty::union::Union;
 use crate::error::{HelperError, Result};
@@ -30,12 +36,16 @@ pub struct Session {
     side: Option<Side>,
     union: Option<Union>,
     devices: Vec<Stepper>,
-    /// Container of each device, in the order of `devices`.
-    attached: Vec<String>,
+    /// How each device was asked for, in the order of `devices`.
+    attached: Vec<Attached>,
     containers: Vec<Container>,
     memory: Option<Arc<Memory>>,
+    /// How the memory was asked for.
+    layout: Option<MemoryParams>,
     /// Initial content of the regions that were given one, by name.
     fills: Vec<(String, Fill)>,
+    /// What is held from one run to the next.
+    held: Option<Held>,
     claimed: Option<Claimed>,
     identity: Arc<Identity>,
     shared: Arc<Shared>,
@@ -44,8 +54,15 @@ pub struct Session {
 
 struct Container {
     name: String,
+    asked: ContainerParams,
     backend: Box<dyn Backend>,
-    mapped: bool,
+    /// What mapping it was answered.
+    mapped: Option<MapReply>,
+}
+
+struct Attached {
+    container: String,
+    target: DeviceTarget,
 }
 
 struct Claimed {
@@ -53,7 +70,15 @@ struct Claimed {
     run: String,
     epoch: u64,
     record_dir: PathBuf,
-    _claim: Claim,
+    /// `None` in a run of a holder, which has its own.
+    claim: Option<Claim>,
+}
+
+struct Held {
+    workload: String,
+    claim: Option<Claim>,
+    /// What the run under way asked for, by name.
+    asked: Vec<String>,
 }
 
 impl Session {
@@ -65,7 +90,9 @@ impl Session {
             attached: Vec::new(),
             containers: Vec::new(),
             memory: None,
+            layout: None,
             fills: Vec::new(),
+            held: None,
             claimed: None,
             identity,
             shared,

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use super::claim::{Claim, private_dir};
 use super::resident::locked_bytes;
-use super::{Claimed, Container, Session};
+use super::{Attached, Claimed, Container, Session};
 use crate::control::message::{
-    BackingSpec, ClaimParams, ContainerParams, DeviceParams, DeviceReply, DeviceTarget, Event, MapParams, MapReply,
-    MemoryParams, MemoryReply, Phase, RegionSpec, Role,
+    BackingSpec, ClaimParams, ClaimReply, ContainerParams, DeviceParams, DeviceReply, DeviceTarget, Event, MapParams,
+    MapReply, MemoryParams, MemoryReply, Phase, RegionSpec, Role,
 };
 use crate::control::num::Bytes;
 use crate::device::MigrationFlags;
@@ -22,25 +22,50 @@ use crate::iommu::type1::Type1Backend;
 use crate::iommu::{Backend, BackendKind};
 use crate::memory::{Backing, Memory, Region};
 use crate::stamps::{Fill, fill};
+use crate::transfer::tls::Identity;
 
 impl Session {
-    pub fn claim(&mut self, run: &str, epoch: u64, params: &ClaimParams) -> Result<()> {
-        if let Some(claimed) = &self.claimed {
-            return Err(HelperError::new(
+    /// # Errors
+    /// `request/out-of-order` when a run is claimed here already.
+    pub fn may_claim(&self) -> Result<()> {
+        match &self.claimed {
+            None => Ok(()),
+            Some(claimed) => Err(HelperError::new(
                 "request/out-of-order",
                 format!("run {} is already claimed here; release it first", claimed.run),
-            ));
+            )),
         }
+    }
+
+    /// Begins a run. Its data connections are made with `identity`: the one whoever claims was told.
+    pub fn claim(
+        &mut self,
+        run: &str,
+        epoch: u64,
+        params: &ClaimParams,
+        identity: &Arc<Identity>,
+    ) -> Result<ClaimReply> {
+        self.may_claim()?;
         let record_dir = PathBuf::from(&params.record_dir);
         private_dir(&record_dir)?;
-        let claim = Claim::take(Path::new(&params.lock_dir), &params.devices)?;
-        self.claimed = Some(Claimed { role: params.role, run: run.to_owned(), epoch, record_dir, _claim: claim });
+        let claim = match &mut self.held {
+            Some(held) => {
+                held.may_run(params)?;
+                None
+            }
+            None => Some(Claim::take(Path::new(&params.lock_dir), &params.devices)?),
+        };
+        self.claimed = Some(Claimed { role: params.role, run: run.to_owned(), epoch, record_dir, claim });
+        self.identity = Arc::clone(identity);
         self.shared.begin(params.role, run, epoch);
-        Ok(())
+        Ok(ClaimReply { held: self.held.is_some() })
     }
 
     pub fn open_memory(&mut self, params: &MemoryParams) -> Result<MemoryReply> {
         let role = self.claimed()?.role;
+        if self.held.is_some() {
+            return self.same_memory(params);
+        }
         if self.memory.is_some() {
             return Err(HelperError::new("request/out-of-order", "the run has its memory already"));
         }
@@ -64,12 +89,16 @@ impl Session {
         }
         let bytes = Bytes(memory.bytes());
         self.memory = Some(Arc::new(memory));
+        self.layout = Some(params.clone());
         self.shared.set_phase(Phase::SetUp);
         Ok(MemoryReply { bytes, elapsed_us: began.elapsed().as_micros() as u64 })
     }
 
     pub fn open_container(&mut self, params: &ContainerParams) -> Result<()> {
         self.claimed()?;
+        if self.held.is_some() {
+            return self.same_container(params);
+        }
         if self.containers.iter().any(|container| container.name == params.container) {
             return Err(HelperError::new("request/duplicate", format!("container `{}` exists", params.container)));
         }
@@ -78,13 +107,17 @@ impl Session {
             BackendKind::Iommufd => Box::new(IommufdBackend::with_entries(params.dirty_tracking, params.huge_pages)?),
             BackendKind::Sim => Box::new(SimBackend::new(params.dirty_tracking)),
         };
-        self.containers.push(Container { name: params.container.clone(), backend, mapped: false });
+        let name = params.container.clone();
+        self.containers.push(Container { name, asked: params.clone(), backend, mapped: None });
         Ok(())
     }
 
     pub fn open_device(&mut self, params: DeviceParams) -> Result<DeviceReply> {
         let role = self.claimed()?.role;
         self.not_cancelled()?;
+        if self.held.is_some() {
+            return self.same_device(&params);
+        }
         if self.devices.iter().any(|device| device.name() == params.device) {
             return Err(HelperError::new("request/duplicate", format!("device `{}` is open", params.device)));
         }
@@ -92,7 +125,7 @@ impl Session {
         let events = self.events();
         let container = self.container(&params.container)?;
         let named = |error: HelperError| if error.device.is_some() { error } else { error.device(&params.device) };
-        let device = match params.target {
+        let device = match params.target.clone() {
             DeviceTarget::Kernel { sysfs_path } => {
                 let opened =
                     container.backend.open_kernel_device(&params.device, Path::new(&sysfs_path)).map_err(named)?;
@@ -116,20 +149,21 @@ impl Session {
         if !stepper.flags().stop_copy && !params.measure {
             return Err(not_migratable(&params.device));
         }
-        let state = stepper.state()?;
-        let state_bytes = stepper.device().stop_copy_bytes()?;
-        self.shared.note_device(&params.device, state);
-        let flags = flag_names(stepper.flags());
+        let reply = told(&mut stepper)?;
+        self.shared.note_device(&params.device, reply.state);
         self.devices.push(stepper);
-        self.attached.push(params.container);
-        Ok(DeviceReply { state, flags, state_bytes: state_bytes.map(Bytes) })
+        self.attached.push(Attached { container: params.container, target: params.target });
+        Ok(reply)
     }
 
     pub fn map(&mut self, params: &MapParams) -> Result<MapReply> {
         let memory = self.memory()?;
         self.not_cancelled()?;
+        if self.held.is_some() {
+            return self.same_map(params);
+        }
         let container = self.container(&params.container)?;
-        if container.mapped {
+        if container.mapped.is_some() {
             return Err(HelperError::new("request/duplicate", format!("`{}` is mapped", params.container)));
         }
         let (began, locked) = (Instant::now(), locked_bytes());
@@ -150,26 +184,27 @@ impl Session {
                 }
             }
         }
-        container.mapped = true;
         reply.elapsed_us = began.elapsed().as_micros() as u64;
         reply.locked_bytes = Bytes(locked_bytes().saturating_sub(locked));
+        container.mapped = Some(reply.clone());
         Ok(reply)
     }
 
-    /// Repeating it is safe: what is not mapped stays so.
+    /// Repeating it is safe: what is not mapped stays so. What a holder has mapped stays mapped.
     pub fn unmap(&mut self, params: &MapParams) -> Result<()> {
         let memory = self.memory()?;
         if self.union.is_some() {
             return Err(HelperError::new("request/out-of-order", "trackers are still on; `untrack` first"));
         }
+        let held = self.held.is_some();
         let container = self.container(&params.container)?;
-        if !container.mapped {
+        if held || container.mapped.is_none() {
             return Ok(());
         }
         for region in memory.regions().iter().rev() {
             container.backend.unmap(region)?;
         }
-        container.mapped = false;
+        container.mapped = None;
         Ok(())
     }
 
@@ -194,6 +229,13 @@ fn open_region(spec: &RegionSpec) -> Result<Region> {
         BackingSpec::File { path } => Backing::File { path: path.clone() },
     };
     Region::open(&spec.region, Area { iova: spec.iova.0, bytes: spec.bytes.0 }, &backing)
+}
+
+/// A device as the reply to `device` has it.
+pub(super) fn told(device: &mut Stepper) -> Result<DeviceReply> {
+    let state = device.state()?;
+    let state_bytes = device.device().stop_copy_bytes()?.map(Bytes);
+    Ok(DeviceReply { state, flags: flag_names(device.flags()), state_bytes })
 }
 
 fn flag_names(flags: MigrationFlags) -> Vec<&'static str> {

@@ -16,6 +16,14 @@ struct Snapshot {
     epoch: Option<u64>,
     phase: Phase,
     devices: Vec<DeviceAt>,
+    workload: Option<String>,
+}
+
+impl Snapshot {
+    /// Of no run.
+    fn idle() -> Self {
+        Self { role: None, run: None, epoch: None, phase: Phase::Idle, devices: Vec::new(), workload: None }
+    }
 }
 
 pub struct Shared {
@@ -30,11 +38,10 @@ pub struct Shared {
 impl Shared {
     /// Events are noted and handed on to `next`.
     pub fn new(next: Arc<dyn EventSink>) -> Self {
-        let snapshot = Snapshot { role: None, run: None, epoch: None, phase: Phase::Idle, devices: Vec::new() };
         Self {
             cancel: Arc::default(),
             peak_resident: AtomicU64::new(0),
-            snapshot: Mutex::new(snapshot),
+            snapshot: Mutex::new(Snapshot::idle()),
             next,
             steer: Arc::default(),
         }
@@ -64,9 +71,29 @@ impl Shared {
 
     /// Back to idle, ready for another run.
     pub fn end(&self) {
+        *self.lock() = Snapshot::idle();
+        self.steer.reset();
+        self.uncancel();
+    }
+
+    /// As [`Self::end`], but `workload` is held, and its devices stay.
+    pub fn hold(&self, workload: &str) {
         let mut snapshot = self.lock();
-        *snapshot = Snapshot { role: None, run: None, epoch: None, phase: Phase::Idle, devices: Vec::new() };
+        let devices = std::mem::take(&mut snapshot.devices);
+        *snapshot = Snapshot { devices, workload: Some(workload.to_owned()), ..Snapshot::idle() };
+        drop(snapshot);
+        self.steer.reset();
+        self.uncancel();
+    }
+
+    /// The cancel that came with the end of an owner is carried out.
+    pub fn uncancel(&self) {
         self.cancel.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether a run is claimed.
+    pub fn has_run(&self) -> bool {
+        self.lock().run.is_some()
     }
 
     pub fn phase(&self) -> Phase {
@@ -101,7 +128,7 @@ impl Shared {
             phase: snapshot.phase,
             devices: snapshot.devices.clone(),
             resident_bytes,
-            workload: None,
+            workload: snapshot.workload.clone(),
         }
     }
 

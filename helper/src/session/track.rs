@@ -15,6 +15,7 @@ impl Session {
     pub fn track(&mut self, params: &TrackParams) -> Result<TrackReply> {
         let memory = self.memory()?;
         self.not_cancelled()?;
+        self.asked_for_all()?;
         if self.union.is_some() {
             return Err(HelperError::new("request/duplicate", "the trackers are on"));
         }

@@ -19,7 +19,7 @@ use crate::transfer::source::{Source, Workload};
 
 /// The run's connection, from the side it is seen.
 pub(super) enum Side {
-    Listening(Listener),
+    Listening(Box<Listener>),
     Source(Box<Source>),
     Destination(Box<Destination>),
 }
@@ -32,7 +32,7 @@ impl Session {
         }
         let listener = Listener::bind(params, &self.identity, &claimed.run, claimed.epoch)?;
         let address = listener.address();
-        self.side = Some(Side::Listening(listener));
+        self.side = Some(Side::Listening(Box::new(listener)));
         Ok(ListenReply { address: address.ip().to_string(), port: address.port() })
     }
 
@@ -46,7 +46,9 @@ impl Session {
         let cancel = self.shared.cancel_flag();
         let link = Link::connect(params, &self.identity, &claimed.run, claimed.epoch, &cancel)?;
         let round_trip_us = link.round_trip().as_micros() as u64;
-        self.side = Some(Side::Source(Box::new(Source::new(link, memory, self.events(), cancel))));
+        self.shared.steer.connected(link.streams());
+        let source = Source::new(link, memory, self.events(), cancel).steered(Arc::clone(&self.shared.steer));
+        self.side = Some(Side::Source(Box::new(source)));
         Ok(ConnectReply { round_trip_us })
     }
 
@@ -55,19 +57,43 @@ impl Session {
         self.not_cancelled()?;
         let memory = self.memory()?;
         let mut record = self.record()?;
-        let Some(Side::Listening(listener)) = &self.side else { return Err(out_of_order("listen")) };
+        // Taken out: the listener is gone once the source is here, or did not come.
+        let listener = match self.side.take() {
+            Some(Side::Listening(listener)) => listener,
+            other => {
+                self.side = other;
+                return Err(out_of_order("listen"));
+            }
+        };
         let cancel = self.shared.cancel_flag();
         let link = listener.accept(&cancel, &self.events())?;
         let mut destination = Destination::new(link, memory, self.events(), cancel);
         self.shared.set_phase(Phase::PreCopy);
         let reply = destination.receive(&mut self.devices, &mut record);
         self.side = Some(Side::Destination(Box::new(destination)));
-        match reply.as_ref().map(|reply| reply.outcome) {
-            Ok(ReceiveOutcome::Running) => self.shared.set_phase(Phase::Running),
-            Ok(ReceiveOutcome::Discarded) => self.shared.set_phase(Phase::Discarded),
-            Ok(ReceiveOutcome::Waiting) | Err(_) => {}
-        }
+        self.note_end(reply.as_ref().ok());
         reply
+    }
+
+    /// Destination that waits: runs the workload, because the owner found that the source recorded COMMIT and the link
+    /// cannot say so any more. Repeating it is safe. A cancel changes nothing: the source has no way back.
+    ///
+    /// # Errors
+    /// `protocol/phase` when it does not wait; a device that did not come up.
+    pub fn finish(&mut self) -> Result<ReceiveReply> {
+        let mut record = self.record()?;
+        let Some(Side::Destination(destination)) = &mut self.side else { return Err(out_of_order("receive")) };
+        let reply = destination.finish(&mut self.devices, &mut record);
+        self.note_end(reply.as_ref().ok());
+        reply
+    }
+
+    fn note_end(&self, reply: Option<&ReceiveReply>) {
+        match reply.map(|reply| reply.outcome) {
+            Some(ReceiveOutcome::Running) => self.shared.set_phase(Phase::Running),
+            Some(ReceiveOutcome::Discarded) => self.shared.set_phase(Phase::Discarded),
+            Some(ReceiveOutcome::Waiting) | None => {}
+        }
     }
 
     pub fn precopy(&mut self, params: &PrecopyParams) -> Result<PrecopyReply> {
@@ -133,19 +159,6 @@ impl Session {
             lost_pages: report.lost_pages,
             lost: lost.collect(),
         })
-    }
-
-    /// The owner is gone: what is not committed is undone. What cannot be is left as it stands, for the record to tell.
-    pub fn abandon(&mut self) {
-        if self.claimed.is_some() {
-            if let Err(error) = self.rollback(&RollbackParams::default()) {
-                eprintln!("ferry-helper: the owner is gone: {error}");
-            }
-            if let Err(error) = self.untrack() {
-                eprintln!("ferry-helper: the owner is gone: {error}");
-            }
-        }
-        self.release();
     }
 
     fn record(&self) -> Result<NotedRecord> {

@@ -5,8 +5,10 @@
 //! in use is asked through a duplicate of its user's descriptor (pidfd_getfd), which disturbs nothing, and only where
 //! that descriptor is certain to be this device's.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
@@ -21,11 +23,34 @@ use crate::iommu::type1::{ContainerFd, Group};
 
 const DEVICE_INODE: &str = "anon_inode:[vfio-device]";
 
+/// What devices said when this process last asked them. One that this process holds cannot be opened again, and its
+/// driver would say the same.
+static ANSWERED: Mutex<BTreeMap<String, (ProbeFacts, Answers)>> = Mutex::new(BTreeMap::new());
+
 /// Asks one device; fills `probe` and returns what it said.
 pub fn probe(seen: &mut Seen, holders: &[Holder]) -> Option<Answers> {
-    let (probe, answers) = attempt(seen, holders);
+    let (probe, answers) = match ours(seen, holders, std::process::id()) {
+        Some((probe, answers)) => (probe, Some(answers)),
+        None => attempt(seen, holders),
+    };
+    if let Some(answers) = &answers {
+        let mut answered = ANSWERED.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.insert(seen.facts.id.clone(), (probe.clone(), answers.clone()));
+    }
     seen.facts.probe = probe;
     answers
+}
+
+/// What the device said before this process opened it to hold it.
+fn ours(seen: &Seen, holders: &[Holder], pid: u32) -> Option<(ProbeFacts, Answers)> {
+    let node = |node: Option<&String>| node.map(PathBuf::from);
+    let group = node(seen.facts.group.as_ref().and_then(|group| group.node.as_ref()));
+    let cdev = node(seen.facts.cdev.as_ref().and_then(|cdev| cdev.node.as_ref()));
+    let mine = match user(seen, holders, group.as_deref(), cdev.as_deref())? {
+        User::Certain { pid: holder, .. } | User::Somebody { pid: holder } => holder == pid,
+    };
+    let answered = ANSWERED.lock().unwrap_or_else(PoisonError::into_inner);
+    mine.then(|| answered.get(&seen.facts.id).cloned()).flatten()
 }
 
 fn attempt(seen: &Seen, holders: &[Holder]) -> (ProbeFacts, Option<Answers>) {
@@ -137,6 +162,7 @@ fn borrow(device: &str, pid: u32, fd: i32) -> Result<DeviceFd> {
 mod tests {
     use super::*;
     use crate::sysfs::device::list;
+    use crate::sysfs::facts::MigrationFacts;
     use crate::sysfs::tree::Tree;
 
     const UUID: &str = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
@@ -161,6 +187,25 @@ mod tests {
         assert_eq!(who(&two_groups), Some(User::Somebody { pid: 9 }));
         let two_devices = [(4, "/dev/vfio/7"), (5, DEVICE_INODE), (6, DEVICE_INODE)];
         assert_eq!(who(&two_devices), Some(User::Somebody { pid: 9 }));
+    }
+
+    #[test]
+    fn a_device_held_by_this_process_answers_as_it_did_before() {
+        let tree = Tree::new();
+        tree.mdev(UUID, 7, "mtty-2");
+        let seen = list(tree.path(), false, &mut Vec::new()).remove(0);
+        let held = [holder(9, &[(4, "/dev/vfio/7"), (5, DEVICE_INODE)])];
+        assert!(ours(&seen, &held, 9).is_none(), "never asked");
+        let said = Answers {
+            migration: MigrationFacts { supported: true, flags: vec!["stop-copy"], state: None, state_bytes: None },
+            dma_log: true,
+            iommu_tracks: Some(false),
+        };
+        let answer = (ProbeFacts::done("group"), said.clone());
+        ANSWERED.lock().expect("lock").insert(UUID.to_owned(), answer);
+        assert_eq!(ours(&seen, &held, 9).map(|(_, said)| said), Some(said));
+        assert!(ours(&seen, &held, 10).is_none(), "another process holds it");
+        assert!(ours(&seen, &[], 9).is_none(), "nobody holds it: it is asked anew");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The clock and the books of one cutover: how long it has been going on, which part took what, what went wrong.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::precopy::micros;
 use crate::control::message::{
-    BlackoutSplit, CutoverParams, CutoverRead, CutoverStep, Event as Told, EventSink, Verified,
+    BlackoutForecast, BlackoutSplit, CutoverParams, CutoverRead, CutoverStep, Event as Told, EventSink, Verified,
 };
 use crate::dirty::union::Read;
 use crate::error::HelperError;
@@ -16,13 +16,22 @@ pub(super) struct Blackout<'a> {
     /// When the first device was asked to leave RUNNING.
     pub(super) began: Option<Instant>,
     pub(super) split: BlackoutSplit,
+    /// What it was expected to take when it began.
+    pub(super) forecast: Option<BlackoutForecast>,
     pub(super) cause: Option<HelperError>,
     pub(super) last_pages: u64,
     pub(super) last_bytes: u64,
     pub(super) reads: Vec<CutoverRead>,
     pub(super) verified: Option<Verified>,
-    /// The part the operator sees under way, and since when.
-    part: Option<(CutoverStep, Instant)>,
+    /// The part the operator sees under way.
+    part: Option<Part>,
+}
+
+struct Part {
+    step: CutoverStep,
+    since: Instant,
+    /// Of its time, what went to hooks.
+    paused: Duration,
 }
 
 /// One read of the trackers for the last pages, as the reply tells it.
@@ -36,6 +45,7 @@ impl<'a> Blackout<'a> {
             params,
             began: None,
             split: BlackoutSplit::default(),
+            forecast: None,
             cause: None,
             last_pages: 0,
             last_bytes: 0,
@@ -47,17 +57,28 @@ impl<'a> Blackout<'a> {
 
     /// Ends the part the operator sees, books its time, and begins the next.
     pub(super) fn show(&mut self, events: &dyn EventSink, next: Option<CutoverStep>) {
-        if self.part.map(|(step, _)| step) == next {
+        if self.part.as_ref().map(|part| part.step) == next {
             return;
         }
-        if let Some((step, since)) = self.part.take() {
-            let elapsed_us = micros(since.elapsed());
+        let now = Instant::now();
+        if let Some(Part { step, since, paused }) = self.part.take() {
+            let elapsed_us = micros(now.duration_since(since).saturating_sub(paused));
             book(&mut self.split, step, elapsed_us);
             events.emit(Told::Cutover { step, done: true, elapsed_us });
         }
         if let Some(step) = next {
-            self.part = Some((step, Instant::now()));
+            self.part = Some(Part { step, since: now, paused: Duration::ZERO });
             events.emit(Told::Cutover { step, done: false, elapsed_us: 0 });
+        }
+    }
+
+    /// Books time that hooks took: it is theirs, and not of the part it fell into.
+    pub(super) fn paused(&mut self, took: Duration) {
+        let us = micros(took);
+        self.split.hooks_us += us;
+        self.split.total_us += us;
+        if let Some(part) = &mut self.part {
+            part.paused += took;
         }
     }
 }

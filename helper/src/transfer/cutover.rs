@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::blackout::{Blackout, part_of, told};
 use super::link::{Patience, Wait};
-use super::pages::send_pages;
-use super::payload::{Manifest, Took, from_json, to_json};
+use super::payload::{Took, from_json};
 use super::record::CommitRecord;
-use super::saving::estimate;
-use super::source::{Source, Workload, states};
+use super::source::{Expects, Outlook, Source, Workload, states};
 use super::verify::compare;
 use super::wire::{Frame, Kind};
-use crate::control::message::{CutoverOutcome, CutoverParams, CutoverReply, Event as Told, MovedDevice};
+use crate::control::message::{
+    BlackoutForecast, CutoverOutcome, CutoverParams, CutoverPause, CutoverReply, Event as Told, MovedDevice,
+};
 use crate::control::num::Bytes;
 use crate::device::DeviceState;
 use crate::device::transitions::{Stepper, quiesced};
@@ -37,8 +37,9 @@ impl Source {
         self.must_be_ready("cutover")?;
         let mut blackout = Blackout::new(params);
         let first = match self.may_begin(&mut workload, params, record) {
-            Ok(read) => {
+            Ok((read, forecast)) => {
                 blackout.reads.push(told(read, false));
+                blackout.forecast = Some(forecast);
                 Event::Begin { verify: params.verify }
             }
             Err(cause) => {
@@ -65,13 +66,14 @@ impl Source {
         Ok(self.reply(blackout, workload.devices))
     }
 
-    /// Everything that can be found out before a device leaves RUNNING. Returns what the trackers said then.
+    /// Everything that can be found out before a device leaves RUNNING. Returns what the trackers said then, and what
+    /// the blackout should take.
     fn may_begin(
         &mut self,
         workload: &mut Workload<'_>,
         params: &CutoverParams,
         record: &mut dyn CommitRecord,
-    ) -> Result<Read> {
+    ) -> Result<(Read, BlackoutForecast)> {
         self.link.set_patience(self.patience(None))?;
         self.link.patience().check()?;
         self.introduce(workload.devices)?;
@@ -90,27 +92,28 @@ impl Source {
         }
         record.prepare()?;
         let read = workload.union.read(&mut self.pending)?;
-        let cost = self.cost(workload.devices, params.fixed_blackout_us, params.verify);
-        let expected = cost.total(self.rate, self.link.round_trip());
-        let limit = Duration::from_millis(params.downtime_limit_ms);
-        if expected > limit {
+        let expects = Expects { fixed_us: params.fixed_blackout_us, hooks_us: params.hooks_us, verify: params.verify };
+        let Outlook { dirty_bytes, state_bytes, forecast } = self.outlook(workload.devices, expects);
+        if Duration::from_micros(forecast.expected_us) > Duration::from_millis(params.downtime_limit_ms) {
+            let parts = forecast.parts;
             return Err(HelperError::new(
                 "limit/downtime",
                 format!(
-                    "the blackout would take about {} ms, the limit is {} ms: {} dirty and {} state bytes at {} bytes/s, \
-                     {} ms for transitions, {} ms for verification",
-                    expected.as_millis(),
-                    limit.as_millis(),
-                    cost.dirty_bytes,
-                    cost.state_bytes,
+                    "the blackout would take about {} ms, the limit is {} ms: {dirty_bytes} dirty and {state_bytes} \
+                     state bytes at {} bytes/s, {} ms for transitions, {} ms for loading, {} ms for verification, {} ms \
+                     for hooks",
+                    forecast.expected_us / 1000,
+                    params.downtime_limit_ms,
                     self.rate.bytes_per_second(),
-                    cost.fixed.as_millis(),
-                    cost.verify.as_millis(),
+                    parts.fixed_us / 1000,
+                    parts.load_us / 1000,
+                    parts.verify_us / 1000,
+                    parts.hooks_us / 1000,
                 ),
             )
             .suggest("let pre-copy go on longer, slow the writer down, or allow a longer blackout"));
         }
-        Ok(read)
+        Ok((read, forecast))
     }
 
     fn carry_out(
@@ -126,9 +129,15 @@ impl Source {
                 blackout.began = Some(began);
                 let deadline = began + Duration::from_millis(blackout.params.downtime_limit_ms);
                 self.link.set_patience(self.patience(Some(deadline)))?;
-                self.quiesce(workload.devices)
+                self.quiesce(workload.devices)?;
+                self.pause(CutoverPause::PostQuiesce, blackout)?;
+                Ok(Event::Succeeded)
             }
-            Action::StopCopy => self.stop_copy(workload.devices),
+            Action::StopCopy => {
+                self.stop_copy(workload.devices)?;
+                self.pause(CutoverPause::PostStop, blackout)?;
+                Ok(Event::Succeeded)
+            }
             Action::FinalRead => {
                 blackout.reads.push(told(workload.union.read(&mut self.pending)?, true));
                 Ok(Event::Succeeded)
@@ -155,7 +164,11 @@ impl Source {
                 )
                 .suggest("a tracker missed a write: report the plan's trackers and this list"))
             }
-            Action::CheckCeiling => self.check_ceiling(blackout).map(|()| Event::Succeeded),
+            Action::CheckCeiling => {
+                // The last thing before the last look: what the hook leaves of the limit is what counts.
+                self.pause(CutoverPause::PreResume, blackout)?;
+                self.check_ceiling(blackout).map(|()| Event::Succeeded)
+            }
             Action::RecordCommit => match record.commit() {
                 Ok(()) => {
                     self.link.set_patience(Patience {
@@ -186,7 +199,7 @@ impl Source {
         }
     }
 
-    fn quiesce(&mut self, devices: &mut [Stepper]) -> Result<Event> {
+    fn quiesce(&mut self, devices: &mut [Stepper]) -> Result<()> {
         for device in devices {
             let from = device.state()?;
             if let Some(target) = quiesced(device.flags(), from) {
@@ -194,45 +207,15 @@ impl Source {
             }
             self.link.patience().check()?;
         }
-        Ok(Event::Succeeded)
+        Ok(())
     }
 
-    fn stop_copy(&mut self, devices: &mut [Stepper]) -> Result<Event> {
+    fn stop_copy(&mut self, devices: &mut [Stepper]) -> Result<()> {
         for (saving, device) in self.saving.iter_mut().zip(devices) {
             saving.enter(device.set(DeviceState::StopCopy)?);
             self.link.patience().check()?;
         }
-        Ok(Event::Succeeded)
-    }
-
-    fn last_pages(&mut self, blackout: &mut Blackout<'_>) -> Result<Event> {
-        blackout.last_pages = self.pending.count();
-        blackout.last_bytes = self.pending.dirty_bytes();
-        let (carried, _) = send_pages(&mut self.link, &self.memory, &self.pending, &mut |_, _| Ok(true))?;
-        self.carried.add(carried);
-        self.pending.clear();
-        self.link.flush()?;
-        Ok(Event::Succeeded)
-    }
-
-    fn send_states(&mut self, devices: &mut [Stepper]) -> Result<Event> {
-        for (saving, device) in self.saving.iter_mut().zip(devices) {
-            let announced = estimate(device);
-            saving.stop_copy(&mut self.link, device.name(), announced).map_err(|error| error.device(device.name()))?;
-        }
-        self.link.flush()?;
-        Ok(Event::Succeeded)
-    }
-
-    fn send_manifest(&mut self, devices: &[Stepper]) -> Result<Event> {
-        let streams = self.saving.iter().zip(devices).map(|(saving, device)| saving.sum(device.name()));
-        let manifest = Manifest {
-            page_bytes: self.carried.page_bytes,
-            zero_bytes: self.carried.zero_bytes,
-            streams: streams.collect(),
-        };
-        self.link.send(Frame::plain(Kind::Manifest), &to_json(&manifest)?)?;
-        Ok(Event::Succeeded)
+        Ok(())
     }
 
     /// The last look before the point of no return: what follows must still fit. Of the time the plan expects for
@@ -294,7 +277,7 @@ impl Source {
             outcome,
             cause: if outcome == CutoverOutcome::Running { None } else { cause },
             blackout: split,
-            forecast: None,
+            forecast: blackout.forecast,
             last_pages: blackout.last_pages,
             last_bytes: Bytes(blackout.last_bytes),
             reads: blackout.reads,

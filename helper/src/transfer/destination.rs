@@ -1,20 +1,21 @@
 //! The destination's side: takes in what comes, loads it, and runs only when the machine says so.
 
+mod frames;
+mod owner;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::abort::Abort;
-use super::link::{Link, Patience, SOURCE, Wait, unexpected};
+use super::link::{Link, Patience, Wait};
 use super::loading::Loading;
-use super::pages::{Carried, store_pages, store_zeros};
-use super::payload::{Ask, Layout, Manifest, Took, from_json, to_json};
+use super::pages::Carried;
+use super::payload::{Ask, Manifest, Took, to_json};
 use super::precopy::micros;
 use super::record::CommitRecord;
-use super::source::states;
 use super::verify::answer;
 use super::wire::{Frame, Kind};
-use crate::control::message::{CutoverStep, Event as Told, EventSink, ReceiveOutcome, ReceiveReply, RollbackReply};
+use crate::control::message::{CutoverStep, Event as Told, EventSink, ReceiveOutcome, ReceiveReply};
 use crate::control::num::Bytes;
 use crate::device::DeviceState;
 use crate::device::transitions::Stepper;
@@ -38,6 +39,8 @@ pub struct Destination {
     manifest: Option<Manifest>,
     ask: Ask,
     took: Took,
+    /// Time the devices took for the state since the last round's end.
+    intake: Duration,
     cause: Option<HelperError>,
     needs_person: Vec<HelperError>,
 }
@@ -56,6 +59,7 @@ impl Destination {
             manifest: None,
             ask: Ask::Blocks,
             took: Took::default(),
+            intake: Duration::ZERO,
             cause: None,
             needs_person: Vec::new(),
         }
@@ -64,6 +68,11 @@ impl Destination {
     /// Whether COMMIT was received and recorded.
     pub fn is_committed(&self) -> bool {
         self.machine.is_committed()
+    }
+
+    /// Whether only the source knows what becomes of the run.
+    pub fn is_waiting(&self) -> bool {
+        self.machine.state() == State::Waiting
     }
 
     /// Serves the connection until the run is running here, dropped, or waiting: `waiting` is what a link lost after
@@ -84,10 +93,7 @@ impl Destination {
                 State::Running => return Ok(self.reply(ReceiveOutcome::Running)),
                 State::Waiting => return Ok(self.reply(ReceiveOutcome::Waiting)),
                 State::NeedsPerson => {
-                    return Err(self
-                        .cause
-                        .clone()
-                        .unwrap_or_else(|| HelperError::new("helper/bug", "stuck without a cause")));
+                    return Err(self.cause.clone().unwrap_or_else(stuck));
                 }
                 State::Discarded => {
                     self.say_farewell(devices, record);
@@ -96,24 +102,6 @@ impl Destination {
                 State::Receiving | State::Prepared | State::Doing(_) => {}
             }
             event = self.listen(devices).unwrap_or_else(|error| Some(self.event_of(error)));
-        }
-    }
-
-    /// Drops the run on the owner's word.
-    ///
-    /// # Errors
-    /// `protocol/committed` when it runs here, or some of it may.
-    pub fn rollback(&mut self, devices: &mut [Stepper], record: &mut dyn CommitRecord) -> Result<RollbackReply> {
-        self.cause.get_or_insert_with(|| HelperError::new("run/rolled-back", "the run was rolled back"));
-        self.follow(Event::RollbackAsked, devices, record);
-        match self.machine.state() {
-            State::Discarded => Ok(RollbackReply { devices: states(devices), needs_person: self.needs_person.clone() }),
-            State::NeedsPerson if !self.machine.is_committed() => Err(self
-                .cause
-                .clone()
-                .unwrap_or_else(|| HelperError::new("record/write", "the dropping is not recorded"))),
-            _ => Err(HelperError::new("protocol/committed", "COMMIT was received: the run is here")
-                .suggest("finish the run; its source stays stopped")),
         }
     }
 
@@ -128,6 +116,7 @@ impl Destination {
 
     fn event_of(&mut self, error: HelperError) -> Event {
         let event = match error.code {
+            _ if self.machine.heeds_abort() && self.link.peer_abort().is_some() => Event::PeerAborted,
             "run/cancelled" => Event::RollbackAsked,
             "wire/truncated" => Event::LinkLost,
             code if code.starts_with("link/") => Event::LinkLost,
@@ -210,79 +199,6 @@ impl Destination {
         Ok(())
     }
 
-    fn check_manifest(&self, devices: &[Stepper]) -> Result<()> {
-        let Some(manifest) = &self.manifest else {
-            return Err(HelperError::new("helper/bug", "no manifest to check"));
-        };
-        let promised = Carried { page_bytes: manifest.page_bytes, zero_bytes: manifest.zero_bytes };
-        if promised != self.carried {
-            return Err(HelperError::new(
-                "wire/manifest",
-                format!(
-                    "{} bytes of pages and {} of zeros arrived, the source sent {} and {}",
-                    self.carried.page_bytes, self.carried.zero_bytes, promised.page_bytes, promised.zero_bytes
-                ),
-            ));
-        }
-        let named = manifest.streams.iter().map(|stream| stream.device.as_str());
-        if !named.eq(devices.iter().map(Stepper::name)) {
-            return Err(HelperError::new(
-                "wire/manifest",
-                "the manifest's devices are not the ones that were announced",
-            ));
-        }
-        self.loading.iter().zip(&manifest.streams).try_for_each(|(loading, stream)| loading.check(stream))
-    }
-
-    /// Takes one frame; most need no decision.
-    fn listen(&mut self, devices: &[Stepper]) -> Result<Option<Event>> {
-        let receiving = self.machine.state() == State::Receiving;
-        let (frame, payload) = self.link.receive(Wait::Idle)?;
-        match frame.kind {
-            Kind::Abort => {
-                self.cause.get_or_insert(Abort::read(payload).error(SOURCE));
-                return Ok(Some(Event::PeerAborted));
-            }
-            Kind::Commit => return Ok(Some(Event::Commit)),
-            Kind::Verify if !receiving => {
-                self.ask = from_json(payload)?;
-                return Ok(Some(Event::Verify));
-            }
-            Kind::Layout if receiving && !self.introduced => {
-                let differ = from_json::<Layout>(payload)?
-                    .differences(&Layout::of(&self.memory, devices.iter().map(Stepper::name)));
-                if !differ.is_empty() {
-                    return Err(HelperError::new(
-                        "wire/layout",
-                        format!("the two sides differ: {}", differ.join("; ")),
-                    )
-                    .suggest("both helpers must be set up from one plan"));
-                }
-                self.introduced = true;
-                self.link.send(Frame::plain(Kind::Ready), &[])?;
-            }
-            _ if !receiving || !self.introduced => return Err(unexpected(frame, Kind::Layout)),
-            Kind::Pages => self.carried.add(store_pages(&self.memory, frame.at, payload)?),
-            Kind::Zeros => self.carried.add(store_zeros(&self.memory, frame.at, frame.count)?),
-            Kind::State => {
-                let index = usize::from(frame.index);
-                let (Some(loading), Some(device)) = (self.loading.get_mut(index), devices.get(index)) else {
-                    return Err(HelperError::new("wire/unexpected-frame", format!("state for device number {index}")));
-                };
-                loading.write(device.name(), frame.at, payload)?;
-            }
-            Kind::RoundEnd => {
-                self.link.send(Frame { at: frame.at, ..Frame::plain(Kind::RoundAck) }, &[])?;
-            }
-            Kind::Manifest => {
-                self.manifest = Some(from_json(payload)?);
-                return Ok(Some(Event::Manifest));
-            }
-            _ => return Err(unexpected(frame, Kind::Pages)),
-        }
-        Ok(None)
-    }
-
     /// Stays until the source has read why, refusing a COMMIT that was already on its way.
     fn say_farewell(&mut self, devices: &mut [Stepper], record: &mut dyn CommitRecord) {
         let patience = Patience { cancel: None, deadline: Some(Instant::now() + FAREWELL), silence: FAREWELL };
@@ -312,6 +228,10 @@ impl Destination {
             bytes: Bytes(self.carried.page_bytes),
         }
     }
+}
+
+fn stuck() -> HelperError {
+    HelperError::new("helper/bug", "stuck without a cause")
 }
 
 fn part_of(action: Action) -> Option<CutoverStep> {

@@ -1,22 +1,27 @@
-//! The connection between the two helpers: frames in both directions, and the ABORT that may come at any time.
+//! The connection between the two helpers: frames in both directions, the ABORT that may come at any time, and the
+//! streams beside it that carry pages.
 
-use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::abort::Abort;
+use super::beside::Beside;
 use super::inbox::Inbox;
+use super::incoming::{GRACE, Incoming};
 use super::outbox::Outbox;
+use super::outgoing::Lane;
+use super::pages::{Carried, Staging};
 use super::payload;
-use super::preface::{Credentials, introduce};
-use super::wire::{Frame, Kind};
-use crate::control::message::ConnectParams;
+use super::wire::{Frame, Kind, u64_at};
 use crate::error::{HelperError, Result};
+use crate::memory::Memory;
 
 pub use super::listener::Listener;
 pub use super::socket::{Patience, Socket, Wait};
 pub use super::tls::Identity;
+
+/// Connections of one run, at most.
+pub const MOST_STREAMS: u16 = 64;
 
 pub struct Link {
     socket: Socket,
@@ -27,37 +32,21 @@ pub struct Link {
     peer_name: &'static str,
     peer_abort: Option<Abort>,
     sent_bytes: u64,
+    beside: Beside,
 }
 
 impl Link {
-    /// Connects a source to a destination that waits in [`Listener::accept`]. A refused connection is tried again
-    /// until the link timeout has passed: the other helper may still be about to listen.
-    ///
-    /// # Errors
-    /// `link/refused`, `link/unreachable`, `link/address`, `link/timeout`, `run/cancelled`, `wire/tls` and those of
-    /// the preface.
-    pub fn connect(
-        params: &ConnectParams,
-        identity: &Identity,
-        run: &str,
-        epoch: u64,
-        cancel: &Arc<AtomicBool>,
-    ) -> Result<Self> {
-        let credentials = Credentials::new(run, epoch, &params.secret)?;
-        let silence = Duration::from_millis(params.link_timeout_ms.max(1));
-        let patience = Patience { cancel: Some(Arc::clone(cancel)), deadline: None, silence };
-        let tcp = dial(params, &patience)?;
-        let mut socket = if params.encrypt {
-            Socket::source(identity.source(&params.peer)?, tcp, patience)?
-        } else {
-            Socket::plain(tcp, patience)?
-        };
-        let round_trip = introduce(&mut socket, &credentials, params.streams)?;
-        Ok(Self::over(socket, round_trip, "the destination"))
+    /// A source's link over sockets whose prefaces are done; `socket` is the first stream.
+    pub(super) fn source(socket: Socket, others: Vec<Socket>, round_trip: Duration) -> Self {
+        Self::over(socket, Beside::source(others), round_trip, "the destination")
     }
 
-    /// A link over a socket whose preface is done.
-    pub(super) fn over(socket: Socket, round_trip: Duration, peer_name: &'static str) -> Self {
+    /// A destination's.
+    pub(super) fn destination(socket: Socket, others: Vec<Socket>) -> Self {
+        Self::over(socket, Beside::destination(others), Duration::ZERO, SOURCE)
+    }
+
+    fn over(socket: Socket, beside: Beside, round_trip: Duration, peer_name: &'static str) -> Self {
         Self {
             socket,
             inbox: Inbox::new(),
@@ -66,16 +55,27 @@ impl Link {
             peer_name,
             peer_abort: None,
             sent_bytes: 0,
+            beside,
         }
+    }
+
+    /// Connections there are.
+    pub fn streams(&self) -> u16 {
+        self.beside.streams()
+    }
+
+    /// How many of them carry pages from the next sending of pages on: at least one, at most all.
+    pub fn set_use(&mut self, streams: u16) {
+        self.beside.set_use(streams);
     }
 
     pub fn round_trip(&self) -> Duration {
         self.round_trip
     }
 
-    /// Bytes handed to the socket so far, headers included, before TLS.
+    /// Bytes handed to the sockets so far, headers included, before TLS.
     pub fn sent_bytes(&self) -> u64 {
-        self.sent_bytes
+        self.sent_bytes + self.beside.sent_bytes()
     }
 
     pub fn patience(&self) -> &Patience {
@@ -95,21 +95,6 @@ impl Link {
         self.flush()
     }
 
-    /// Stages a frame (see [`Outbox::stage`]) and sends the batch if it is full.
-    pub fn stage(
-        &mut self,
-        frame: Frame,
-        room: usize,
-        empty_too: bool,
-        fill: impl FnOnce(&mut [u8]) -> Result<usize>,
-    ) -> Result<usize> {
-        let length = self.outbox.stage(frame, room, empty_too, fill)?;
-        if self.outbox.is_full() {
-            self.flush()?;
-        }
-        Ok(length)
-    }
-
     /// Sends what is staged. Between batches the peer's ABORT is noticed, and when sending fails it is looked for,
     /// because it says why.
     pub fn flush(&mut self) -> Result<()> {
@@ -117,12 +102,16 @@ impl Link {
         match self.outbox.send(&mut self.socket) {
             Ok(()) if self.peer_name == SOURCE => Ok(()),
             Ok(()) => self.look_for_abort(Duration::ZERO),
-            Err(error) if error.code.starts_with("link/") => {
-                self.look_for_abort(Duration::from_millis(100))?;
-                Err(error)
-            }
-            Err(error) => Err(error),
+            Err(error) => Err(self.why(error)),
         }
+    }
+
+    /// What to say of a broken connection: the peer's own cause if it told one, which may come a moment later.
+    pub(super) fn why(&mut self, error: HelperError) -> HelperError {
+        if error.code.starts_with("link/") || error.code == "wire/truncated" {
+            return self.look_for_abort(GRACE).err().unwrap_or(error);
+        }
+        error
     }
 
     /// The next frame. An ABORT is a frame like others here; [`Self::expect`] makes it an error.
@@ -145,7 +134,70 @@ impl Link {
         if frame.kind != kind {
             return Err(unexpected(frame, kind));
         }
+        if kind == Kind::RoundAck {
+            self.beside.acknowledged();
+        }
         Ok((frame, payload))
+    }
+
+    /// While nothing is due from the peer: whether it is still there.
+    ///
+    /// # Errors
+    /// Its ABORT; `link/lost` when a connection has ended; `wire/unexpected-frame` when it says something else.
+    pub fn check_alive(&mut self) -> Result<()> {
+        if self.inbox.holds_any() || self.socket.is_readable(Duration::ZERO) {
+            if !self.inbox.abort_comes(&mut self.socket)? {
+                let (frame, _) = self.inbox.receive(&mut self.socket, Wait::Due)?;
+                return Err(unexpected(frame, Kind::Abort));
+            }
+            self.expect(Kind::Abort, Wait::Due)?;
+        }
+        self.beside.check().map_err(|error| self.why(error))
+    }
+
+    /// A source's streams beside the first, lent to those who send pages over them, and how many may be used now.
+    pub(super) fn take_lanes(&mut self) -> (Vec<Lane>, usize) {
+        self.beside.take()
+    }
+
+    pub(super) fn put_lanes(&mut self, lanes: Vec<Lane>) {
+        self.beside.put(lanes);
+    }
+
+    /// Tells the destination what the other streams carried, if they carried anything since the last time.
+    pub(super) fn announce(&mut self) -> Result<()> {
+        let Some(counts) = self.beside.announcement() else { return Ok(()) };
+        let fill = |into: &mut [u8]| {
+            into.copy_from_slice(&counts);
+            Ok(counts.len())
+        };
+        self.stage(Frame::plain(Kind::Gather), counts.len(), true, fill).map(drop)
+    }
+
+    /// A destination's other streams store what they carry from now on.
+    pub(super) fn take_in(&mut self, memory: &Arc<Memory>) -> Result<()> {
+        if let Some(health) = self.beside.take_in(memory)? {
+            self.socket.watch(health);
+        }
+        Ok(())
+    }
+
+    /// Waits until what a GATHER announced is stored; returns what that was.
+    pub(super) fn gather(&mut self, announced: &[u8]) -> Result<Carried> {
+        let Some(incoming) = self.beside.incoming() else { return Ok(Carried::default()) };
+        let (inbox, socket) = (&mut self.inbox, &mut self.socket);
+        let counts: Vec<u64> = announced.chunks_exact(8).map(|count| u64_at(count, 0)).collect();
+        let gathered = incoming.gather(&counts, socket.patience().silence, &mut || {
+            socket.patience().check()?;
+            let comes = (inbox.holds_any() || socket.is_readable(Duration::ZERO)) && inbox.abort_comes(socket)?;
+            if comes { Err(HelperError::new("link/lost", "the source gave up")) } else { Ok(()) }
+        });
+        gathered.map_err(|error| self.why(error))
+    }
+
+    /// A destination's: no page is stored any more.
+    pub(super) fn close_streams(&mut self) -> Result<()> {
+        self.beside.incoming().map_or(Ok(()), Incoming::close)
     }
 
     /// The ABORT that ended this link, if one did.
@@ -156,6 +208,7 @@ impl Link {
     /// Tells the peer that this side gives up; best effort, within a tick or two, cancelled or not.
     pub fn abort(&mut self, cause: &HelperError, discarded: bool) {
         let silence = self.patience().silence.min(Duration::from_secs(1));
+        self.socket.unwatch();
         let sent = self
             .set_patience(Patience { cancel: None, deadline: None, silence })
             .and_then(|()| payload::to_json(&Abort::because(cause, discarded)))
@@ -190,7 +243,7 @@ impl Link {
     }
 
     /// The peer's ABORT as an error, if it is the next thing to read. A link that broke shows in what is sent next.
-    fn look_for_abort(&mut self, at_most: Duration) -> Result<()> {
+    pub(super) fn look_for_abort(&mut self, at_most: Duration) -> Result<()> {
         let something = self.inbox.holds_any() || self.socket.is_readable(at_most);
         if something && self.inbox.abort_comes(&mut self.socket).is_ok_and(|comes| comes) {
             self.expect(Kind::Abort, Wait::Due).map(drop)?;
@@ -199,52 +252,24 @@ impl Link {
     }
 }
 
+impl Staging for Link {
+    fn stage(
+        &mut self,
+        frame: Frame,
+        room: usize,
+        empty_too: bool,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize>,
+    ) -> Result<usize> {
+        let length = self.outbox.stage(frame, room, empty_too, fill)?;
+        if self.outbox.is_full() {
+            self.flush()?;
+        }
+        Ok(length)
+    }
+}
+
 pub(super) const SOURCE: &str = "the source";
 
 pub(super) fn unexpected(frame: Frame, expected: Kind) -> HelperError {
     HelperError::new("wire/unexpected-frame", format!("a {:?} frame came where {expected:?} was due", frame.kind))
-}
-
-/// Connects, trying again while nobody listens yet.
-fn dial(params: &ConnectParams, patience: &Patience) -> Result<TcpStream> {
-    let target = (params.address.as_str(), params.port);
-    let named = format!("{}:{}", params.address, params.port);
-    let addresses: Vec<_> = target
-        .to_socket_addrs()
-        .map_err(|error| {
-            HelperError::os("link/address", format!("resolve {}", params.address), &error, "the name has no address")
-                .suggest("give the destination's data address as an IP address")
-        })?
-        .collect();
-    let began = Instant::now();
-    loop {
-        let mut failed = HelperError::new("link/address", format!("{named} has no address"));
-        for address in &addresses {
-            patience.check()?;
-            match TcpStream::connect_timeout(address, patience.silence.min(Duration::from_secs(2))) {
-                Ok(tcp) => return Ok(tcp),
-                Err(error) => failed = explain(&named, &error),
-            }
-        }
-        if began.elapsed() >= patience.silence || failed.errno == Some(libc::ENETUNREACH) {
-            return Err(failed);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-fn explain(named: &str, error: &std::io::Error) -> HelperError {
-    let operation = format!("connect {named}");
-    match error.raw_os_error() {
-        Some(libc::ECONNREFUSED) => {
-            HelperError::os("link/refused", operation, error, "nobody listens there, or a firewall refuses")
-                .suggest("check the link's address and port and the firewall on the destination")
-        }
-        Some(libc::EHOSTUNREACH | libc::ENETUNREACH) => {
-            HelperError::os("link/unreachable", operation, error, "no route to the destination")
-                .suggest("check the link's address against the destination's interfaces")
-        }
-        _ => HelperError::os("link/timeout", operation, error, "no answer")
-            .suggest("check the link's address and port and the firewalls in between"),
-    }
 }

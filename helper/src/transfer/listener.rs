@@ -1,26 +1,23 @@
-//! Where a destination waits for its source. Strangers (port scanners, a source of another run) are shown the door one
-//! by one, each on a thread of its own, so that a silent one cannot keep the real source waiting.
+//! Where a destination waits for its source: it takes exactly the connections of this run and closes. Strangers (port
+//! scanners, a source of another run) are shown the door.
 
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::link::{Link, SOURCE};
-use super::preface::{Credentials, welcome};
+use super::connect::check_streams;
+use super::door::Door;
+use super::interface::address_of;
+use super::link::Link;
+use super::preface::Credentials;
 use super::socket::{Patience, Socket};
+use super::strangers::Strangers;
 use super::tls::Identity;
-use crate::control::message::{Event, EventSink, ListenParams};
+use crate::control::message::{EventSink, ListenParams};
 use crate::error::{HelperError, Result};
-
-/// Time a connection has to show that it is the source.
-const INTRODUCTION: Duration = Duration::from_secs(5);
-/// Connections judged at once; more are closed unheard.
-const AT_ONCE: usize = 16;
 
 pub struct Listener {
     tcp: TcpListener,
@@ -32,13 +29,11 @@ pub struct Listener {
 
 impl Listener {
     /// # Errors
-    /// `link/port-taken`, `link/address`, `link/not-permitted`, `link/listen`, `request/bad-params`.
+    /// `link/port-taken`, `link/address`, `link/interface`, `link/not-permitted`, `link/listen`, `request/bad-params`.
     pub fn bind(params: &ListenParams, identity: &Arc<Identity>, run: &str, epoch: u64) -> Result<Self> {
+        check_streams(params.streams)?;
         let credentials = Credentials::new(run, epoch, &params.secret)?;
-        let ip: IpAddr = params.address.parse().map_err(|_| {
-            HelperError::new("link/address", format!("`{}` is not an IP address", params.address))
-                .suggest("give an address of one of the destination's interfaces")
-        })?;
+        let ip = local_address(params)?;
         if params.encrypt {
             // A bad fingerprint is told now, not when the source comes.
             identity.destination(&params.peer)?;
@@ -56,81 +51,59 @@ impl Listener {
         self.address
     }
 
-    /// Waits for the source, however many strangers come first; each is logged.
+    /// Waits for the source's connections, however many strangers come before and between, and closes. The first
+    /// refusal of each kind is logged, and how many more there were.
     ///
     /// # Errors
-    /// `run/cancelled`; `link/listen` when accepting itself fails.
-    pub fn accept(&self, cancel: &Arc<AtomicBool>, events: &Arc<dyn EventSink>) -> Result<Link> {
-        let (sender, judged) = channel();
-        let under_way = Arc::new(AtomicUsize::new(0));
-        loop {
-            if cancel.load(Ordering::Relaxed) {
-                return Err(HelperError::new("run/cancelled", "the run was cancelled while waiting for the source"));
-            }
-            if let Ok(link) = judged.try_recv() {
-                return self.settle(link, cancel);
-            }
-            let tick = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-            // An interrupted wait is a short one.
-            let _ = poll(&mut [PollFd::new(&self.tcp, PollFlags::IN)], Some(&tick));
-            match self.tcp.accept() {
-                Ok((tcp, from)) if under_way.load(Ordering::Relaxed) < AT_ONCE => {
-                    self.judge(tcp, from, Arc::clone(events), sender.clone(), &under_way);
-                }
-                Ok((tcp, _)) => drop(tcp),
-                Err(error) if passing(&error) => {}
-                Err(error) => return Err(explain(self.address, &error)),
-            }
-        }
-    }
-
-    fn settle(&self, mut link: Link, cancel: &Arc<AtomicBool>) -> Result<Link> {
+    /// `run/cancelled`; `link/streams` when not all connections come; `link/listen` when accepting itself fails.
+    pub fn accept(self, cancel: &Arc<AtomicBool>, events: &Arc<dyn EventSink>) -> Result<Link> {
+        let strangers = Strangers::new(Arc::clone(events));
         let silence = Duration::from_millis(self.params.link_timeout_ms.max(1));
+        let door = Arc::new(Door::new(self.params, self.identity, self.credentials, strangers));
+        let came = gather(&self.tcp, self.address, &door, cancel);
+        // Whoever comes from now on finds nobody listening.
+        drop(self.tcp);
+        door.shut();
+        let mut sockets = came?.into_iter();
+        let first = sockets.next().ok_or_else(|| HelperError::new("helper/bug", "no stream came"))?;
+        let mut link = Link::destination(first, sockets.collect());
         link.set_patience(Patience { cancel: Some(Arc::clone(cancel)), deadline: None, silence })?;
         Ok(link)
     }
+}
 
-    fn judge(
-        &self,
-        tcp: TcpStream,
-        from: SocketAddr,
-        events: Arc<dyn EventSink>,
-        sender: Sender<Link>,
-        under_way: &Arc<AtomicUsize>,
-    ) {
-        under_way.fetch_add(1, Ordering::Relaxed);
-        let (identity, credentials) = (Arc::clone(&self.identity), self.credentials.clone());
-        let (params, under_way) = (self.params.clone(), Arc::clone(under_way));
-        thread::spawn(move || {
-            match introduced(tcp, &params, &identity, &credentials) {
-                // Nobody takes it when another connection was the source's.
-                Ok(link) => drop(sender.send(link)),
-                Err(error) => events.emit(Event::Log {
-                    level: "warn",
-                    message: format!("turned away a connection from {from}: {} ({})", error.message, error.code),
-                    device: None,
-                }),
-            }
-            under_way.fetch_sub(1, Ordering::Relaxed);
-        });
+fn gather(tcp: &TcpListener, address: SocketAddr, door: &Arc<Door>, cancel: &AtomicBool) -> Result<Vec<Socket>> {
+    loop {
+        if cancel.load(Ordering::Relaxed) {
+            return Err(HelperError::new("run/cancelled", "the run was cancelled while waiting for the source"));
+        }
+        if let Some(sockets) = door.complete() {
+            return Ok(sockets);
+        }
+        door.check()?;
+        let tick = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+        // An interrupted wait is a short one.
+        let _ = poll(&mut [PollFd::new(tcp, PollFlags::IN)], Some(&tick));
+        match tcp.accept() {
+            Ok((tcp, from)) => door.knock(tcp, from),
+            Err(error) if passing(&error) => {}
+            Err(error) => return Err(explain(address, &error)),
+        }
     }
 }
 
-fn introduced(tcp: TcpStream, params: &ListenParams, identity: &Identity, mine: &Credentials) -> Result<Link> {
-    let fail = |error: std::io::Error| HelperError::os("link/socket", "fcntl", &error, "");
-    tcp.set_nonblocking(false).map_err(fail)?;
-    let deadline = Some(std::time::Instant::now() + INTRODUCTION);
-    let patience = Patience { cancel: None, deadline, silence: Duration::from_millis(params.link_timeout_ms.max(1)) };
-    let mut socket = if params.encrypt {
-        Socket::destination(identity.destination(&params.peer)?, tcp, patience)?
-    } else {
-        Socket::plain(tcp, patience)?
-    };
-    welcome(&mut socket, mine).map_err(|error| match error.code {
-        "limit/downtime" => HelperError::new("link/timeout", "it did not introduce itself in time"),
-        _ => error,
-    })?;
-    Ok(Link::over(socket, Duration::ZERO, SOURCE))
+fn local_address(params: &ListenParams) -> Result<IpAddr> {
+    match (&params.interface, params.address.as_str()) {
+        (Some(interface), "") => address_of(interface),
+        (Some(interface), address) => Err(HelperError::new(
+            "request/bad-params",
+            format!("listen on interface {interface} or on address {address}, not both"),
+        )),
+        (None, address) => address.parse().map_err(|_| {
+            HelperError::new("link/address", format!("`{address}` is not an IP address"))
+                .suggest("give an address of one of the destination's interfaces")
+        }),
+    }
 }
 
 /// Failures of accept that concern one connection, or pass.

@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use vm_memory::bitmap::BitmapSlice;
 use vm_memory::{Bytes, VolatileSlice};
 
-use super::link::Link;
-use super::wire::{Frame, Kind, MAX_DATA, UNIT};
-use crate::dirty::{Area, DirtyBitmap};
+use super::wire::{Frame, Kind, UNIT};
+use crate::dirty::Area;
 use crate::error::{HelperError, Result};
 use crate::memory::Memory;
+
+pub use super::spread::send_pages;
 
 const UNIT_BYTES: usize = UNIT as usize;
 /// Where a page is looked at first: most pages that hold something show it here.
@@ -37,40 +38,48 @@ impl Carried {
     }
 }
 
-/// Sends every dirty page of `dirty`, ascending. `watch` is asked after every run of up to 512 KiB and ends the walk
-/// early with `false`. Returns what was sent and, when ended early, the IOVA from which on nothing was.
-pub fn send_pages(
-    link: &mut Link,
-    memory: &Memory,
-    dirty: &DirtyBitmap,
-    watch: &mut dyn FnMut(&Link, Carried) -> Result<bool>,
-) -> Result<(Carried, Option<u64>)> {
-    let mut walk = Walk { link, memory, carried: Carried::default(), zeros: Area { iova: 0, bytes: 0 } };
-    for run in dirty.runs(u64::MAX) {
-        let mut from = run.iova;
-        while from < run.end() {
-            let piece = Area { iova: from, bytes: (run.end() - from).min(MAX_DATA as u64) };
-            walk.piece(piece)?;
-            from = piece.end();
-            if !watch(walk.link, walk.carried)? {
-                walk.flush_zeros()?;
-                return Ok((walk.carried, Some(from)));
-            }
-        }
-    }
-    walk.flush_zeros()?;
-    Ok((walk.carried, None))
+/// Where frames of pages are staged: the link itself or a stream beside it.
+pub trait Staging {
+    /// See [`super::outbox::Outbox::stage`]; sends the batch if it is full.
+    ///
+    /// # Errors
+    /// The socket's.
+    fn stage(
+        &mut self,
+        frame: Frame,
+        room: usize,
+        empty_too: bool,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize>,
+    ) -> Result<usize>;
 }
 
-struct Walk<'a> {
-    link: &'a mut Link,
+/// Turns dirty areas into frames of one stream.
+pub struct Walk<'a, S: Staging> {
+    pub to: &'a mut S,
     memory: &'a Memory,
     carried: Carried,
     /// Zero run not sent yet: it may grow over several pieces.
     zeros: Area,
 }
 
-impl Walk<'_> {
+impl<'a, S: Staging> Walk<'a, S> {
+    pub fn new(to: &'a mut S, memory: &'a Memory) -> Self {
+        Self { to, memory, carried: Carried::default(), zeros: Area { iova: 0, bytes: 0 } }
+    }
+
+    /// What went through since this was asked last.
+    pub fn take(&mut self) -> Carried {
+        std::mem::take(&mut self.carried)
+    }
+
+    /// Stages these pieces, each of at most [`super::wire::MAX_DATA`] and in one region.
+    ///
+    /// # Errors
+    /// Those of staging.
+    pub fn batch(&mut self, pieces: &[Area]) -> Result<()> {
+        pieces.iter().try_for_each(|piece| self.piece(*piece))
+    }
+
     fn piece(&mut self, piece: Area) -> Result<()> {
         let Some(slice) = self.memory.slice(piece.iova, piece.bytes) else {
             return Err(HelperError::new("helper/bug", format!("dirty page {:#x} outside the memory", piece.iova)));
@@ -97,7 +106,7 @@ impl Walk<'_> {
             .subslice((run.iova - piece.iova) as usize, run.bytes as usize)
             .map_err(|error| HelperError::new("helper/bug", error.to_string()))?;
         let frame = Frame { at: run.iova, ..Frame::plain(Kind::Pages) };
-        self.link.stage(frame, run.bytes as usize, true, |into| Ok(part.copy_to(into)))?;
+        self.to.stage(frame, run.bytes as usize, true, |into| Ok(part.copy_to(into)))?;
         self.carried.page_bytes += run.bytes;
         Ok(())
     }
@@ -118,11 +127,15 @@ impl Walk<'_> {
         self.memory.region_at(self.zeros.iova).is_some_and(|region| iova < region.area().end())
     }
 
-    fn flush_zeros(&mut self) -> Result<()> {
+    /// Stages the zero run that was held back for growing.
+    ///
+    /// # Errors
+    /// Those of staging.
+    pub fn flush_zeros(&mut self) -> Result<()> {
         if self.zeros.bytes > 0 {
             let count = u32::try_from(self.zeros.bytes / UNIT).unwrap_or(u32::MAX);
             let frame = Frame { at: self.zeros.iova, count, ..Frame::plain(Kind::Zeros) };
-            self.link.stage(frame, 0, true, |_| Ok(0))?;
+            self.to.stage(frame, 0, true, |_| Ok(0))?;
             self.zeros.bytes = 0;
         }
         Ok(())

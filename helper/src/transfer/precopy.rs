@@ -4,11 +4,12 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::hold::{After, Holding, Next};
 use super::link::Wait;
 use super::pace::Pace;
 use super::pages::{Carried, send_pages};
 use super::saving::estimate;
-use super::source::{Source, Workload};
+use super::source::{Expects, Outlook, Source, Workload};
 use super::wire::{Frame, Kind};
 use crate::control::message::{Event, PrecopyEnd, PrecopyParams, PrecopyReply, TrackerRound};
 use crate::control::num::Bytes;
@@ -20,6 +21,8 @@ use crate::error::Result;
 const PROGRESS: Duration = Duration::from_millis(100);
 /// Between two looks at a device whose initial pre-copy data is not out yet.
 const INITIAL_PAUSE: Duration = Duration::from_millis(5);
+/// Of a hold's rounds.
+const NO_BOUND: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What one round came to.
 struct Round {
@@ -29,8 +32,9 @@ struct Round {
 }
 
 impl Source {
-    /// Runs rounds until the blackout fits the limit, or `maxRounds` or `maxTimeMs` is reached. The first round of a
-    /// connection sends everything. May be called again after a hold: it goes on from what is dirty then.
+    /// Runs rounds until the blackout fits the limit, or `maxRounds` or `maxTimeMs` is reached; held, until the owner
+    /// lets it go. The first round of a connection sends everything. May be called again: it goes on from what is dirty
+    /// then.
     ///
     /// # Errors
     /// Any failure or cancel; every device is back in RUNNING then (or [`Self::rollback`] names it), and the
@@ -46,56 +50,92 @@ impl Source {
     fn rounds(&mut self, workload: &mut Workload<'_>, params: &PrecopyParams) -> Result<PrecopyReply> {
         let began = Instant::now();
         let longest = Duration::from_millis(params.max_time_ms);
+        let mut holding = params.hold.map(Holding::new);
+        // The time bound ends no hold, so it cuts no round of one short.
+        let until = if holding.is_some() { None } else { began.checked_add(longest) };
+        let expects = Expects { fixed_us: params.fixed_blackout_us, hooks_us: params.hooks_us, verify: params.verify };
         self.link.set_patience(self.patience(None))?;
         self.introduce(workload.devices)?;
         self.enter_precopy(workload.devices)?;
         // What the trackers saw before the first round is in it anyway: everything is.
         let mut read = workload.union.read(&mut self.pending)?;
         let (mut done, mut sent) = (0, 0);
-        let limit = Duration::from_millis(params.downtime_limit_ms);
         loop {
             done += 1;
             self.rounds += 1;
-            let round = self.round(workload.devices, params, read.trackers, began + longest)?;
+            let told = self.steer.told();
+            let round_began = Instant::now();
+            let dirty_before = self.pending.dirty_bytes();
+            let round = self.round(workload.devices, params, read.trackers, until)?;
             sent += round.carried.page_bytes + round.state_bytes;
             read = workload.union.read(&mut self.pending)?;
-            let mut cost = self.cost(workload.devices, params.fixed_blackout_us, params.verify);
-            if cost.total(self.rate, self.link.round_trip()) <= limit {
+            let limit = self.steer.downtime_limit(Duration::from_millis(params.downtime_limit_ms));
+            let limit_us = micros(limit);
+            let mut outlook = self.outlook(workload.devices, expects);
+            if outlook.forecast.expected_us <= limit_us {
                 // Only the devices' initial data may still stand in the way.
-                sent += self.await_initial(workload.devices, began + longest)?;
-                cost = self.cost(workload.devices, params.fixed_blackout_us, params.verify);
+                let until = holding.as_ref().map_or(until, |holding| round_began.checked_add(holding.interval()));
+                sent += self.await_initial(workload.devices, until)?;
+                outlook = self.outlook(workload.devices, expects);
             }
-            let estimated = cost.total(self.rate, self.link.round_trip());
+            let Outlook { dirty_bytes, state_bytes, forecast } = outlook;
+            self.dirt.push(dirty_bytes);
             self.events.emit(Event::RoundEnd {
                 round: self.rounds,
                 sent_bytes: Bytes(round.carried.page_bytes),
                 zero_pages: round.carried.zero_bytes / self.memory.page_size(),
                 elapsed_us: micros(round.elapsed),
                 dirty_pages: self.pending.count(),
-                dirty_bytes: Bytes(cost.dirty_bytes),
+                dirty_bytes: Bytes(dirty_bytes),
                 bytes_per_second: Bytes(self.rate.bytes_per_second()),
-                estimated_blackout_us: micros(estimated),
-                forecast: Default::default(),
+                estimated_blackout_us: forecast.expected_us,
+                forecast,
                 trackers: read.trackers.clone(),
                 union_pages: read.pages,
             });
-            let reason = if estimated <= limit && self.initial_bytes() == 0 {
-                PrecopyEnd::Converged
+            let ended = if forecast.expected_us <= limit_us && self.initial_bytes() == 0 {
+                Some(PrecopyEnd::Converged)
             } else if began.elapsed() >= longest {
-                PrecopyEnd::Time
+                Some(PrecopyEnd::Time)
             } else if done >= params.max_rounds {
-                PrecopyEnd::Rounds
+                Some(PrecopyEnd::Rounds)
             } else {
-                continue;
+                None
+            };
+            let reason = match (&mut holding, ended) {
+                (None, None) => continue,
+                (None, Some(reason)) => reason,
+                (Some(holding), ended) => {
+                    let next = holding.next(After {
+                        released: self.steer.is_released(),
+                        converged: ended == Some(PrecopyEnd::Converged),
+                        bounded: ended.is_some(),
+                        took: round_began.elapsed(),
+                        left: Duration::from_micros(forecast.parts.pages_us),
+                        futile: dirty_bytes >= dirty_before - dirty_before / 8,
+                    });
+                    match next {
+                        Next::Round => continue,
+                        Next::Rest(at_most) => {
+                            self.rest(told, at_most)?;
+                            read = workload.union.read(&mut self.pending)?;
+                            continue;
+                        }
+                        Next::Released => {
+                            self.steer.take_release();
+                            PrecopyEnd::Released
+                        }
+                    }
+                }
             };
             return Ok(PrecopyReply {
                 reason,
                 rounds: done,
                 bytes: Bytes(sent),
-                remaining_bytes: Bytes(cost.dirty_bytes.saturating_add(cost.state_bytes)),
+                remaining_bytes: Bytes(dirty_bytes.saturating_add(state_bytes)),
                 bytes_per_second: Bytes(self.rate.bytes_per_second()),
-                estimated_blackout_us: micros(estimated),
-                forecast: Default::default(),
+                estimated_blackout_us: forecast.expected_us,
+                forecast,
             });
         }
     }
@@ -116,7 +156,7 @@ impl Source {
         devices: &mut [Stepper],
         params: &PrecopyParams,
         trackers: Vec<TrackerRound>,
-        until: Instant,
+        until: Option<Instant>,
     ) -> Result<Round> {
         let clean = DirtyBitmap::new(self.memory.page_size(), &self.memory.areas());
         let dirty = std::mem::replace(&mut self.pending, clean);
@@ -129,7 +169,11 @@ impl Source {
             trackers,
         });
 
-        let mut pace = Pace::new(params.bandwidth.map(|cap| cap.0));
+        if let Some(streams) = self.steer.streams() {
+            self.link.set_use(streams);
+        }
+        let steer = Arc::clone(&self.steer);
+        let mut pace = Pace::new(params.bandwidth.map(|cap| cap.0), &steer);
         let told = Cell::new(Instant::now());
         let events = Arc::clone(&self.events);
         let (carried, stopped_at) = send_pages(&mut self.link, &self.memory, &dirty, &mut |link, carried| {
@@ -145,7 +189,7 @@ impl Source {
                 });
                 link.patience().check()?;
             }
-            Ok(Instant::now() < until)
+            Ok(until.is_none_or(|until| Instant::now() < until))
         })?;
         self.carried.add(carried);
         if let Some(from) = stopped_at {
@@ -157,13 +201,16 @@ impl Source {
         }
         let state_bytes = self.precopy_states(devices, until)?;
         self.link.send(Frame { at: u64::from(number), ..Frame::plain(Kind::RoundEnd) }, &[])?;
-        self.link.expect(Kind::RoundAck, Wait::Due)?;
-        self.rate.measure(carried.page_bytes + state_bytes, pace.busy());
+        let (ack, _) = self.link.expect(Kind::RoundAck, Wait::Due)?;
+        let loading = Duration::from_micros(u64::from(ack.count));
+        self.intake.measure(std::mem::take(&mut self.state_on_way), loading);
+        self.rate.measure(carried.page_bytes + state_bytes, pace.busy(), self.link.round_trip());
         Ok(Round { carried, state_bytes, elapsed: pace.elapsed() })
     }
 
-    fn precopy_states(&mut self, devices: &mut [Stepper], until: Instant) -> Result<u64> {
+    fn precopy_states(&mut self, devices: &mut [Stepper], until: Option<Instant>) -> Result<u64> {
         let mut sent = 0;
+        let until = until.unwrap_or_else(|| Instant::now() + NO_BOUND);
         for (saving, device) in self.saving.iter_mut().zip(devices).filter(|(saving, _)| saving.is_open()) {
             let share = estimate(device).unwrap_or(0);
             sent += saving.precopy(&mut self.link, share, until).map_err(|error| error.device(device.name()))?;
@@ -175,6 +222,7 @@ impl Source {
                 dirty_bytes: Bytes(info.dirty_bytes),
             });
         }
+        self.state_on_way += sent;
         Ok(sent)
     }
 
@@ -184,9 +232,9 @@ impl Source {
 
     /// Takes pre-copy data until no device has initial data left: leaving PRE_COPY before that would move it into the
     /// blackout. Pages do not wait for this, they are read again in the cutover.
-    fn await_initial(&mut self, devices: &mut [Stepper], until: Instant) -> Result<u64> {
+    fn await_initial(&mut self, devices: &mut [Stepper], until: Option<Instant>) -> Result<u64> {
         let mut sent = 0;
-        while self.initial_bytes() > 0 && Instant::now() < until {
+        while self.initial_bytes() > 0 && until.is_none_or(|until| Instant::now() < until) {
             self.link.patience().check()?;
             std::thread::sleep(INITIAL_PAUSE);
             sent += self.precopy_states(devices, until)?;

@@ -2,12 +2,14 @@
 //! belong to the same run and epoch, and hold the run's secret, which itself never travels.
 //!
 //! ```text
-//! source       magic 8, version u16, streams u16, stream u16, run length u16, epoch u64, nonce 32, run 64
+//! source       magic 8, version u16, streams u16, stream u16, run length u16, epoch u64, nonce 32, run 64, attempt 16
 //! destination  magic 8, version u16, verdict u16, zero u32, nonce 32, proof 32
 //! source       proof 32
 //! destination  verdict u16
 //! ```
-//! A proof is HMAC-SHA-256 by the secret over a role letter, the source's whole message and the destination's nonce.
+//! A proof is HMAC-SHA-256 by the secret over a role letter, the source's whole message and the destination's nonce, so
+//! one that was heard before proves nothing. The attempt is the same on all connections of one source and new for every
+//! other: connections of two sources are never taken for one.
 
 use std::time::{Duration, Instant};
 
@@ -21,12 +23,34 @@ use crate::error::{HelperError, Result};
 
 pub const MAGIC: [u8; 8] = *b"FERRYMIG";
 /// Changes with any change to the preface, the frames or their payloads.
-pub const WIRE_VERSION: u16 = 1;
+pub const WIRE_VERSION: u16 = 2;
 /// Longest run id in bytes.
 pub const MAX_RUN: usize = 64;
-pub const HELLO_BYTES: usize = 120;
+pub const HELLO_BYTES: usize = 136;
+/// Magic and version: what every version begins with, and judged before more is waited for.
+const COMMON_BYTES: usize = 10;
 const ANSWER_BYTES: usize = 80;
 const PROOF_BYTES: usize = 32;
+
+/// Which of a source's connections one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Made anew by each source that connects.
+    pub attempt: [u8; 16],
+    pub index: u16,
+    /// Connections of this run.
+    pub count: u16,
+}
+
+impl Place {
+    /// # Errors
+    /// `link/identity`.
+    pub fn first_of(count: u16) -> Result<Self> {
+        let mut attempt = [0; 16];
+        attempt.copy_from_slice(&nonce()?[..16]);
+        Ok(Self { attempt, index: 0, count })
+    }
+}
 
 /// What both ends of a connection must agree on.
 #[derive(Clone)]
@@ -59,31 +83,28 @@ impl Credentials {
         Ok(Self { run: run.to_owned(), epoch, secret: bytes })
     }
 
-    fn hello(&self, streams: u16, stream: u16) -> Result<[u8; HELLO_BYTES]> {
+    fn hello(&self, place: Place) -> Result<[u8; HELLO_BYTES]> {
         let mut hello = [0; HELLO_BYTES];
         hello[..8].copy_from_slice(&MAGIC);
         hello[8..10].copy_from_slice(&WIRE_VERSION.to_le_bytes());
-        hello[10..12].copy_from_slice(&streams.to_le_bytes());
-        hello[12..14].copy_from_slice(&stream.to_le_bytes());
+        hello[10..12].copy_from_slice(&place.count.to_le_bytes());
+        hello[12..14].copy_from_slice(&place.index.to_le_bytes());
         hello[14..16].copy_from_slice(&(self.run.len() as u16).to_le_bytes());
         hello[16..24].copy_from_slice(&self.epoch.to_le_bytes());
         hello[24..56].copy_from_slice(&nonce()?);
         hello[56..56 + self.run.len()].copy_from_slice(self.run.as_bytes());
+        hello[120..].copy_from_slice(&place.attempt);
         Ok(hello)
     }
 
-    /// What a destination thinks of a source's first message.
-    fn judge(&self, hello: &[u8; HELLO_BYTES]) -> Verdict {
+    /// What a destination that expects `count` connections thinks of a source's first message.
+    fn judge(&self, hello: &[u8; HELLO_BYTES], count: u16) -> Verdict {
         let length = usize::from(u16_at(hello, 14));
-        if hello[..8] != MAGIC {
-            Verdict::BadMagic
-        } else if u16_at(hello, 8) != WIRE_VERSION {
-            Verdict::Version
-        } else if length > MAX_RUN || &hello[56..56 + length] != self.run.as_bytes() {
+        if length > MAX_RUN || &hello[56..56 + length] != self.run.as_bytes() {
             Verdict::Run
         } else if u64_at(hello, 16) != self.epoch {
             Verdict::Epoch
-        } else if u16_at(hello, 10) != 1 || u16_at(hello, 12) != 0 {
+        } else if u16_at(hello, 10) != count || u16_at(hello, 12) >= count {
             Verdict::Streams
         } else {
             Verdict::Welcome
@@ -104,7 +125,7 @@ impl Credentials {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
-enum Verdict {
+pub enum Verdict {
     Welcome = 0,
     BadMagic = 1,
     Version = 2,
@@ -112,13 +133,27 @@ enum Verdict {
     Epoch = 4,
     Streams = 5,
     Secret = 6,
+    /// This stream of this source is here already.
+    Taken = 7,
+    /// Another source of this run is here already.
+    Attempt = 8,
 }
 
 impl Verdict {
     fn from_raw(raw: u16) -> Option<Self> {
-        [Self::Welcome, Self::BadMagic, Self::Version, Self::Run, Self::Epoch, Self::Streams, Self::Secret]
-            .into_iter()
-            .find(|verdict| *verdict as u16 == raw)
+        [
+            Self::Welcome,
+            Self::BadMagic,
+            Self::Version,
+            Self::Run,
+            Self::Epoch,
+            Self::Streams,
+            Self::Secret,
+            Self::Taken,
+            Self::Attempt,
+        ]
+        .into_iter()
+        .find(|verdict| *verdict as u16 == raw)
     }
 
     /// The refusal as an error; `Ok` for a welcome.
@@ -138,7 +173,21 @@ impl Verdict {
                 format!("the peer is of another epoch of run {run}"),
                 "let one ferry drive the run, and only that one",
             ),
-            Self::Streams => ("wire/streams", "the destination takes one stream".to_owned(), "connect with one stream"),
+            Self::Streams => (
+                "wire/streams",
+                "the two helpers were told different numbers of streams".to_owned(),
+                "let one ferry set up both sides",
+            ),
+            Self::Taken => (
+                "wire/streams",
+                format!("this stream of run {run} is connected already"),
+                "somebody repeats connections, or one side saw a connection end that the other still holds: run again",
+            ),
+            Self::Attempt => (
+                "wire/streams",
+                format!("another source of run {run} is connected already"),
+                "let one ferry drive the run, and only that one",
+            ),
             Self::Secret => (
                 "wire/secret",
                 format!("the peer does not hold the secret of run {run}"),
@@ -153,8 +202,8 @@ impl Verdict {
 ///
 /// # Errors
 /// `wire/bad-magic`, `wire/version`, `wire/run`, `wire/epoch`, `wire/streams`, `wire/secret`, and the socket's own.
-pub fn introduce(socket: &mut Socket, mine: &Credentials, streams: u16) -> Result<Duration> {
-    let hello = mine.hello(streams, 0)?;
+pub fn introduce(socket: &mut Socket, mine: &Credentials, place: Place) -> Result<Duration> {
+    let hello = mine.hello(place)?;
     let sent = Instant::now();
     socket.write(&hello, &mut 0)?;
     let mut answer = [0; ANSWER_BYTES];
@@ -178,14 +227,29 @@ pub fn introduce(socket: &mut Socket, mine: &Credentials, streams: u16) -> Resul
     Ok(round_trip)
 }
 
-/// The destination's part.
+/// The destination's part, for one of `count` connections. `take` is asked once the peer has proved itself, and says
+/// whether this place is free.
 ///
 /// # Errors
 /// As [`introduce`]; the peer has been told which.
-pub fn welcome(socket: &mut Socket, mine: &Credentials) -> Result<()> {
+pub fn welcome(
+    socket: &mut Socket,
+    mine: &Credentials,
+    count: u16,
+    take: &mut dyn FnMut(Place) -> Verdict,
+) -> Result<Place> {
     let mut hello = [0; HELLO_BYTES];
-    read_all(socket, &mut hello)?;
-    let verdict = mine.judge(&hello);
+    // A version we do not speak may have another length: it is not waited for.
+    read_all(socket, &mut hello[..COMMON_BYTES])?;
+    if hello[..8] != MAGIC {
+        Verdict::BadMagic.into_result(&mine.run)?;
+    }
+    let verdict = if u16_at(&hello, 8) == WIRE_VERSION {
+        read_all(socket, &mut hello[COMMON_BYTES..])?;
+        mine.judge(&hello, count)
+    } else {
+        Verdict::Version
+    };
     let nonce = nonce()?;
     let mut answer = [0; ANSWER_BYTES];
     answer[..8].copy_from_slice(&MAGIC);
@@ -195,15 +259,16 @@ pub fn welcome(socket: &mut Socket, mine: &Credentials) -> Result<()> {
     if verdict == Verdict::Welcome {
         answer[48..].copy_from_slice(&mine.proof(b'd', &hello, &nonce)?);
     }
-    if verdict != Verdict::BadMagic {
-        socket.write(&answer, &mut 0)?;
-    }
+    socket.write(&answer, &mut 0)?;
     verdict.into_result(&mine.run)?;
     let mut proof = [0; PROOF_BYTES];
     read_all(socket, &mut proof)?;
-    let verdict = if same(&proof, &mine.proof(b's', &hello, &nonce)?) { Verdict::Welcome } else { Verdict::Secret };
+    let mut place = Place { attempt: [0; 16], index: u16_at(&hello, 12), count };
+    place.attempt.copy_from_slice(&hello[120..]);
+    let verdict = if same(&proof, &mine.proof(b's', &hello, &nonce)?) { take(place) } else { Verdict::Secret };
     socket.write(&(verdict as u16).to_le_bytes(), &mut 0)?;
-    verdict.into_result(&mine.run)
+    verdict.into_result(&mine.run)?;
+    Ok(place)
 }
 
 fn read_all(socket: &mut Socket, into: &mut [u8]) -> Result<()> {

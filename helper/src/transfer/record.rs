@@ -50,7 +50,8 @@ pub struct Recorded {
     pub at_ms: u64,
 }
 
-/// `<dir>/<run>.<role>.json`, mode 0600, replaced whole: written beside, synced, renamed, the folder synced.
+/// `<dir>/<run>.<role>.json`, mode 0600, whole or not there: written beside, synced, put in its place, the folder synced.
+/// A COMMIT never replaces what is recorded; a DISCARD of this side's own does.
 #[derive(Debug)]
 pub struct FileRecord {
     dir: PathBuf,
@@ -100,7 +101,8 @@ impl FileRecord {
         self.dir.join(format!("{}.{role}.json", self.run))
     }
 
-    fn beside(&self) -> PathBuf {
+    /// Where a COMMIT waits for its place.
+    pub(crate) fn beside(&self) -> PathBuf {
         self.path().with_extension("json.new")
     }
 
@@ -123,8 +125,7 @@ impl FileRecord {
             .map_err(|error| HelperError::new("record/read", format!("{}: {error}", path.display())))
     }
 
-    fn write_beside(&self, decision: Decision) -> Result<()> {
-        let path = self.beside();
+    pub(crate) fn write(&self, path: &Path, decision: Decision) -> Result<()> {
         let fail = |operation: &str, error: &std::io::Error| {
             HelperError::os(
                 "record/write",
@@ -137,7 +138,7 @@ impl FileRecord {
         if fs::symlink_metadata(&place).is_ok_and(|found| !found.is_file()) {
             return Err(HelperError::new("record/write", format!("{} is not a plain file", place.display())));
         }
-        match fs::remove_file(&path) {
+        match fs::remove_file(path) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(fail("unlink", &error)),
@@ -147,7 +148,7 @@ impl FileRecord {
             .create_new(true)
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-            .open(&path)
+            .open(path)
             .map_err(|error| fail("create", &error))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let recorded = Recorded {
@@ -163,25 +164,36 @@ impl FileRecord {
         file.sync_all().map_err(|error| fail("fsync", &error))
     }
 
-    /// The rename and the folder's sync. From here on a failure leaves open what a crash would leave on disk.
-    fn put_in_place(&self) -> Result<()> {
-        let path = self.path();
-        let fail = |operation: &str, error: &std::io::Error| {
-            HelperError::os(
-                "record/write",
-                format!("{operation} {}", path.display()),
-                error,
-                "whether the record would survive a crash is not known",
-            )
-        };
-        fs::rename(self.beside(), &path).map_err(|error| fail("rename", &error))?;
-        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(|error| fail("fsync the folder of", &error))
+    /// In place of whatever is there. From here on a failure leaves open what a crash would leave on disk.
+    fn replace(&self) -> Result<()> {
+        fs::rename(self.beside(), self.path()).map_err(|error| self.doubtful("rename", &error))?;
+        self.sync()
+    }
+
+    /// Puts `beside` in its place if nothing is there, and makes durable what is there then. Whether it was this one
+    /// tells a read.
+    pub(crate) fn place(&self, beside: &Path) -> Result<()> {
+        match fs::hard_link(beside, self.path()) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(self.doubtful("link", &error)),
+            _ => {}
+        }
+        self.sync()
+    }
+
+    fn sync(&self) -> Result<()> {
+        let synced = File::open(&self.dir).and_then(|dir| dir.sync_all());
+        synced.map_err(|error| self.doubtful("fsync the folder of", &error))
+    }
+
+    fn doubtful(&self, operation: &str, error: &std::io::Error) -> HelperError {
+        let operation = format!("{operation} {}", self.path().display());
+        HelperError::os("record/write", operation, error, "whether the record would survive a crash is not known")
     }
 }
 
 impl CommitRecord for FileRecord {
     fn prepare(&mut self) -> Result<()> {
-        self.write_beside(Decision::Commit)?;
+        self.write(&self.beside(), Decision::Commit)?;
         self.waiting = true;
         Ok(())
     }
@@ -190,21 +202,29 @@ impl CommitRecord for FileRecord {
         if !self.waiting {
             self.prepare().map_err(|error| RecordFailure { error, doubtful: false })?;
         }
-        self.waiting = false;
-        self.put_in_place().map_err(|error| RecordFailure { error, doubtful: true })
+        self.place(&self.beside()).map_err(|error| RecordFailure { error, doubtful: true })?;
+        match self.read() {
+            Ok(Some(found)) if found.decision == Decision::Commit => Ok(()),
+            Ok(_) => {
+                let message = format!("run {} was recorded as discarded meanwhile", self.run);
+                let error = HelperError::new("record/discarded", message).suggest("another ferry has given the run up");
+                Err(RecordFailure { error, doubtful: false })
+            }
+            Err(error) => Err(RecordFailure { error, doubtful: true }),
+        }
     }
 
     fn discard(&mut self) -> Result<()> {
         self.waiting = false;
-        self.write_beside(Decision::Discard)?;
-        self.put_in_place()
+        self.write(&self.beside(), Decision::Discard)?;
+        self.replace()
     }
 }
 
 impl Drop for FileRecord {
     fn drop(&mut self) {
         if self.waiting {
-            // Not in its place, so it says nothing; only tidiness.
+            // What counts is in its place; only tidiness.
             let _ = fs::remove_file(self.beside());
         }
     }

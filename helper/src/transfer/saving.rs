@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::link::Link;
+use super::pages::Staging as _;
 use super::payload::StreamSum;
 use super::wire::{Frame, Kind, MAX_DATA};
 use crate::device::transitions::Stepper;

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::StreamOwned;
 
+use super::alive::{lost, prepare};
+use super::incoming::Health;
 use super::tls::ReadAhead;
 use crate::error::{HelperError, Result};
 
@@ -50,7 +52,7 @@ impl Patience {
 pub enum Wait {
     /// It is due: silence is a fault.
     Due,
-    /// The peer may have nothing to say for as long as it likes; only its death (TCP keepalive) ends the wait.
+    /// The peer may have nothing to say for as long as it likes; only its death (see [`super::alive`]) ends the wait.
     Idle,
 }
 
@@ -63,31 +65,63 @@ enum Carrier {
 pub struct Socket {
     carrier: Carrier,
     patience: Patience,
+    keepalive: Duration,
+    /// The streams beside this one: nothing is waited for here when one of them broke.
+    beside: Option<Health>,
 }
 
 impl Socket {
+    /// A vanished peer is noticed after about `keepalive`.
+    ///
     /// # Errors
     /// `link/socket` when the kernel refuses an option.
-    pub fn plain(tcp: TcpStream, patience: Patience) -> Result<Self> {
-        prepare(&tcp, patience.silence)?;
-        Self { carrier: Carrier::Plain(tcp), patience }.ready()
+    pub fn plain(tcp: TcpStream, patience: Patience, keepalive: Duration) -> Result<Self> {
+        Self::over(Carrier::Plain(tcp), patience, keepalive)
     }
 
-    pub fn source(connection: rustls::ClientConnection, tcp: TcpStream, patience: Patience) -> Result<Self> {
-        prepare(&tcp, patience.silence)?;
+    pub fn source(
+        connection: rustls::ClientConnection,
+        tcp: TcpStream,
+        patience: Patience,
+        keepalive: Duration,
+    ) -> Result<Self> {
         let stream = StreamOwned::new(connection, ReadAhead::new(tcp));
-        Self { carrier: Carrier::Source(Box::new(stream)), patience }.ready()
+        Self::over(Carrier::Source(Box::new(stream)), patience, keepalive)
     }
 
-    pub fn destination(connection: rustls::ServerConnection, tcp: TcpStream, patience: Patience) -> Result<Self> {
-        prepare(&tcp, patience.silence)?;
+    pub fn destination(
+        connection: rustls::ServerConnection,
+        tcp: TcpStream,
+        patience: Patience,
+        keepalive: Duration,
+    ) -> Result<Self> {
         let stream = StreamOwned::new(connection, ReadAhead::new(tcp));
-        Self { carrier: Carrier::Destination(Box::new(stream)), patience }.ready()
+        Self::over(Carrier::Destination(Box::new(stream)), patience, keepalive)
     }
 
-    fn ready(mut self) -> Result<Self> {
-        self.set_patience(self.patience.clone())?;
-        Ok(self)
+    fn over(carrier: Carrier, patience: Patience, keepalive: Duration) -> Result<Self> {
+        let mut socket = Self { carrier, patience: patience.clone(), keepalive, beside: None };
+        prepare(socket.tcp(), keepalive)?;
+        socket.set_patience(patience)?;
+        Ok(socket)
+    }
+
+    /// Ends waits on this connection, too, when one of those streams broke.
+    pub fn watch(&mut self, beside: Health) {
+        self.beside = Some(beside);
+    }
+
+    /// What becomes of them matters no more.
+    pub fn unwatch(&mut self) {
+        self.beside = None;
+    }
+
+    /// Another handle of the connection, to end it from outside.
+    ///
+    /// # Errors
+    /// `link/socket` without a free descriptor.
+    pub fn handle(&self) -> Result<TcpStream> {
+        self.tcp().try_clone().map_err(|error| HelperError::os("link/socket", "dup", &error, ""))
     }
 
     pub fn patience(&self) -> &Patience {
@@ -207,6 +241,9 @@ impl Socket {
             ErrorKind::Interrupted => Ok(()),
             ErrorKind::WouldBlock | ErrorKind::TimedOut if error.raw_os_error() != Some(libc::ETIMEDOUT) => {
                 self.patience.check()?;
+                if let Some(beside) = &self.beside {
+                    beside.check()?;
+                }
                 if wait == Wait::Due && quiet.since() >= self.patience.silence {
                     return Err(HelperError::new(
                         "link/timeout",
@@ -221,7 +258,7 @@ impl Socket {
             ErrorKind::InvalidData => Err(HelperError::new("wire/tls", format!("TLS refused what arrived: {error}"))
                 .suggest("the fingerprints of both helpers come from one run; check that nothing sits in between")),
             ErrorKind::UnexpectedEof => Err(closed()),
-            _ => Err(HelperError::os("link/lost", operation, error, "the peer or the network is gone")),
+            _ => Err(lost(operation, error, self.keepalive)),
         }
     }
 }
@@ -245,20 +282,4 @@ fn holds_plaintext<D: rustls::SideData>(connection: &mut rustls::ConnectionCommo
 
 fn closed() -> HelperError {
     HelperError::new("link/lost", "the peer closed the connection")
-}
-
-/// Options of a data connection: no delay for the small frames of the handshake, and a peer that vanished without a
-/// word noticed after about `silence`. Buffer sizes are left alone: asking for one ends the kernel's own tuning, which
-/// goes higher (tcp_rmem, tcp_wmem) than what may be asked for (rmem_max, 208 KiB by default).
-fn prepare(tcp: &TcpStream, silence: Duration) -> Result<()> {
-    use rustix::net::sockopt;
-    let fail = |errno: rustix::io::Errno| HelperError::os("link/socket", "setsockopt", &errno.into(), "");
-    let third = (silence / 3).max(Duration::from_secs(1));
-    sockopt::set_tcp_nodelay(tcp, true).map_err(fail)?;
-    sockopt::set_socket_keepalive(tcp, true).map_err(fail)?;
-    sockopt::set_tcp_keepidle(tcp, third).map_err(fail)?;
-    sockopt::set_tcp_keepintvl(tcp, third).map_err(fail)?;
-    sockopt::set_tcp_keepcnt(tcp, 3).map_err(fail)?;
-    sockopt::set_tcp_user_timeout(tcp, silence.as_millis().try_into().unwrap_or(u32::MAX)).map_err(fail)?;
-    Ok(())
 }

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::estimate::{Cost, Rate};
+use super::estimate::{Intake, Rate, Recent};
+use super::forecast::Basis;
 use super::link::{Link, Patience, Wait};
 use super::pages::Carried;
 use super::payload::{Layout, to_json};
+use super::precopy::micros;
 use super::record::CommitRecord;
 use super::saving::{Saving, estimate};
 use super::verify::measure_hash_rate;
 use super::wire::{Frame, Kind};
-use crate::control::message::{DeviceAt, EventSink, RollbackParams, RollbackReply};
+use crate::control::message::{BlackoutForecast, DeviceAt, EventSink, RollbackParams, RollbackReply};
 use crate::device::DeviceState;
 use crate::device::transitions::Stepper;
 use crate::dirty::DirtyBitmap;
@@ -21,11 +23,28 @@ use crate::dirty::union::Union;
 use crate::error::{HelperError, Result};
 use crate::memory::Memory;
 use crate::protocol::source::{Action, Event, Source as Machine, State};
+use crate::session::steer::Steer;
 
 /// What a source works on; the session owns it and lends it to each request.
 pub struct Workload<'a> {
     pub devices: &'a mut [Stepper],
     pub union: &'a mut Union,
+}
+
+/// What the owner's request says of a blackout, besides its limit. Times in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expects {
+    pub(super) fixed_us: u64,
+    pub(super) hooks_us: u64,
+    pub(super) verify: bool,
+}
+
+/// A cutover as it would be now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outlook {
+    pub(super) dirty_bytes: u64,
+    pub(super) state_bytes: u64,
+    pub(super) forecast: BlackoutForecast,
 }
 
 /// The source's side of one connection. One attempt: once rolled back it is only good for [`Self::rollback`].
@@ -41,7 +60,14 @@ pub struct Source {
     pub(super) pending: DirtyBitmap,
     pub(super) carried: Carried,
     pub(super) rate: Rate,
+    pub(super) intake: Intake,
+    /// Bytes dirty after each of the last rounds.
+    pub(super) dirt: Recent,
+    /// Bytes of pre-copy state that no round's answer covers yet.
+    pub(super) state_on_way: u64,
     pub(super) rounds: u32,
+    /// What the owner changes on the way.
+    pub(super) steer: Arc<Steer>,
     /// Failures of the last undoing.
     pub(super) needs_person: Vec<HelperError>,
     /// What the link's timeout is when no deadline is nearer.
@@ -65,13 +91,24 @@ impl Source {
             pending,
             carried: Carried::default(),
             rate: Rate::default(),
+            intake: Intake::default(),
+            dirt: Recent::default(),
+            state_on_way: 0,
             rounds: 0,
+            steer: Arc::default(),
             needs_person: Vec::new(),
             silence,
             cancel,
             hash_rate: None,
             introduced: false,
         }
+    }
+
+    /// Lets the owner change the run on its way by `steer`.
+    #[must_use]
+    pub fn steered(mut self, steer: Arc<Steer>) -> Self {
+        self.steer = steer;
+        self
     }
 
     /// Whether COMMIT was, or may have been, recorded.
@@ -109,20 +146,33 @@ impl Source {
         Patience { cancel: Some(Arc::clone(&self.cancel)), deadline, silence: self.silence }
     }
 
-    /// What a cutover would cost now.
-    pub(super) fn cost(&mut self, devices: &mut [Stepper], fixed_us: u64, verify: bool) -> Cost {
-        let state_bytes = self.saving.iter().zip(devices).map(|(saving, device)| {
+    /// What a cutover would cost now; times in microseconds.
+    pub(super) fn outlook(&mut self, devices: &mut [Stepper], expects: Expects) -> Outlook {
+        let (mut state_bytes, mut state_most) = (0u64, 0u64);
+        for (saving, device) in self.saving.iter().zip(devices) {
             let info = saving.info();
             let still = info.initial_bytes.saturating_add(info.dirty_bytes);
+            let all = estimate(device).unwrap_or(0);
             // What pre-copy took is not sent again, and no device knows less than what it says is dirty.
-            estimate(device).unwrap_or(0).saturating_sub(saving.bytes()).max(still)
-        });
-        Cost {
-            dirty_bytes: self.pending.dirty_bytes(),
-            state_bytes: state_bytes.fold(0, u64::saturating_add),
-            fixed: Duration::from_micros(fixed_us),
-            verify: if verify { self.verify_time() } else { Duration::ZERO },
+            let left = all.saturating_sub(saving.bytes()).max(still);
+            state_bytes = state_bytes.saturating_add(left);
+            // A device that gave more than it ever announced sends some of it again: how much, nobody knows.
+            state_most = state_most.saturating_add(if saving.bytes() > all { left.max(all) } else { left });
         }
+        let dirty_bytes = self.pending.dirty_bytes();
+        let basis = Basis {
+            dirty_bytes,
+            dirty_span: self.dirt.span(dirty_bytes),
+            state_bytes,
+            state_most,
+            link: self.rate.speed(),
+            intake: self.intake.speed(),
+            fixed_us: expects.fixed_us,
+            verify_us: if expects.verify { micros(self.verify_time()) } else { 0 },
+            round_trip_us: micros(self.link.round_trip()),
+            hooks_us: expects.hooks_us,
+        };
+        Outlook { dirty_bytes, state_bytes, forecast: basis.forecast() }
     }
 
     /// Both sides hash at once, and on one host they share its cores: twice our own time.

@@ -7,12 +7,15 @@
 //! | 2..4 | index | device, in the order of the layout; else 0 |
 //! | 4..8 | length | bytes of payload that follow |
 //! | 8..16 | at | IOVA, offset in a state stream, or round |
-//! | 16..20 | count | 4 KiB units of a zero run; else 0 |
+//! | 16..20 | count | 4 KiB units of a zero run; of a round's answer, microseconds the devices took for its state; else 0 |
 //! | 20..24 | header check | low half of the header's hash: the length is not believed before it is checked |
 //! | 24..32 | checksum | xxh3 of the payload, seeded with the header's hash |
 //!
 //! The header's hash covers bytes 0..20 and the frame's number in its direction, which does not travel: a frame lost,
 //! repeated or out of place fails its check like a flipped bit does.
+//!
+//! Every stream is such a sequence of its own. The first carries everything but may be joined by others that carry
+//! pages and zero runs only; GATHER keeps them in step.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -46,10 +49,13 @@ pub enum Kind {
     Commit = 12,
     Running = 13,
     Abort = 14,
+    /// What the other streams carried so far, one frame count (u64) a stream: what comes behind it on this stream
+    /// waits until those have arrived.
+    Gather = 15,
 }
 
 impl Kind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Layout,
         Self::Ready,
         Self::Pages,
@@ -64,6 +70,7 @@ impl Kind {
         Self::Commit,
         Self::Running,
         Self::Abort,
+        Self::Gather,
     ];
 
     fn from_raw(raw: u8) -> Option<Self> {
@@ -75,7 +82,7 @@ impl Kind {
         match self {
             Self::Pages | Self::State | Self::Hashes => MAX_DATA,
             Self::Layout | Self::Manifest => 256 * 1024,
-            Self::Verify | Self::Ready | Self::Prepared | Self::Running | Self::Abort => 16 * 1024,
+            Self::Verify | Self::Ready | Self::Prepared | Self::Running | Self::Abort | Self::Gather => 16 * 1024,
             Self::Zeros | Self::RoundEnd | Self::RoundAck | Self::Commit => 0,
         }
     }

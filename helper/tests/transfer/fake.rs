@@ -33,6 +33,8 @@ pub struct Script {
     pub expects: Option<usize>,
     /// Takes so many bytes of a stream; the write that would pass them fails with this errno.
     pub refuses: Option<(usize, i32)>,
+    /// Each write to it takes so long.
+    pub slow_load: Duration,
 }
 
 impl Default for Script {
@@ -52,6 +54,7 @@ impl Default for Script {
             delay: None,
             expects: None,
             refuses: None,
+            slow_load: Duration::ZERO,
         }
     }
 }
@@ -190,6 +193,7 @@ impl StateStream for FakeStream {
 
     fn write_all(&mut self, buf: &[u8]) -> Result<()> {
         let loaded = &mut self.seen.lock().unwrap().loaded;
+        std::thread::sleep(self.script.slow_load);
         if let Some((most, errno)) = self.script.refuses {
             if loaded.len() + buf.len() > most {
                 let error = std::io::Error::from_raw_os_error(errno);

@@ -52,6 +52,7 @@ fn what_resuming_needs_is_kept_back_from_the_limit() {
         downtime_limit_ms: 500,
         fixed_blackout_us: 490_000,
         verify: false,
+        ..rig.cutover
     };
     rig.source[1].delay = Some((DeviceState::StopCopy, Duration::from_millis(150)));
     let ran = rig.run();

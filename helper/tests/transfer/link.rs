@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use ferry_helper::control::message::{ConnectParams, Event, EventSink, ListenParams};
+use ferry_helper::error::HelperError;
 use ferry_helper::transfer::link::{Identity, Link, Listener};
 
 use crate::fake::Events;
@@ -57,7 +58,8 @@ fn only_the_source_of_this_run_is_let_in() {
         }
         let (found, turned_away) = meet(same, |params| params.secret = "ab".repeat(32), RUN, 7);
         assert_eq!((found.as_str(), turned_away.len()), ("wire/secret", 1));
-        assert_eq!(meet(same, |params| params.streams = 2, RUN, 7).0, "wire/streams");
+        let (found, turned_away) = meet(same, |params| (params.streams, params.r#use) = (2, 2), RUN, 7);
+        assert_eq!((found.as_str(), turned_away.len()), ("wire/streams", 1));
     }
 }
 
@@ -101,6 +103,68 @@ fn a_wrong_magic_or_version_is_refused_and_the_run_is_untouched() {
     }
 }
 
+/// Whether both ends with these parameters meet; the source's error if not.
+fn reach(listen: ListenParams, connect: impl Fn(&mut ConnectParams)) -> Result<(), HelperError> {
+    let identity = Arc::new(Identity::generate().expect("identity"));
+    let listener = Listener::bind(&listen, &identity, RUN, 7)?;
+    let mut params = connect_params(listener.address().port(), false, "");
+    params.address = listener.address().ip().to_string();
+    connect(&mut params);
+    let cancel = Arc::new(AtomicBool::new(false));
+    let accepting = {
+        let (cancel, events) = (Arc::clone(&cancel), Arc::new(Events::default()) as Arc<dyn EventSink>);
+        thread::spawn(move || listener.accept(&cancel, &events).map(drop))
+    };
+    let connected = Link::connect(&params, &identity, RUN, 7, &Arc::new(AtomicBool::new(false)));
+    cancel.store(connected.is_err(), Ordering::SeqCst);
+    let accepted = accepting.join().expect("no panic");
+    assert_eq!(connected.is_ok(), accepted.is_ok());
+    connected.map(drop)
+}
+
+#[test]
+fn ipv6_interfaces_and_local_addresses_work() {
+    let v6 = || ListenParams { address: "::1".into(), ..listen_params(false, "") };
+    reach(v6(), |_| {}).expect("over IPv6");
+    let both = || ListenParams { address: "::".into(), ..listen_params(false, "") };
+    reach(both(), |params| params.address = "::1".into()).expect("any address");
+    reach(both(), |params| params.address = "127.0.0.1".into()).expect("any address takes IPv4 too");
+    let only = |from: &str, to: ListenParams| ListenParams { from: from.parse().ok(), ..to };
+    reach(only("127.0.0.1", both()), |params| params.address = "127.0.0.1".into()).expect("IPv4 by an IPv6 socket");
+    let lo = ListenParams { address: String::new(), interface: Some("lo".into()), ..listen_params(false, "") };
+    reach(lo.clone(), |params| assert_eq!(params.address, "127.0.0.1")).expect("by its interface");
+
+    let from_two = |params: &mut ConnectParams| params.bind = "127.0.0.2".parse().ok();
+    reach(only("127.0.0.2", listen_params(false, "")), from_two).expect("from the address it was told");
+    let refused = reach(only("127.0.0.3", listen_params(false, "")), from_two).expect_err("from another");
+    assert!(refused.code == "link/lost" && refused.suggestion.is_some(), "{refused:?}");
+    reach(v6(), |params| params.bind = "::1".parse().ok()).expect("the same in IPv6");
+
+    let error = reach(v6(), from_two).expect_err("IPv4 does not reach IPv6");
+    assert!(error.code == "link/address" && error.message.contains("IPv6"), "{error}");
+    let error = reach(v6(), |params| params.bind = "2001:db8::1".parse().ok()).expect_err("not ours");
+    assert!(error.code == "link/address" && error.suggestion.is_some(), "{error}");
+    let error = reach(ListenParams { address: "127.0.0.1".into(), ..lo.clone() }, |_| {}).expect_err("which one");
+    assert_eq!(error.code, "request/bad-params");
+    let error = reach(ListenParams { interface: Some("no-such".into()), ..lo }, |_| {}).expect_err("not there");
+    assert!(error.code == "link/interface" && error.message.contains("lo"), "{error}");
+}
+
+#[test]
+fn impossible_numbers_of_streams_are_refused_on_either_side() {
+    let identity = Arc::new(Identity::generate().expect("identity"));
+    for streams in [0, 65] {
+        let listen = ListenParams { streams, ..listen_params(false, "") };
+        let refused = Listener::bind(&listen, &identity, RUN, 7).err().map(|error| error.code);
+        assert_eq!(refused, Some("request/bad-params"));
+    }
+    for (streams, used) in [(0, 0), (65, 1), (2, 0), (2, 3)] {
+        let params = ConnectParams { streams, r#use: used, ..connect_params(1, false, "") };
+        let refused = Link::connect(&params, &identity, RUN, 7, &Arc::default()).err().map(|error| error.code);
+        assert_eq!(refused, Some("request/bad-params"), "{used} of {streams}");
+    }
+}
+
 #[test]
 fn strangers_do_not_keep_the_source_out() {
     let [ours, theirs] = [0, 1].map(|_| Arc::new(Identity::generate().expect("identity")));
@@ -121,7 +185,7 @@ fn strangers_do_not_keep_the_source_out() {
     assert!(link.round_trip() > Duration::ZERO);
     accepting.join().expect("no panic").expect("accepted");
     silent.set_read_timeout(Some(Duration::from_millis(50))).expect("timeout");
-    assert!(silent.read(&mut [0; 8]).is_err(), "still being judged, in its own time");
+    assert!(matches!(silent.read(&mut [0; 8]), Ok(0)), "sent away, without a word");
 }
 
 #[test]
@@ -154,7 +218,6 @@ fn nobody_there_and_a_cancel_end_the_wait() {
     let cancel = Arc::new(AtomicBool::new(true));
     let events = Arc::new(Events::default()) as Arc<dyn EventSink>;
     assert_eq!(listener.accept(&cancel, &events).err().map(|error| error.code), Some("run/cancelled"));
-    drop(listener);
     let params = ConnectParams { link_timeout_ms: 200, ..connect_params(port, false, "") };
     let refused = Link::connect(&params, &identity, RUN, 7, &Arc::default()).err().expect("nobody there");
     assert_eq!((refused.code, refused.errno_name.as_deref()), ("link/refused", Some("ECONNREFUSED")));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use ferry_helper::transfer::preface::HELLO_BYTES;
 use ferry_helper::transfer::wire::{Frame, HEADER_BYTES, Kind, open, seal};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +20,8 @@ pub enum Meddling {
     Nothing,
     /// The connection ends before this frame.
     Cut,
+    /// It ends right after this frame, when nothing is due any more.
+    CutAfter,
     /// It ends in the middle of this frame.
     Truncate,
     /// One bit of this frame, counted from its header's first (taken modulo its length).
@@ -93,7 +96,7 @@ fn carry(
     meddler: &Meddler,
     counter: &AtomicU64,
 ) -> std::io::Result<()> {
-    let preface = if way == Way::ToDestination { [120, 32] } else { [80, 2] };
+    let preface = if way == Way::ToDestination { [HELLO_BYTES, 32] } else { [80, 2] };
     for (part, length) in preface.into_iter().enumerate() {
         let mut bytes = vec![0; length];
         from.read_exact(&mut bytes)?;
@@ -134,12 +137,15 @@ fn carry(
                     bytes = [&seal(Frame { at, ..opened.frame }, number, &payload)[..], &payload].concat();
                 }
                 Meddling::Repeat => bytes.extend(bytes.clone()),
-                Meddling::Nothing | Meddling::Rewrite(..) | Meddling::Preface(_) => {}
+                Meddling::Nothing | Meddling::CutAfter | Meddling::Rewrite(..) | Meddling::Preface(_) => {}
             }
         }
         // Before the write: the run may be over the moment the last frame is.
         counter.store(number + 1, Ordering::SeqCst);
         to.write_all(&bytes)?;
+        if way == meddler.way && number == meddler.at && matches!(meddler.meddling, Meddling::CutAfter) {
+            return Ok(());
+        }
     }
     Ok(())
 }

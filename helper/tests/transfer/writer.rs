@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use ferry_helper::control::message::{CutoverParams, EventSink, PrecopyParams};
+use ferry_helper::control::message::{ConnectParams, CutoverParams, EventSink, ListenParams, PrecopyParams};
 use ferry_helper::device::DeviceState;
 use ferry_helper::device::transitions::Stepper;
 use ferry_helper::dirty::union::Union;
@@ -47,12 +47,23 @@ impl Tracker for Log {
 
 #[test]
 fn nothing_a_running_device_writes_is_lost() {
+    moves_under_a_writer(1);
+}
+
+#[test]
+fn nothing_is_lost_between_streams() {
+    moves_under_a_writer(4);
+}
+
+fn moves_under_a_writer(streams: u16) {
     const AREAS: [(u64, u64); 1] = [(0x10_0000, 4 << 20)];
     let (here, there) = (memory(&AREAS), memory(&AREAS));
     fill(&here);
     let [ours, theirs] = [0, 1].map(|_| Arc::new(Identity::generate().expect("identity")));
-    let listener = Listener::bind(&listen_params(false, ours.fingerprint()), &theirs, RUN, 7).expect("bind");
+    let params = ListenParams { streams, ..listen_params(false, ours.fingerprint()) };
+    let listener = Listener::bind(&params, &theirs, RUN, 7).expect("bind");
     let params = connect_params(listener.address().port(), false, theirs.fingerprint());
+    let params = ConnectParams { streams, r#use: streams, ..params };
     let sink = Arc::new(Events::default()) as Arc<dyn EventSink>;
     let receiving = {
         let (there, sink) = (Arc::clone(&there), Arc::clone(&sink));
@@ -100,13 +111,21 @@ fn nothing_a_running_device_writes_is_lost() {
         fixed_blackout_us: 0,
         verify: false,
         bandwidth: None,
+        hold: None,
+        hooks_us: 0,
     };
     source.precopy(Workload { devices: &mut devices, union: &mut union }, &precopy).expect("pre-copy");
     // However late a busy machine lets it, the device writes once more before it is stopped.
     while log.lock().unwrap().is_empty() {
         thread::yield_now();
     }
-    let cutover = CutoverParams { downtime_limit_ms: 60_000, fixed_blackout_us: 0, verify: true };
+    let cutover = CutoverParams {
+        downtime_limit_ms: 60_000,
+        fixed_blackout_us: 0,
+        verify: true,
+        pauses: Vec::new(),
+        hooks_us: 0,
+    };
     let reply = source
         .cutover(Workload { devices: &mut devices, union: &mut union }, &cutover, &mut FakeRecord::default())
         .expect("ready");

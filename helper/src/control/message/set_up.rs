@@ -59,7 +59,7 @@ pub struct ExecReply {
     pub names: Vec<String>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum BackingSpec {
     Memfd {
@@ -78,7 +78,7 @@ pub struct FillSpec {
     pub zero_percent: u8,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegionSpec {
     pub region: String,
@@ -90,7 +90,7 @@ pub struct RegionSpec {
     pub fill: Option<FillSpec>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MemoryParams {
     pub page_size: u64,
@@ -104,7 +104,7 @@ pub struct MemoryReply {
     pub elapsed_us: u64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ContainerParams {
     pub container: String,
@@ -119,7 +119,7 @@ pub struct ContainerParams {
     pub huge_pages: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum DeviceTarget {
     Kernel { sysfs_path: String },
@@ -152,7 +152,7 @@ pub struct MapParams {
     pub container: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MapReply {
     pub bytes: Bytes,

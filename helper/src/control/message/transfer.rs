@@ -96,6 +96,8 @@ pub struct PrecopyParams {
     pub bandwidth: Option<Bytes>,
     #[serde(default)]
     pub hold: Option<Hold>,
+    #[serde(default)]
+    pub hooks_us: u64,
 }
 
 /// Rounds go on until `proceed`.

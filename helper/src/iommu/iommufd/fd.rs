@@ -17,7 +17,7 @@ use iommufd_bindings::iommufd::{
     iommufd_option_ops_IOMMU_OPTION_OP_SET,
 };
 use iommufd_ioctls::{IommuFd, IommufdError};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use vmm_sys_util::ioctl_io_nr;
 
 use crate::device::kernel::ioctl::{size_of_u32, with_struct};
@@ -40,6 +40,13 @@ pub struct Iommufd(Arc<IommuFd>);
 impl AsRawFd for Iommufd {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
+    }
+}
+
+impl AsFd for Iommufd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is open as long as `self` is, which the result borrows.
+        unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) }
     }
 }
 

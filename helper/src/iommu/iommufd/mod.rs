@@ -6,6 +6,7 @@
 mod cdev;
 mod fd;
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
@@ -14,7 +15,7 @@ pub use fd::{IOMMU_NODE, Iommufd, is_compat};
 
 use super::node::DeviceNode;
 use super::type1::map_failed;
-use super::{Backend, BackendKind, Mapped, Opened, ranges};
+use super::{Backend, BackendKind, Handle, Mapped, Opened, ranges};
 use crate::device::kernel::{DeviceFd, KernelDevice};
 use crate::dirty::all::AllTracker;
 use crate::dirty::areas::{MappedAreas, map_chunks};
@@ -34,6 +35,8 @@ pub struct IommufdBackend {
     mapped: MappedAreas,
     held: Vec<(Area, Arc<Memory>)>,
     tracker_made: bool,
+    /// Others have the descriptor: the address space is theirs.
+    handed_over: bool,
 }
 
 impl IommufdBackend {
@@ -70,6 +73,7 @@ impl IommufdBackend {
             mapped: MappedAreas::default(),
             held: Vec::new(),
             tracker_made: false,
+            handed_over: false,
         })
     }
 
@@ -201,6 +205,19 @@ impl Backend for IommufdBackend {
         Ok(())
     }
 
+    fn descriptors(&self) -> Vec<(Handle, BorrowedFd<'_>)> {
+        vec![(Handle::Iommufd { ioas: self.ioas }, self.iommufd.as_fd())]
+    }
+
+    fn hand_over(&mut self) {
+        self.attached.clear();
+        self.hwpts.clear();
+        for area in self.mapped.snapshot() {
+            self.mapped.remove(area);
+        }
+        self.handed_over = true;
+    }
+
     fn tracker(&mut self, name: &str, kind: TrackerKind, memory: &Arc<Memory>) -> Result<Box<dyn Tracker>> {
         match kind {
             TrackerKind::Iommu if self.hwpts.is_empty() => Err(HelperError::new(
@@ -241,6 +258,8 @@ impl Drop for IommufdBackend {
             }
             self.mapped.remove(area);
         }
-        let _ = self.iommufd.destroy(self.ioas);
+        if !self.handed_over {
+            let _ = self.iommufd.destroy(self.ioas);
+        }
     }
 }

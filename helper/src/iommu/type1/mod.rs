@@ -6,6 +6,7 @@ mod group;
 mod info;
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ pub use group::Group;
 pub use info::ContainerInfo;
 
 use super::node::DeviceNode;
-use super::{Backend, BackendKind, Mapped, Opened, ranges};
+use super::{Backend, BackendKind, Handle, Mapped, Opened, ranges};
 use crate::device::kernel::{self, KernelDevice};
 use crate::dirty::all::AllTracker;
 use crate::dirty::areas::{MappedAreas, map_chunks};
@@ -196,6 +197,17 @@ impl Backend for Type1Backend {
         self.mapped.remove(area);
         self.held.retain(|(other, _)| *other != area);
         Ok(())
+    }
+
+    fn descriptors(&self) -> Vec<(Handle, BorrowedFd<'_>)> {
+        let groups = self.groups.iter().map(|group| (Handle::Group(group.number), group.as_fd()));
+        std::iter::once((Handle::Container, self.container.as_fd())).chain(groups).collect()
+    }
+
+    fn hand_over(&mut self) {
+        for area in self.mapped.snapshot() {
+            self.mapped.remove(area);
+        }
     }
 
     fn tracker(&mut self, name: &str, kind: TrackerKind, memory: &Arc<Memory>) -> Result<Box<dyn Tracker>> {

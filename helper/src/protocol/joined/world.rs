@@ -2,29 +2,11 @@
 
 use std::collections::VecDeque;
 
+use super::chance::Chance;
+use super::owner::Owner;
 use crate::protocol::Message;
 use crate::protocol::destination::{Action as Da, Destination, Event as De, State as Ds};
 use crate::protocol::source::{Action as Sa, Event as Se, Source, State as Ss};
-
-/// One step of a schedule. Steps that do not apply do nothing.
-#[derive(Debug, Clone, Copy)]
-pub enum Chance {
-    SourceActs,
-    DestinationActs,
-    ToDestination,
-    ToSource,
-    SourceFails,
-    DestinationFails,
-    RecordDoubtful { on_disk: bool },
-    CommitHalfSent { left: bool },
-    RepeatToDestination,
-    RepeatToSource,
-    Cut,
-    CancelSource,
-    CancelDestination,
-    SourceCrashes,
-    DestinationCrashes,
-}
 
 pub struct World {
     pub source: Option<Source>,
@@ -41,14 +23,15 @@ pub struct World {
     pub commit_left: bool,
     pub source_runs: bool,
     pub destination_runs: bool,
+    /// Every device of the destination has loaded.
+    pub loaded: bool,
+    /// The source's COMMIT was recorded without a doubt, which its status tells from then on.
+    pub noted: bool,
+    /// The owner's, of any age: what it was told once it may act on whenever it likes.
+    pub owner: Owner,
 }
 
 impl World {
-    /// Whether the destination can never run this: it said so, or it is gone without a record of COMMIT.
-    pub fn destination_dropped(&self) -> bool {
-        self.destination.map_or(!self.destination_record, |machine| machine.state() == Ds::Discarded)
-    }
-
     /// One step of everybody, with nothing going wrong.
     pub const ROUND: [Chance; 4] =
         [Chance::SourceActs, Chance::ToDestination, Chance::DestinationActs, Chance::ToSource];
@@ -71,20 +54,25 @@ impl World {
             commit_left: false,
             source_runs: true,
             destination_runs: false,
+            loaded: false,
+            noted: false,
+            owner: Owner::default(),
         }
     }
 
     fn check(&self) {
+        let told = self.commit_left || self.owner.relayed;
         assert!(!(self.source_runs && self.destination_runs), "both run");
         if self.destination_runs {
-            assert!(self.commit_left && self.destination_record, "ran without COMMIT");
+            assert!(told && self.destination_record, "ran without COMMIT");
+            assert!(self.loaded, "ran without what was sent");
         }
-        if self.commit_left {
+        if told {
             assert!(self.source_record || !self.destination_runs, "COMMIT left and its record is gone");
         }
     }
 
-    fn tell_source(&mut self, event: Se) {
+    pub(super) fn tell_source(&mut self, event: Se) {
         if let Some(machine) = &mut self.source {
             if let Some(next) = machine.on(event) {
                 self.source_act = Some(next);
@@ -95,7 +83,7 @@ impl World {
         self.check();
     }
 
-    fn tell_destination(&mut self, event: De) {
+    pub(super) fn tell_destination(&mut self, event: De) {
         if let Some(machine) = &mut self.destination {
             if let Some(next) = machine.on(event) {
                 self.destination_act = Some(next);
@@ -134,6 +122,7 @@ impl World {
             Sa::SendManifest => self.source_sends(Message::Manifest),
             Sa::RecordCommit => {
                 self.source_record = true;
+                self.noted = true;
                 true
             }
             Sa::SendCommit => {
@@ -176,6 +165,10 @@ impl World {
     fn destination_acts(&mut self, well: bool) {
         let Some(action) = self.destination_act else { return };
         let sent = match (action, well) {
+            (Da::Load, true) => {
+                self.loaded = true;
+                true
+            }
             (Da::RecordCommit, true) => {
                 self.destination_record = true;
                 true
@@ -282,31 +275,11 @@ impl World {
                     self.destination_runs = false;
                 }
             }
+            Chance::OwnerAsksSource
+            | Chance::OwnerAsksDestination
+            | Chance::OwnerRelaysCommit
+            | Chance::OwnerRollsBackSource => self.owner_acts(chance),
         }
         self.check();
-    }
-
-    /// Everything still open ends, with the link gone and nothing else failing.
-    pub fn settle(&mut self) {
-        self.link = false;
-        for _ in 0..64 {
-            self.step(Chance::SourceActs);
-            self.step(Chance::DestinationActs);
-            self.step(Chance::ToDestination);
-            self.step(Chance::ToSource);
-            if matches!(self.source_act, Some(Sa::AwaitPrepared | Sa::Verify | Sa::AwaitRunning | Sa::AskDiscard)) {
-                self.step(Chance::SourceFails);
-            }
-        }
-    }
-
-    /// What a recovery does: asks both sides, and undoes what is certainly undone on the other.
-    pub fn recover(&mut self) {
-        self.tell_source(Se::RollbackAsked { peer_discarded: self.destination_dropped() });
-        self.settle();
-        if !self.source_record && self.source.is_none_or(|machine| machine.state() == Ss::RolledBack) {
-            self.step(Chance::CancelDestination);
-        }
-        self.settle();
     }
 }

@@ -1,0 +1,106 @@
+import { Flags } from '@oclif/core'
+import { EXIT, EXIT_CODES, type ExitCode } from '../src/exit-codes.js'
+import type { FoundRun } from '../src/control/client.js'
+import { RUN_ARG, RunQuery } from '../src/run-query.js'
+import type { RunStatus } from '../src/run/status.js'
+
+export default class Await extends RunQuery<typeof Await> {
+  static override summary = 'wait until a run is held, committed, or over'
+  static override description = `held: the run waits at its hold, and \`ferry cutover\` would let it go. committed: the destination runs, or will.
+ended: the run is over, however it ended; the result says how. Exits 0 once it is so. A run that ends before it was so
+gives its own exit code, one whose ferry died 9, and a wait that takes longer than --timeout 1 (await/timeout).`
+  static override exitCodes = Object.values(EXIT_CODES).map(({ exit }) => exit)
+
+  static override examples = [
+    {
+      description: 'wait for the hold, ten minutes at most',
+      command: '<%= config.bin %> <%= command.id %> last --condition held --timeout 10m',
+    },
+    {
+      description: 'how did it end?',
+      command:
+        "<%= config.bin %> <%= command.id %> last --condition ended --json | jq -r '.result.status.ended.outcome'",
+    },
+  ]
+
+  static override args = { run: RUN_ARG }
+
+  static override flags = {
+    condition: Flags.option({
+      options: ['held', 'committed', 'ended'] as const,
+      required: true,
+      summary: 'what to wait for',
+    })(),
+    timeout: Flags.string({ summary: 'longest wait (otherwise: as long as it takes)', helpValue: '10m' }),
+  }
+
+  async run(): Promise<object> {
+    const { wholeMs } = await import('../src/run/overrides.js')
+    const timeoutMs = this.flags.timeout === undefined ? null : wholeMs('timeout', this.flags.timeout)
+    return this.withRun(this.args.run, async (found) => {
+      const { condition } = this.flags
+      const [{ died }, { conditionMet }] = await Promise.all([
+        import('../src/control/client.js'),
+        import('../src/run/status.js'),
+      ])
+      const status = await this.wait(found, timeoutMs)
+      const result = { run: found.run, condition, status }
+      if (conditionMet(status, condition)) {
+        this.log(`run ${found.run}: ${condition}${status.ended === null ? '' : ` (${status.ended.outcome})`}`)
+        return result
+      }
+      if (status.ended === null) throw died(found.run)
+      const { FerryError } = await import('../src/errors.js')
+      const { error, exit, outcome } = status.ended
+      throw new FerryError({
+        code: 'await/ended',
+        // A run that ended well without ever being so is no success for who waited for it.
+        exit: exit === EXIT.done ? EXIT.error : (exit as ExitCode),
+        message: `run ${found.run} ended ${outcome} and was never ${condition}${error === null ? '' : `: [${error.code}] ${error.message}`}`,
+        suggestions: [`\`ferry report ${found.run}\` shows what happened`],
+        result,
+      })
+    })
+  }
+
+  /** The status in which the wait ended; throws await/timeout. */
+  private async wait(found: FoundRun, timeoutMs: number | null): Promise<RunStatus> {
+    const [{ revive, runStatus }, { FerryError }] = await Promise.all([
+      import('../src/control/client.js'),
+      import('../src/errors.js'),
+    ])
+    const { connection, run } = found
+    const { condition } = this.flags
+    if (connection === null) return runStatus(found)
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      if (timeoutMs === null) return
+      const timeout = new FerryError({
+        code: 'await/timeout',
+        exit: EXIT.error,
+        message: `run ${run} was not ${condition} within ${this.flags.timeout ?? ''}`,
+        suggestions: [
+          `it goes on: \`ferry status ${run}\` shows how it stands, \`ferry cancel ${run}\` ends it`,
+        ],
+      })
+      // Longer timers overflow.
+      timer = setTimeout(() => reject(timeout), Math.min(timeoutMs, 2 ** 31 - 1))
+    })
+    try {
+      const { status } = await Promise.race([connection.request('await', { condition }), late])
+      return revive(status)
+    } catch (error) {
+      if (error instanceof FerryError && error.code === 'run/gone') {
+        return await runStatus({ ...found, connection: null, records: await journalOf(found) })
+      }
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+async function journalOf(found: FoundRun): Promise<FoundRun['records']> {
+  const { readJournal } = await import('../src/run/journal-read.js')
+  return readJournal(found.journal).records
+}

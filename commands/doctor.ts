@@ -1,0 +1,104 @@
+import { Args, Flags } from '@oclif/core'
+import { BaseCommand } from '../src/base-command.js'
+import { EXIT } from '../src/exit-codes.js'
+
+export default class Doctor extends BaseCommand<typeof Doctor> {
+  static override summary = 'say what a host lacks for moving devices, layer by layer'
+  static override description = [
+    [
+      'Looks at the way to the host and its helper, root and capabilities, the kernel and its options, VFIO and iommufd',
+      'nodes, the IOMMU, locked and free memory, huge pages, the state folder, the clock and the time to it. Every check',
+      'says what was found and what to do. Without a host: this one.',
+    ].join(' '),
+    [
+      'With --profile, both hosts of the profile are measured against what it needs, and what it does not need is not',
+      'asked for. Nothing is changed but one thing: a helper that is not on another host is copied to its cache folder.',
+    ].join(' '),
+  ].join('\n\n')
+  static override examples = [
+    { description: 'This host', command: '<%= config.bin %> <%= command.id %>' },
+    { description: 'Two others', command: '<%= config.bin %> <%= command.id %> root@node-a root@node-b' },
+    {
+      description: 'As a user who becomes root there',
+      command: '<%= config.bin %> <%= command.id %> ssh://ops@node-b:2222 --become sudo',
+    },
+    {
+      description: 'Both hosts of a profile, against what it needs',
+      command: '<%= config.bin %> <%= command.id %> --profile vm.yaml',
+    },
+    {
+      description: 'For a script: what failed, and where',
+      command:
+        '<%= config.bin %> <%= command.id %> node-b --json | jq -r \'.result.hosts[] | .host as $h | .checks[] | select(.level=="fail") | [$h, .code] | @tsv\'',
+    },
+  ]
+  static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage, EXIT.blocked]
+  static override args = {
+    host: Args.string({
+      description: '"local", [user@]host or ssh://[user@]host[:port]; several may be named',
+      multiple: true,
+      ignoreStdin: true,
+      parse: async (text) => {
+        const { parseHost } = await import('../src/profile/address.js')
+        const host = parseHost(text)
+        if (host.ok) return host.value
+        const { usageError } = await import('../src/errors.js')
+        throw usageError('host', `${text}: ${host.problem}`)
+      },
+    }),
+  }
+  static override flags = {
+    profile: Flags.string({
+      summary: 'look at the hosts of this profile, for what it needs; - for stdin',
+      helpValue: 'FILE',
+    }),
+    become: Flags.option({
+      options: ['sudo'] as const,
+      summary: 'how the helper becomes root on the hosts named',
+    })(),
+    set: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'KEY.PATH=VALUE',
+      summary: 'lay a value over the profile; repeatable',
+    }),
+  }
+
+  async run(): Promise<object> {
+    const { become, profile: file, set } = this.flags
+    const hosts = [...new Set(this.args.host ?? [])]
+    const { seatOfHost, seatsOfProfile } = await import('../src/doctor/seat.js')
+    const { usageError } = await import('../src/errors.js')
+    if (file === undefined && set !== undefined) throw usageError('set', '--set goes with --profile')
+    if (file !== undefined && (hosts.length > 0 || become !== undefined)) {
+      throw usageError(
+        'profile-or-hosts',
+        'name hosts or a profile, not both',
+        'the profile says which hosts and how',
+      )
+    }
+    const { loadProfile } = await import('../src/profile/load.js')
+    const profile = file === undefined ? null : await loadProfile(file, { sets: set ?? [] })
+    const named = hosts.length === 0 ? ['local'] : hosts
+    const seats =
+      profile === null ? named.map((host) => seatOfHost(host, become ?? null)) : seatsOfProfile(profile)
+    const { diagnose } = await import('../src/doctor/diagnose.js')
+    const diagnosis = await diagnose(seats, profile, {
+      stateDir: this.stateDir,
+      helper: this.flags.helper,
+      root: this.config.root,
+      onStderr: (line) => this.logger.info(line),
+    })
+    const { doctorText } = await import('../src/ui/doctor-text.js')
+    this.log(doctorText(diagnosis, process.stdout.isTTY ? { width: process.stdout.columns } : {}))
+    if (diagnosis.sound) return diagnosis
+    const { FerryError } = await import('../src/errors.js')
+    const failed = diagnosis.hosts.filter(({ checks }) => checks.some(({ level }) => level === 'fail'))
+    throw new FerryError({
+      code: 'doctor/unsound',
+      exit: EXIT.blocked,
+      message: `${failed.map(({ host }) => (host === 'local' ? 'this host' : host)).join(' and ')}: not ready; what to do stands above`,
+      result: diagnosis,
+    })
+  }
+}

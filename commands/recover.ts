@@ -1,0 +1,103 @@
+import { Args, Flags } from '@oclif/core'
+import { BaseCommand } from '../src/base-command.js'
+import { EXIT } from '../src/exit-codes.js'
+
+export default class Recover extends BaseCommand<typeof Recover> {
+  static override summary = 'finish a run whose end nobody saw, in the only safe direction'
+  static override description = `Asks the helpers of both sides, or reads what they left on disk, and then either lets the destination keep the
+workload, or makes it give the run up and starts the source again. Nothing is done while one side that may run cannot
+be asked. Safe to repeat.`
+  static override exitCodes = [
+    EXIT.done,
+    EXIT.error,
+    EXIT.usage,
+    EXIT.rolledBack,
+    EXIT.needsPerson,
+    EXIT.sidesDisagree,
+    EXIT.unknown,
+  ]
+
+  static override examples = [
+    { description: 'the last run', command: '<%= config.bin %> <%= command.id %> last' },
+    {
+      description: 'the destination’s host died after its commit: run the workload as it was at the cutover',
+      command: '<%= config.bin %> <%= command.id %> 20261122T151733-4f2a --resume-source',
+    },
+  ]
+
+  static override args = {
+    run: Args.string({ required: true, description: 'run id, the beginning of one, or `last`' }),
+  }
+
+  static override flags = {
+    'resume-source': Flags.boolean({
+      summary: 'run the source although the destination committed and died; what it did since is lost',
+    }),
+  }
+
+  async run(): Promise<object> {
+    const [{ findJournal, readJournal }, { recoverRun }, { makeReach }, { FerryError }] = await Promise.all([
+      import('../src/run/journal-read.js'),
+      import('../src/run/recover-run.js'),
+      import('../src/run/reach.js'),
+      import('../src/errors.js'),
+    ])
+    const saved = readJournal(findJournal(this.stateDir, this.args.run))
+    await this.refuseLive(saved.path)
+    const recovered = await recoverRun({
+      saved,
+      stateDir: this.stateDir,
+      version: this.config.version,
+      resumeSource: this.flags['resume-source'],
+      reach: makeReach({ stateDir: this.stateDir, helper: this.flags.helper, root: this.config.root }),
+      onEvent: ({ body }) => {
+        if (body.type === 'intent' && !this.jsonEnabled())
+          process.stderr.write(`${body.side}: ${body.text}\n`)
+      },
+    })
+    for (const problem of recovered.problems) this.warn(`[${problem.code}] ${problem.message}`)
+    this.log(
+      `run ${recovered.run}: the source ${WORDS[recovered.source]}, the destination ${WORDS[recovered.destination]}`,
+    )
+    if (recovered.exit === EXIT.done) this.log('recovered: the destination has the workload')
+    const { error, exit, outcome, run } = recovered
+    if (exit === EXIT.done) return recovered
+    if (error === null) this.log('recovered: the destination holds nothing of the run, the source runs')
+    throw new FerryError({
+      code: error?.code ?? `run/${outcome}`,
+      exit: exit as typeof EXIT.rolledBack,
+      message: error?.message ?? `run ${run} was rolled back: the source runs and was checked`,
+      suggestions: error?.suggestion === undefined ? [] : [error.suggestion],
+      result: recovered,
+    })
+  }
+
+  /** A run that is still driven by its ferry is not ours to finish. */
+  private async refuseLive(path: string): Promise<void> {
+    const { basename } = await import('node:path')
+    const { isLive } = await import('../src/control/client.js')
+    const run = basename(path, '.ndjson')
+    if (!(await isLive(path))) return
+    const { FerryError } = await import('../src/errors.js')
+    throw new FerryError({
+      code: 'recover/live',
+      exit: EXIT.error,
+      message: `run ${run} is under way, and its ferry drives it`,
+      suggestions: [`\`ferry status ${run}\` shows how it stands, \`ferry cancel ${run}\` ends it`],
+    })
+  }
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  answers: 'is stopped',
+  runs: 'runs',
+  released: 'was released',
+  settled: 'has the workload',
+  stuck: 'committed and could not start every device',
+  open: 'waits without a commit',
+  discarded: 'has discarded it',
+  'gone-committed': 'had committed, and its helper is gone',
+  'gone-open': 'had not committed, and its helper is gone',
+  'gone-discarded': 'has discarded it, and its helper is gone',
+  unreachable: 'cannot be reached',
+}

@@ -1,0 +1,61 @@
+import { Args, Flags } from '@oclif/core'
+import { BaseCommand } from '../src/base-command.js'
+import { EXIT } from '../src/exit-codes.js'
+
+export default class Release extends BaseCommand<typeof Release> {
+  static override summary = 'let the source of a migrated workload, or a holder, close its devices'
+  static override description = `After a commit with \`releaseSource: byHand\` the source keeps its devices stopped and its memory as it was, until this
+says that they are no longer wanted. A run that did not end done is refused: the source may be all there is.
+
+With --hold it closes a holder instead: the workload of that profile stops existing there.`
+  static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage]
+
+  static override examples = [
+    { description: 'the source of the last run', command: '<%= config.bin %> <%= command.id %> last' },
+    { description: 'a holder', command: '<%= config.bin %> <%= command.id %> --hold node.yaml' },
+  ]
+
+  static override args = {
+    run: Args.string({ description: 'run id, the beginning of one, or `last`' }),
+  }
+
+  static override flags = {
+    hold: Flags.string({ summary: 'the holder of this profile', helpValue: 'PROFILE' }),
+    side: Flags.option({
+      options: ['source', 'destination'] as const,
+      summary: 'with --hold: of which side of the profile (default: source)',
+      dependsOn: ['hold'],
+    })(),
+    set: Flags.string({
+      multiple: true,
+      multipleNonGreedy: true,
+      helpValue: 'KEY.PATH=VALUE',
+      summary: 'with --hold: lay a value over the profile; repeatable',
+    }),
+  }
+
+  async run(): Promise<object> {
+    const { usageError } = await import('../src/errors.js')
+    const { makeReach, releaseHeld } = await import('../src/run/reach.js')
+    const options = { stateDir: this.stateDir, helper: this.flags.helper, root: this.config.root }
+    const { hold } = this.flags
+    if ((hold === undefined) === (this.args.run === undefined)) {
+      throw usageError('run', 'give a run, or --hold PROFILE', '`ferry list` shows the runs')
+    }
+    if (hold !== undefined) {
+      const released = await releaseHeld(hold, this.flags.set ?? [], options, this.flags.side ?? 'source')
+      this.log(`released ${released.workload}: ${released.devices.join(', ')} closed`)
+      return released
+    }
+    const { findJournal, readJournal } = await import('../src/run/journal-read.js')
+    const { releaseRun } = await import('../src/run/release-run.js')
+    const saved = readJournal(findJournal(this.stateDir, this.args.run ?? 'last'))
+    const released = await releaseRun(saved, this.stateDir, makeReach(options))
+    this.log(
+      released.released
+        ? `released the source of run ${released.run}: ${released.devices.join(', ')} closed`
+        : `the source of run ${released.run} holds nothing any more`,
+    )
+    return released
+  }
+}

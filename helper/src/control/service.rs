@@ -1,0 +1,229 @@
+//! What the connections, the worker and the signals share: the desk, and the carrying out of what it decides.
+
+use std::collections::BTreeMap;
+use std::io::BufReader;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::connection::{Connection, listen_to};
+use super::desk::{Action, Desk, Event, Id, Standing};
+use super::message::{Event as Told, EventSink, Request};
+use super::output::Output;
+use super::value::{json, nothing, params};
+use super::{process, socket};
+use crate::error::{HelperError, Result};
+use crate::session::shared::Shared;
+use crate::transfer::tls::Identity;
+
+/// Connections at once, stdin's included.
+const MOST: usize = 8;
+/// What was still being said to an owner that is gone may take this long.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// For the worker, in order.
+pub enum Work {
+    Request(Arc<Connection>, Request),
+    /// The owner is gone, and whose connection can be closed after it.
+    Settle(Option<Arc<Connection>>),
+    GiveUp,
+}
+
+/// Events, to whoever owns the run now.
+#[derive(Default)]
+struct ToOwner(Mutex<Option<Arc<Output>>>);
+
+impl ToOwner {
+    fn set(&self, output: Option<Arc<Output>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = output;
+    }
+}
+
+impl EventSink for ToOwner {
+    fn emit(&self, event: Told) {
+        let output = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(output) = output {
+            output.emit(event);
+        }
+    }
+}
+
+struct Inner {
+    desk: Desk,
+    /// In here so that the queue has the order of the decisions.
+    work: Sender<Work>,
+    connections: BTreeMap<Id, Arc<Connection>>,
+    next: Id,
+}
+
+pub struct Service {
+    inner: Mutex<Inner>,
+    events: Arc<ToOwner>,
+    pub shared: Arc<Shared>,
+}
+
+impl Service {
+    pub fn new(work: Sender<Work>) -> Self {
+        let events = Arc::new(ToOwner::default());
+        let shared = Arc::new(Shared::new(Arc::clone(&events) as Arc<dyn EventSink>));
+        let inner = Inner { desk: Desk::default(), work, connections: BTreeMap::new(), next: 0 };
+        Self { inner: Mutex::new(inner), events, shared }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a connection in; the first is stdin's. `None` when there are too many.
+    ///
+    /// # Errors
+    /// `link/identity`.
+    pub fn connect(&self, output: Output, socket: Option<UnixStream>) -> Result<Option<Arc<Connection>>> {
+        let identity = Identity::generate()?;
+        let mut inner = self.lock();
+        if inner.connections.len() >= MOST {
+            output.reply(None, &Err(HelperError::new("owner/crowded", format!("{MOST} connections are open here"))));
+            return Ok(None);
+        }
+        let id = inner.next;
+        inner.next += 1;
+        let connection = Arc::new(Connection::new(id, output, identity, socket));
+        inner.connections.insert(id, Arc::clone(&connection));
+        Ok(Some(connection))
+    }
+
+    /// A stream from one of this helper's sockets: served in a thread of its own, if its user may.
+    pub fn admit(self: &Arc<Self>, stream: UnixStream) {
+        let opened = stream.try_clone().and_then(|reader| Ok((reader, stream.try_clone()?)));
+        let Ok((reader, writer)) = opened else { return };
+        let output = Output::new(writer.into());
+        output.last_words(LAST_WORDS);
+        if !socket::is_ours(&stream) {
+            let error = HelperError::new("owner/other-user", "only this helper's own user, and root, may drive it");
+            output.reply(None, &Err(error));
+            return;
+        }
+        output.no_hurry();
+        match self.connect(output, Some(stream)) {
+            Ok(Some(connection)) => {
+                let service = Arc::clone(self);
+                thread::spawn(move || listen_to(&service, &connection, BufReader::new(reader)));
+            }
+            Ok(None) => {}
+            Err(error) => process::say(&error.to_string()),
+        }
+    }
+
+    /// A request of a run. Answered here when it must not wait for the worker; `None`: the worker will.
+    pub fn asked(&self, connection: &Arc<Connection>, request: Request) -> Option<Result<Value>> {
+        let mut inner = self.lock();
+        let actions = inner.desk.on(Event::Asked(connection.id));
+        if !actions.contains(&Action::Serve) {
+            drop(inner);
+            return Some(Err(if actions.contains(&Action::Busy) { self.busy() } else { ending() }));
+        }
+        self.carry_out(&inner, &actions, None);
+        let given = request.params.clone();
+        let answer = match request.op.as_str() {
+            "cancel" => {
+                self.shared.cancel();
+                nothing()
+            }
+            "proceed" => {
+                self.shared.steer.proceed();
+                nothing()
+            }
+            "tune" => params(given).and_then(|tune| json(&self.shared.steer.tune(tune)?)),
+            "continue" => params(given).and_then(|answer| json(&self.shared.steer.go_on(answer)?)),
+            op => {
+                if op == "rollback" {
+                    self.shared.cancel();
+                }
+                match inner.work.send(Work::Request(Arc::clone(connection), request)) {
+                    Ok(()) => return None,
+                    Err(_) => Err(ending()),
+                }
+            }
+        };
+        Some(answer)
+    }
+
+    fn busy(&self) -> HelperError {
+        let run = self.shared.status().run.map_or_else(|| "this helper".to_owned(), |run| format!("run {run}"));
+        HelperError::new("owner/busy", format!("another ferry drives {run}"))
+            .suggest("ask that one (`ferry status`, `ferry cancel`), or wait until it has gone")
+    }
+
+    /// A connection ended or was given up. Told twice, the second time changes nothing.
+    pub fn gone(&self, id: Id) {
+        let mut inner = self.lock();
+        let Some(connection) = inner.connections.remove(&id) else { return };
+        connection.mark_gone();
+        connection.output.last_words(LAST_WORDS);
+        let actions = inner.desk.on(Event::Gone(id));
+        let settling = actions.contains(&Action::Settle);
+        self.carry_out(&inner, &actions, Some(Arc::clone(&connection)));
+        drop(inner);
+        if !settling {
+            connection.close();
+        }
+    }
+
+    /// What was left behind is settled.
+    pub fn settled(&self, standing: Standing) {
+        self.on(Event::Settled(standing));
+    }
+
+    pub fn child_started(&self) {
+        self.on(Event::ChildStarted);
+    }
+
+    pub fn child_ended(&self) {
+        self.on(Event::ChildEnded);
+    }
+
+    /// Somebody wants this process to end.
+    pub fn terminate(&self) {
+        self.on(Event::Terminated);
+    }
+
+    fn on(&self, event: Event) {
+        let mut inner = self.lock();
+        let actions = inner.desk.on(event);
+        self.carry_out(&inner, &actions, None);
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.lock().desk.has_ended()
+    }
+
+    fn carry_out(&self, inner: &Inner, actions: &[Action], leaving: Option<Arc<Connection>>) {
+        for action in actions {
+            match action {
+                Action::Own(id) => {
+                    self.events.set(inner.connections.get(id).map(|connection| Arc::clone(&connection.output)));
+                }
+                Action::Disown => self.events.set(None),
+                Action::Cancel => self.shared.cancel(),
+                // The worker ends after the last settling, so one that is gone has nothing left to settle.
+                Action::Settle => drop(inner.work.send(Work::Settle(leaving.clone()))),
+                Action::GiveUp => {
+                    for connection in inner.connections.values() {
+                        connection.output.last_words(LAST_WORDS);
+                    }
+                    drop(inner.work.send(Work::GiveUp));
+                }
+                Action::Detach => process::detach(),
+                Action::Serve | Action::Busy | Action::Ending | Action::End => {}
+            }
+        }
+    }
+}
+
+fn ending() -> HelperError {
+    HelperError::new("owner/ending", "this helper is about to end")
+}

@@ -1,0 +1,195 @@
+//! The one thread that owns the session: requests one after the other, and the settling of what their owner left.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread;
+
+use serde_json::Value;
+
+use super::connection::Connection;
+use super::desk::Standing;
+use super::doors::{Doors, Purpose};
+use super::hand_out::HandOut;
+use super::message::{ClaimParams, PROTOCOL_VERSION, ReleaseParams, Request, StayParams};
+use super::process::say;
+use super::service::{Service, Work};
+use super::value::{json, nothing, panicked, params};
+use crate::error::{HelperError, Result};
+use crate::protocol::guard::Guard;
+use crate::session::Session;
+use crate::session::exec::Child;
+use crate::transfer::tls::Identity;
+
+pub struct Worker {
+    service: Arc<Service>,
+    session: Session,
+    guard: Guard,
+    doors: Doors,
+    hand_out: Option<HandOut>,
+}
+
+impl Worker {
+    /// `identity` counts until a claim brings its own.
+    pub fn new(service: Arc<Service>, identity: Arc<Identity>) -> Self {
+        Self {
+            session: Session::new(identity, Arc::clone(&service.shared)),
+            guard: Guard::new(),
+            doors: Doors::new(Arc::clone(&service)),
+            hand_out: None,
+            service,
+        }
+    }
+
+    /// Until the desk says that this is the end.
+    pub fn work_off(mut self, queue: &Receiver<Work>) {
+        while let Ok(work) = queue.recv() {
+            match work {
+                Work::Request(from, request) => self.serve(&from, request),
+                Work::Settle(owner) => {
+                    let standing = self.settle();
+                    if let Some(owner) = owner {
+                        owner.close();
+                    }
+                    self.service.settled(standing);
+                }
+                Work::GiveUp => {
+                    match self.settle() {
+                        Standing::Nothing => say("ended by a signal"),
+                        Standing::Holding => say("ended by a signal: what it held is closed"),
+                        Standing::Unfinished => say(
+                            "ended by a signal with a run past COMMIT that nobody released: its devices are closed, \
+                             its record tells the rest",
+                        ),
+                    }
+                    self.close_all();
+                    self.service.settled(Standing::Nothing);
+                }
+            }
+            if self.service.has_ended() {
+                break;
+            }
+        }
+    }
+
+    fn serve(&mut self, from: &Arc<Connection>, request: Request) {
+        let (id, op) = (request.id, request.op.clone());
+        if let Some(reply) = from.reply_to(id, &op) {
+            from.output.line(&reply);
+            return;
+        }
+        let result = self.guard.admit(&op, request.run.as_deref(), request.epoch).and_then(|()| {
+            catch_unwind(AssertUnwindSafe(|| self.answer(from, request))).unwrap_or_else(|_| Err(panicked()))
+        });
+        if result.is_ok() {
+            self.guard.done(&op);
+        }
+        self.service.shared.note_resident();
+        let reply = from.output.reply(Some(id), &result);
+        from.remember(id, op, reply);
+    }
+
+    fn answer(&mut self, from: &Arc<Connection>, request: Request) -> Result<Value> {
+        let given = request.params;
+        let session = &mut self.session;
+        match request.op.as_str() {
+            "claim" => {
+                let run = request.run.unwrap_or_default();
+                self.claim(from, &run, request.epoch.unwrap_or_default(), &params(given)?)
+            }
+            "memory" => json(&session.open_memory(&params(given)?)?),
+            "container" => json(&session.open_container(&params(given)?)?),
+            "device" => json(&session.open_device(params(given)?)?),
+            "map" => json(&session.map(&params(given)?)?),
+            "unmap" => json(&session.unmap(&params(given)?)?),
+            "track" => json(&session.track(&params(given)?)?),
+            "dirty" => json(&session.dirty()?),
+            "untrack" => json(&session.untrack()?),
+            "listen" => json(&session.listen(&params(given)?)?),
+            "connect" => json(&session.connect(&params(given)?)?),
+            "receive" => json(&session.receive()?),
+            "precopy" => json(&session.precopy(&params(given)?)?),
+            "cutover" => json(&session.cutover(&params(given)?)?),
+            "finish" => json(&session.finish()?),
+            "rollback" => json(&session.rollback(&params(given)?)?),
+            "check" => json(&session.check()?),
+            "stay" => self.stay(&params(given)?),
+            "exec" => {
+                let (reply, child) = session.exec(&params(given)?)?;
+                self.close_all();
+                self.wait_for(child);
+                json(&reply)
+            }
+            "release" => self.release(&params(given)?),
+            other => {
+                Err(HelperError::new("request/unknown", format!("no request `{other}` in protocol {PROTOCOL_VERSION}")))
+            }
+        }
+    }
+
+    /// The socket first: a run that could not be reached later does not begin.
+    fn claim(&mut self, from: &Arc<Connection>, run: &str, epoch: u64, asked: &ClaimParams) -> Result<Value> {
+        self.session.may_claim()?;
+        self.doors.open(Purpose::Run, &asked.socket)?;
+        let claimed = self.session.claim(run, epoch, asked, &from.identity);
+        if claimed.is_err() {
+            self.doors.close(Purpose::Run);
+        }
+        json(&claimed?)
+    }
+
+    /// The holder's socket and the one for its descriptors are open before the run is over.
+    fn stay(&mut self, asked: &StayParams) -> Result<Value> {
+        self.session.may_stay()?;
+        let hand_out = asked
+            .hand_out
+            .as_ref()
+            .map(|to| HandOut::open(to, &asked.workload, self.session.descriptors()?, &self.service.shared))
+            .transpose()?;
+        self.doors.open(Purpose::Holder, &asked.socket)?;
+        self.session.stay(&asked.workload)?;
+        self.hand_out = hand_out;
+        self.doors.close(Purpose::Run);
+        nothing()
+    }
+
+    fn release(&mut self, asked: &ReleaseParams) -> Result<Value> {
+        if asked.keep && self.session.is_holder() {
+            self.session.keep()?;
+            self.doors.close(Purpose::Run);
+        } else {
+            self.close_all();
+        }
+        nothing()
+    }
+
+    /// Duplicates first: a device stays open as long as one of them is.
+    fn close_all(&mut self) {
+        self.hand_out = None;
+        self.session.release();
+        self.doors.close(Purpose::Run);
+        self.doors.close(Purpose::Holder);
+    }
+
+    fn settle(&mut self) -> Standing {
+        let standing = self.session.settle();
+        match standing {
+            Standing::Nothing => self.close_all(),
+            Standing::Holding => self.doors.close(Purpose::Run),
+            Standing::Unfinished => {}
+        }
+        if standing != Standing::Unfinished {
+            self.guard.over();
+        }
+        standing
+    }
+
+    fn wait_for(&self, child: Child) {
+        self.service.child_started();
+        let service = Arc::clone(&self.service);
+        thread::spawn(move || {
+            say(&child.wait());
+            service.child_ended();
+        });
+    }
+}

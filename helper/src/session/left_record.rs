@@ -1,0 +1,85 @@
+//! `record`: what a helper that is gone wrote down of its run, read by another one of the same host.
+
+use std::path::Path;
+
+use super::claim::private_dir;
+use crate::control::message::{RecordParams, RecordReply, RecordState};
+use crate::error::{HelperError, Result};
+use crate::transfer::record::{Decision, FileRecord};
+
+/// Reads the record; with `discard` makes it durable that the run was dropped, so that nobody can commit it late.
+///
+/// # Errors
+/// `record/committed` when it is to be discarded and says COMMIT; those of reading and writing records.
+pub fn look(params: &RecordParams) -> Result<RecordReply> {
+    let dir = Path::new(&params.record_dir);
+    if params.discard {
+        private_dir(dir)?;
+    } else if !dir.exists() {
+        return Ok(RecordReply { record: RecordState::None });
+    }
+    // The epoch is the one of whoever wrote; ours is none of that run.
+    let record = FileRecord::new(dir, &params.run, 0, params.role)?;
+    let found = if params.discard { Some(discard(&record)?) } else { record.read()?.map(|found| found.decision) };
+    let state = match found {
+        Some(Decision::Commit) if params.discard => {
+            return Err(HelperError::new("record/committed", format!("run {} is recorded as committed", params.run))
+                .suggest("it cannot be dropped any more: `ferry recover` finishes it"));
+        }
+        Some(Decision::Commit) => RecordState::Committed,
+        Some(Decision::Discard) => RecordState::Discarded,
+        None if record.beside().exists() => RecordState::Prepared,
+        None => RecordState::None,
+    };
+    Ok(RecordReply { record: state })
+}
+
+/// DISCARD, unless something is recorded already; returns what is recorded then, durably. Written beside under a name of
+/// its own: should the run's helper be alive after all, either its COMMIT or this comes first, and the other is refused.
+fn discard(record: &FileRecord) -> Result<Decision> {
+    let beside = record.path().with_extension("json.left");
+    record.write(&beside, Decision::Discard)?;
+    let placed = record.place(&beside);
+    let _ = std::fs::remove_file(&beside);
+    placed?;
+    record
+        .read()?
+        .map(|found| found.decision)
+        .ok_or_else(|| HelperError::new("record/write", format!("{} is gone again", record.path().display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::message::Role;
+    use crate::transfer::record::CommitRecord;
+
+    fn ask(dir: &Path, discard: bool) -> Result<RecordState> {
+        let record_dir = dir.display().to_string();
+        look(&RecordParams { record_dir, run: "r".into(), role: Role::Source, discard }).map(|reply| reply.record)
+    }
+
+    #[test]
+    fn what_is_left_is_read_and_only_what_is_not_committed_is_dropped() {
+        let dir = std::env::temp_dir().join(format!("ferry-left-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        assert_eq!(ask(&dir, false).expect("no folder"), RecordState::None);
+        private_dir(&dir).expect("mkdir");
+        let mut living = FileRecord::new(&dir, "r", 1, Role::Source).expect("new");
+        living.prepare().expect("prepare");
+        assert_eq!(ask(&dir, false).expect("prepared"), RecordState::Prepared);
+        assert_eq!(ask(&dir, true).expect("dropped"), RecordState::Discarded);
+        assert_eq!(ask(&dir, true).expect("again"), RecordState::Discarded);
+
+        let late = living.commit().expect_err("the drop came first");
+        assert_eq!((late.error.code, late.doubtful), ("record/discarded", false));
+        assert_eq!(ask(&dir, false).expect("still"), RecordState::Discarded);
+
+        std::fs::remove_file(living.path()).expect("another run");
+        living.commit().expect("commit");
+        assert_eq!(ask(&dir, false).expect("committed"), RecordState::Committed);
+        assert_eq!(ask(&dir, true).err().map(|error| error.code), Some("record/committed"));
+        assert_eq!(ask(&dir, false).expect("unchanged"), RecordState::Committed);
+        std::fs::remove_dir_all(&dir).expect("clean up");
+    }
+}

@@ -1,0 +1,41 @@
+//! What becomes of a session whose owner is gone.
+
+use super::Session;
+use super::transfer::Side;
+use crate::control::Standing;
+use crate::control::message::RollbackParams;
+use crate::control::process::say;
+
+impl Session {
+    /// A run past COMMIT, or that may be: nothing is undone any more without the other side's word.
+    pub(super) fn is_committed(&self) -> bool {
+        match &self.side {
+            Some(Side::Source(source)) => source.is_committed(),
+            Some(Side::Destination(destination)) => destination.is_committed() || destination.is_waiting(),
+            Some(Side::Listening(_)) | None => false,
+        }
+    }
+
+    /// The owner is gone: what is not committed is undone and, except for what a holder holds, given back. What cannot
+    /// be undone is left as it stands, for the next owner or the record to tell.
+    pub fn settle(&mut self) -> Standing {
+        if self.is_committed() {
+            // It stopped what was under way; the next owner's requests are new.
+            self.shared.uncancel();
+            return Standing::Unfinished;
+        }
+        if self.claimed.is_some() {
+            let undone = self.rollback(&RollbackParams::default()).map(|undone| undone.needs_person);
+            let problems = undone.unwrap_or_else(|error| vec![error]);
+            for error in problems.into_iter().chain(self.untrack().err()) {
+                say(&format!("the owner is gone: {error}"));
+            }
+        }
+        if self.held.is_some() {
+            self.back_to_holding();
+            return Standing::Holding;
+        }
+        self.release();
+        Standing::Nothing
+    }
+}

@@ -1,0 +1,173 @@
+//! A ferry of the tests: a helper process, or a proxy to one that stays, and requests to it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_ferry-helper");
+/// Far beyond what anything here takes.
+pub const LONG: Duration = Duration::from_secs(60);
+
+pub struct Driver {
+    process: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<Value>,
+    stderr: Receiver<String>,
+    next: u64,
+    pub run: String,
+    pub epoch: u64,
+}
+
+impl Driver {
+    pub fn serve() -> Self {
+        Self::start(&["--serve"])
+    }
+
+    pub fn attach(socket: &Path) -> Self {
+        Self::start(&["--attach", socket.to_str().expect("path")])
+    }
+
+    fn start(arguments: &[&str]) -> Self {
+        let mut process = Command::new(BINARY)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start");
+        let (tell, lines) = channel();
+        let stdout = process.stdout.take().expect("piped");
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = tell.send(serde_json::from_str(&line).expect("a line is JSON"));
+            }
+        });
+        let (tell, stderr) = channel();
+        let mut errors = process.stderr.take().expect("piped");
+        thread::spawn(move || {
+            let mut text = String::new();
+            let _ = errors.read_to_string(&mut text);
+            let _ = tell.send(text);
+        });
+        let stdin = process.stdin.take();
+        Self { process, stdin, lines, stderr, next: 1, run: "r1".into(), epoch: 1 }
+    }
+
+    /// Sends a request and returns its id.
+    pub fn send(&mut self, op: &str, params: Value) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        let line = json!({"id": id, "op": op, "run": self.run, "epoch": self.epoch, "params": params});
+        let stdin = self.stdin.as_mut().expect("still open");
+        stdin.write_all(format!("{line}\n").as_bytes()).expect("the helper reads");
+        id
+    }
+
+    /// The reply to `id`; what comes before it is dropped.
+    pub fn reply(&mut self, id: u64) -> Result<Value, Value> {
+        let until = Instant::now() + LONG;
+        loop {
+            let line = self.lines.recv_timeout(until - Instant::now()).unwrap_or_else(|_| panic!("no reply to {id}"));
+            if line["id"] == id {
+                return if line["error"].is_null() { Ok(line["ok"].clone()) } else { Err(line["error"].clone()) };
+            }
+        }
+    }
+
+    pub fn ask(&mut self, op: &str, params: Value) -> Result<Value, Value> {
+        let id = self.send(op, params);
+        self.reply(id)
+    }
+
+    pub fn ok(&mut self, op: &str, params: Value) -> Value {
+        self.ask(op, params).unwrap_or_else(|error| panic!("{op}: {error}"))
+    }
+
+    /// The code with which `op` is refused.
+    pub fn refused(&mut self, op: &str, params: Value) -> String {
+        let error = self.ask(op, params).expect_err(op);
+        error["code"].as_str().expect("a code").to_owned()
+    }
+
+    pub fn hello(&mut self) -> Value {
+        self.ok("hello", json!({"protocol": 2}))
+    }
+
+    /// The next event called `name`.
+    pub fn event(&mut self, name: &str) -> Value {
+        loop {
+            let line = self.lines.recv_timeout(LONG).unwrap_or_else(|_| panic!("no event {name}"));
+            if line["event"] == name {
+                return line;
+            }
+        }
+    }
+
+    /// Ends the connection; the process may stay.
+    pub fn hang_up(&mut self) {
+        self.stdin = None;
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill().expect("kill");
+        self.process.wait().expect("reaped");
+    }
+
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: signals a child of ours that was not waited for yet.
+        assert_eq!(unsafe { libc::kill(self.process.id() as i32, signal) }, 0);
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.process.try_wait().expect("wait").is_none()
+    }
+
+    pub fn end_status(&mut self) -> ExitStatus {
+        let until = Instant::now() + LONG;
+        while self.is_alive() {
+            assert!(Instant::now() < until, "process {} does not end", self.process.id());
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.process.wait().expect("reaped")
+    }
+
+    /// Waits for the process to end, and says what it wrote on stderr.
+    pub fn end(&mut self) -> (ExitStatus, String) {
+        (self.end_status(), self.stderr.recv_timeout(LONG).expect("stderr"))
+    }
+
+    /// Whether nothing of the starter's is held open any more: its pipes have ended.
+    pub fn pipes_ended(&self) -> bool {
+        let stdout_ended = loop {
+            match self.lines.recv_timeout(LONG) {
+                Ok(_) => {}
+                Err(error) => break error == RecvTimeoutError::Disconnected,
+            }
+        };
+        stdout_ended && self.stderr.recv_timeout(LONG).is_ok()
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Until `found` gives something.
+pub fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + LONG;
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < until, "never: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}

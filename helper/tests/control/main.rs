@@ -1,0 +1,11 @@
+//! The helper as a process: who may drive it, when it ends, and what it keeps.
+
+mod driver;
+mod exec;
+mod hand_out;
+mod holder;
+mod owner;
+mod place;
+mod records;
+mod run;
+mod taker;

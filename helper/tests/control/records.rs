@@ -1,0 +1,27 @@
+//! What a helper that died left behind.
+
+use serde_json::{Value, json};
+
+use crate::driver::Driver;
+use crate::place::Place;
+use crate::run::Pair;
+
+fn ask(place: &Place, role: &str, discard: bool) -> Result<Value, Value> {
+    let params = json!({"recordDir": place.at("records"), "run": "r1", "role": role, "discard": discard});
+    Driver::serve().ask("record", params).map(|reply| reply["record"].clone())
+}
+
+#[test]
+fn a_dead_helpers_record_is_read_by_another() {
+    let (here, there) = (Place::new(), Place::new());
+    assert_eq!(ask(&here, "source", false), Ok(json!("none")));
+    let mut pair = Pair::connected(&here, &there);
+    assert_eq!(ask(&here, "source", false), Ok(json!("none")));
+    pair.cut_over();
+    pair.source.kill();
+    pair.destination.kill();
+    assert_eq!(ask(&here, "source", false), Ok(json!("committed")));
+    assert_eq!(ask(&there, "destination", false), Ok(json!("committed")));
+    assert_eq!(ask(&there, "destination", true).expect_err("committed")["code"], "record/committed");
+    assert_eq!(ask(&here, "destination", true), Ok(json!("discarded")));
+}

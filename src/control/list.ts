@@ -1,0 +1,52 @@
+/** Every run of a state folder, with what is known of it. */
+import { EXIT, FerryError } from '../errors.js'
+import { findJournal, listRuns } from '../run/journal-read.js'
+import type { RunStatus } from '../run/status.js'
+import { findRun, runStatus } from './client.js'
+
+export interface KnownRun {
+  readonly run: string
+  readonly status: RunStatus
+  readonly live: boolean
+}
+/** Reading a journal takes memory and time; so many are looked at side by side. */
+const AT_ONCE = 4
+
+/** Newest first, `most` of them. Journals that cannot be read are named in `unread`. */
+export async function knownRuns(
+  stateDir: string,
+  most: number,
+): Promise<{
+  readonly runs: readonly KnownRun[]
+  readonly more: number
+  readonly unread: readonly FerryError[]
+}> {
+  const ids = listRuns(stateDir)
+  const wanted = ids.slice(0, most)
+  const runs: KnownRun[] = []
+  const unread: FerryError[] = []
+  for (let from = 0; from < wanted.length; from += AT_ONCE) {
+    const looked = await Promise.allSettled(
+      wanted.slice(from, from + AT_ONCE).map((id) => look(stateDir, id)),
+    )
+    for (const result of looked) {
+      if (result.status === 'fulfilled') runs.push(result.value)
+      else unread.push(asError(result.reason))
+    }
+  }
+  return { runs, more: ids.length - wanted.length, unread }
+}
+
+async function look(stateDir: string, id: string): Promise<KnownRun> {
+  const found = await findRun(stateDir, findJournal(stateDir, id))
+  try {
+    return { run: id, status: await runStatus(found), live: found.connection !== null }
+  } finally {
+    found.connection?.close()
+  }
+}
+
+function asError(thrown: unknown): FerryError {
+  if (thrown instanceof FerryError) return thrown
+  return new FerryError({ code: 'journal/read', exit: EXIT.error, message: String(thrown) })
+}

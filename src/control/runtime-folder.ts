@@ -1,0 +1,70 @@
+/** The private folder of a user's running things, and the sockets of runs in it. */
+import { chmodSync, lstatSync, mkdirSync } from 'node:fs'
+import { isAbsolute, join } from 'node:path'
+import { EXIT, FerryError, fromSystemError } from '../errors.js'
+
+/** sun_path holds 108 bytes with the NUL that ends it. */
+export const LONGEST_SOCKET_PATH = 107
+
+/** $XDG_RUNTIME_DIR/ferry, for root without one /run/ferry, else <state-dir>/run. */
+export function runtimeFolder(
+  stateDir: string,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+  uid = process.getuid?.() ?? 0,
+): string {
+  const xdg = env['XDG_RUNTIME_DIR']
+  if (xdg && isAbsolute(xdg)) return join(xdg, 'ferry')
+  return uid === 0 ? '/run/ferry' : join(stateDir, 'run')
+}
+
+export function runSocket(folder: string, run: string): string {
+  return join(folder, 'runs', `${run}.sock`)
+}
+
+/**
+ * Makes the folder that a run's socket goes into, 0700, and sees to it that no other user could put anything there.
+ *
+ * @throws FerryError when it cannot be made, is not ours, or the path is too long for a socket.
+ */
+export function prepareRuns(folder: string, run: string): string {
+  const socket = runSocket(folder, run)
+  const bytes = Buffer.byteLength(socket)
+  if (bytes > LONGEST_SOCKET_PATH) {
+    throw unusable(
+      `the path of the run's socket is ${bytes} bytes long, and the kernel takes ${LONGEST_SOCKET_PATH}: ${socket}`,
+      'set XDG_RUNTIME_DIR, or name a shorter folder with --state-dir',
+    )
+  }
+  const runs = join(folder, 'runs')
+  try {
+    mkdirSync(runs, { recursive: true, mode: 0o700 })
+    const facts = lstatSync(runs)
+    const uid = process.getuid?.() ?? facts.uid
+    if (!facts.isDirectory()) throw unusable(`${runs} is no folder`, 'move it out of the way')
+    if (facts.uid !== uid) {
+      throw unusable(
+        `${runs} belongs to uid ${facts.uid}, not to uid ${uid} who runs ferry`,
+        'set XDG_RUNTIME_DIR to a folder of your own',
+      )
+    }
+    if ((facts.mode & 0o077) !== 0) chmodSync(runs, 0o700)
+    return socket
+  } catch (error) {
+    if (error instanceof FerryError) throw error
+    throw fromSystemError(error, {
+      code: 'control/folder',
+      exit: EXIT.error,
+      message: `the folder ${runs} for the run's socket cannot be used; nothing was started`,
+      suggestions: ['set XDG_RUNTIME_DIR to a folder you may write to'],
+    })
+  }
+}
+
+function unusable(message: string, suggestion: string): FerryError {
+  return new FerryError({
+    code: 'control/folder',
+    exit: EXIT.error,
+    message: `${message}; nothing was started`,
+    suggestions: [suggestion],
+  })
+}

@@ -1,0 +1,102 @@
+/** All hosts at once, and what only two of them together can tell. */
+import { FerryError } from '../errors.js'
+import type { Profile } from '../profile/profile.js'
+import { fail, LAYERS, ok, warn, type Check, type Diagnosis, type HostReport } from './check.js'
+import { CLOCK_US, examine, type Examined, type ExamineOptions } from './examine.js'
+import { timeText } from './quantity.js'
+import type { Seat } from './seat.js'
+
+/** @param profile whose two sides the seats are; null: hosts that have nothing to do with each other. */
+export async function diagnose(
+  seats: readonly Seat[],
+  profile: Profile | null,
+  options: ExamineOptions,
+): Promise<Diagnosis> {
+  const examined = await Promise.all(seats.map((seat) => examine(seat, options)))
+  try {
+    const source = examined.find(({ seat }) => seat.sides.includes('source'))
+    const destination = examined.find(({ seat }) => seat.sides.includes('destination'))
+    const together =
+      profile === null || source === undefined || destination === undefined || source === destination
+        ? []
+        : await pairChecks(profile, source, destination)
+    const hosts = examined.map(({ report }) =>
+      report === destination?.report ? withChecks(report, together) : report,
+    )
+    return { hosts, sound: !hosts.some(({ checks }) => checks.some(({ level }) => level === 'fail')) }
+  } finally {
+    await Promise.all(examined.flatMap(({ client }) => (client === null ? [] : [client.close()])))
+  }
+}
+
+function withChecks(report: HostReport, more: readonly Check[]): HostReport {
+  const checks = [...report.checks, ...more]
+  return { ...report, checks: checks.sort((a, b) => LAYERS.indexOf(a.layer) - LAYERS.indexOf(b.layer)) }
+}
+
+/** Shown with the destination, which is where the source has to come. */
+async function pairChecks(
+  profile: Profile,
+  source: Examined,
+  destination: Examined,
+): Promise<readonly Check[]> {
+  return [
+    ...buildCheck(source, destination),
+    ...clockCheck(source, destination),
+    ...(await routeChecks(profile, source)),
+  ]
+}
+
+function buildCheck(source: Examined, destination: Examined): readonly Check[] {
+  const builds = [source, destination].map(({ client }) => client?.helloReply.build)
+  if (builds.includes(undefined) || builds[0] === builds[1]) return []
+  return [
+    warn(
+      'helper',
+      'build-differs',
+      'the two sides’ helpers are different builds that speak one protocol',
+      'leave `helper:` out on both sides, and ferry brings its own to both',
+    ),
+  ]
+}
+
+function clockCheck(source: Examined, destination: Examined): readonly Check[] {
+  const [a, b] = [source.clock, destination.clock]
+  if (a === null || b === null) return []
+  const apartUs = Math.abs(a.aheadUs - b.aheadUs)
+  const doubtUs = (a.roundTripUs + b.roundTripUs) / 2
+  const found = `the clocks of source and destination are ${timeText(apartUs)} apart, give or take ${timeText(doubtUs)}`
+  if (apartUs - doubtUs <= CLOCK_US) return [ok('clock', 'clocks', found)]
+  return [warn('clock', 'clocks', found, 'set both by NTP: times in their records will not agree')]
+}
+
+/** Which way the source's packets go. Whether a firewall lets them pass shows when it connects, before anything moves. */
+async function routeChecks(profile: Profile, source: Examined): Promise<readonly Check[]> {
+  const { address } = profile.destination.listen
+  if (source.client === null || address === '') return []
+  try {
+    const { from } = await source.client.request('route', { address }, { timeoutMs: 5000 })
+    const wanted = profile.source.address
+    if (wanted !== null && wanted !== from) {
+      return [
+        warn(
+          'network',
+          'route',
+          `the source’s packets to ${address} leave from ${from} by its routes, and from ${wanted} by the profile`,
+          'check that the network takes them from there',
+        ),
+      ]
+    }
+    return [ok('network', 'route', `data leaves the source from ${from} for ${address}`)]
+  } catch (error) {
+    if (!(error instanceof FerryError)) throw error
+    return [
+      fail(
+        'network',
+        'route',
+        `the source has no way to ${address}: ${error.message}`,
+        'check `destination.listen`, and the routes of the source (`ip route get`)',
+      ),
+    ]
+  }
+}

@@ -1,0 +1,213 @@
+/** Looks at one host, layer by layer. What cannot be reached is a check that failed, never an error. */
+import { FerryError } from '../errors.js'
+import type { HelperClient } from '../link/client.js'
+import { hostOf, type Host } from '../link/host.js'
+import { installHelper } from '../link/install.js'
+import { openHelper } from '../link/open.js'
+import type { HelloReply } from '../link/protocol.js'
+import { stateDirOf } from '../link/state-dir.js'
+import { fail, LAYERS, ok, warn, type Check, type HostReport, type Layer } from './check.js'
+import { readFacts, type ScriptFacts } from './facts.js'
+import { iommuChecks, kernelChecks, vfioChecks } from './kernel-checks.js'
+import { timeText } from './quantity.js'
+import { roomChecks, rootChecks, stateChecks } from './room-checks.js'
+import { SCRIPT } from './script.js'
+import type { Seat } from './seat.js'
+
+export interface ExamineOptions {
+  /** --state-dir; counts on this host. */
+  readonly stateDir: string
+  readonly helper?: string | undefined
+  readonly root?: string
+  readonly onStderr?: (line: string) => void
+}
+/** What was found, and the helper, still open, for questions that take two of them. */
+export interface Examined {
+  readonly seat: Seat
+  readonly report: HostReport
+  readonly client: HelperClient | null
+  readonly facts: ScriptFacts | null
+  readonly clock: Clock | null
+}
+export interface Clock {
+  /** Of the control channel: a line to the helper and back. */
+  readonly roundTripUs: number
+  /** That host's clock less this one's, within half the round trip. */
+  readonly aheadUs: number
+}
+
+const SUDO = 'link/sudo'
+const SCRIPT_MS = 20_000
+const GREETINGS = 3
+/** Records of two hosts are read side by side, and `ferry cutover --at` goes by the clock. */
+export const CLOCK_US = 1_000_000
+
+export async function examine(seat: Seat, options: ExamineOptions): Promise<Examined> {
+  const { spec } = seat
+  const host = hostOf(spec, { keepaliveMs: seat.keepaliveMs })
+  const checks: Check[] = []
+  try {
+    const connectMs = await host.connect()
+    if (connectMs !== null) checks.push(ok('ssh', 'ssh', `reached in ${timeText(connectMs * 1000)}`))
+  } catch (error) {
+    return blind(seat, [failure('ssh', error)])
+  }
+  const client = await openOn(host, seat, options, checks)
+  const hello = client?.helloReply ?? null
+  const folder = spec.stateDir ?? (client === null ? null : stateDirOf(client, spec, options.stateDir))
+  const facts = await factsOf(host, seat, folder, checks)
+  if (facts !== null)
+    checks.push(
+      ...judge(
+        seat,
+        facts,
+        hello,
+        folder,
+        checks.some(({ code }) => code === SUDO),
+      ),
+    )
+  const clock = client === null || host.local ? null : await clockOf(client)
+  if (clock !== null) checks.push(clockCheck(clock), networkCheck(clock))
+  return { seat, report: reportOf(seat, facts?.hostname ?? null, checks), client, facts, clock }
+}
+
+function reportOf(seat: Seat, hostname: string | null, checks: readonly Check[]): HostReport {
+  const seen = new Set(checks.map(({ layer }) => layer))
+  const missed = checks.some(
+    ({ code, layer, level }) => level === 'fail' && (layer === 'ssh' || layer === 'helper' || code === SUDO),
+  )
+  const local = seat.spec.host === 'local'
+  const asked = LAYERS.filter(
+    (layer) => !(local && (layer === 'ssh' || layer === 'clock' || layer === 'network')),
+  )
+  return {
+    host: seat.spec.host,
+    hostname,
+    sides: seat.sides,
+    checks: [...checks].sort((a, b) => LAYERS.indexOf(a.layer) - LAYERS.indexOf(b.layer)),
+    unseen: missed ? asked.filter((layer) => !seen.has(layer)) : [],
+  }
+}
+
+function blind(seat: Seat, checks: readonly Check[]): Examined {
+  return { seat, report: reportOf(seat, null, checks), client: null, facts: null, clock: null }
+}
+
+/** A failed attempt as a check; a bug stays one. */
+function failure(layer: Layer, error: unknown): Check {
+  if (!(error instanceof FerryError)) throw error
+  const check = fail(layer, error.code, error.message, error.suggestions.join('; '))
+  return { ...check, code: error.code }
+}
+
+async function openOn(
+  host: Host,
+  { keepaliveMs, spec, sides }: Seat,
+  { helper, onStderr, root }: ExamineOptions,
+  checks: Check[],
+): Promise<HelperClient | null> {
+  const where = root === undefined ? {} : { root }
+  try {
+    const installed =
+      host.local || spec.helper !== null ? null : await installHelper(host, { explicit: helper, ...where })
+    const client = await openHelper(spec, {
+      side: sides[0] ?? 'source',
+      helper,
+      keepaliveMs,
+      ...where,
+      ...(onStderr && { onStderr }),
+    })
+    const { build, protocol, version } = client.helloReply
+    const how =
+      installed === null
+        ? (spec.helper ?? 'this host’s own')
+        : `${installed.copied ? 'copied to' : 'found at'} ${installed.path}`
+    checks.push(
+      ok('helper', 'helper', `${version}, protocol ${protocol}, build ${build.slice(0, 12)}: ${how}`),
+    )
+    return client
+  } catch (error) {
+    const layer = error instanceof FerryError && error.code === SUDO ? 'root' : 'helper'
+    checks.push(failure(layer, error))
+    return null
+  }
+}
+
+/** As root where the profile says so and sudo lets us: what is closed to others is open to the helper. */
+async function factsOf(
+  host: Host,
+  { interface: name, spec }: Seat,
+  folder: string | null,
+  checks: Check[],
+): Promise<ScriptFacts | null> {
+  const ask = async (become: 'sudo' | null): Promise<ScriptFacts> => {
+    const command = ['sh', '-s', '--', folder ?? '', name ?? '']
+    const { stdout } = await host.run(command, { input: SCRIPT, timeoutMs: SCRIPT_MS, become })
+    return readFacts(stdout)
+  }
+  const refused = checks.some(({ code }) => code === SUDO)
+  try {
+    return await ask(refused ? null : spec.become)
+  } catch (error) {
+    checks.push(failure('kernel', error))
+    return null
+  }
+}
+
+function judge(
+  seat: Seat,
+  facts: ScriptFacts,
+  hello: HelloReply | null,
+  folder: string | null,
+  sudoRefused: boolean,
+): readonly Check[] {
+  const { need } = seat
+  return [
+    ...(sudoRefused ? [] : rootChecks(facts, hello, need)),
+    ...kernelChecks(facts, need),
+    ...vfioChecks(facts, need),
+    ...iommuChecks(facts, need),
+    ...roomChecks(facts, hello, need),
+    ...stateChecks(facts, folder, hello?.uid ?? facts.uid),
+    ...interfaceCheck(seat.interface, facts.interface),
+  ]
+}
+
+function interfaceCheck(name: string | null, state: string | null): readonly Check[] {
+  if (name === null || state === null) return []
+  const remedy = 'check `destination.interface` of the profile against `ip address` there'
+  if (state === 'absent') return [fail('network', 'interface', `there is no interface ${name}`, remedy)]
+  // Tunnels and loopback have no carrier to report.
+  if (state === 'up' || state === 'unknown') return [ok('network', 'interface', `interface ${name} is there`)]
+  return [fail('network', 'interface', `interface ${name} is ${state}`, remedy)]
+}
+
+/** Of several greetings the quickest says most: its middle is the best known. */
+async function clockOf(client: HelperClient): Promise<Clock | null> {
+  let best: Clock | null = null
+  for (let nth = 0; nth < GREETINGS; nth++) {
+    const sentUs = performance.now() * 1000
+    const wallUs = Date.now() * 1000
+    let reply: HelloReply
+    try {
+      reply = await client.hello({ timeoutMs: 5000 })
+    } catch {
+      return best
+    }
+    const roundTripUs = performance.now() * 1000 - sentUs
+    const aheadUs = Number(BigInt(reply.clockUs) - BigInt(wallUs)) - roundTripUs / 2
+    if (best === null || roundTripUs < best.roundTripUs) best = { roundTripUs, aheadUs }
+  }
+  return best
+}
+
+function clockCheck({ aheadUs, roundTripUs }: Clock): Check {
+  const apart = `${timeText(Math.abs(aheadUs))} ${aheadUs < 0 ? 'behind' : 'ahead of'} this host`
+  const found = `its clock is ${apart}, give or take ${timeText(roundTripUs / 2)}`
+  if (Math.abs(aheadUs) - roundTripUs / 2 <= CLOCK_US) return ok('clock', 'clock', found)
+  return warn('clock', 'clock', found, 'set both by NTP: times in records and logs will not agree')
+}
+
+function networkCheck({ roundTripUs }: Clock): Check {
+  return ok('network', 'round-trip', `a line to the helper and back takes ${timeText(roundTripUs)}`)
+}

@@ -1,0 +1,74 @@
+/** What goes wrong between ferry and a helper, as errors of the request that waited. */
+import { EXIT, FerryError, type ExitCode } from '../errors.js'
+import { endText, type HelperEnd } from './connection.js'
+import { PROTOCOL_VERSION, type HelperErrorBody, type Op, type Role } from './protocol.js'
+
+/** Whose error it is. */
+interface Speaker {
+  readonly side: Role
+  readonly label: string
+}
+
+/** The helper is gone: by what its way of being reached says of the end, or by its status and last words. */
+export function diedError(of: Speaker, op: Op, end: HelperEnd): FerryError {
+  if (end.explanation !== undefined) {
+    const { code, message, suggestion } = end.explanation
+    return failure(of, code, [message, ...end.stderr].join('\n  '), [suggestion])
+  }
+  const lastWords = end.stderr.length === 0 ? '' : `; its last words:\n  ${end.stderr.slice(-5).join('\n  ')}`
+  return failure(of, 'helper/died', `${of.label} ${endText(end)} during ${op}${lastWords}`, [
+    'its devices were closed by the kernel; `ferry devices` shows what it left behind',
+  ])
+}
+
+/** Nobody waited for the reply any more. */
+export function noReplyError(of: Speaker, op: Op, signal: AbortSignal | undefined): FerryError {
+  const timedOut = signal?.reason instanceof Error && signal.reason.name === 'TimeoutError'
+  return failure(
+    of,
+    timedOut ? 'helper/no-reply' : 'helper/not-waited',
+    timedOut ? `${of.label} did not answer ${op} in time` : `${op} was not waited for`,
+    [],
+  )
+}
+
+/** Exit 8: the two programs are of different releases. */
+export function versionError(of: Speaker, found: string, cause?: unknown): FerryError {
+  const message = `${of.label}: ferry speaks control protocol version ${PROTOCOL_VERSION}, ${found}`
+  const remedy = 'install the ferry-helper of this ferry there, or name another with --helper or `helper:`'
+  return failure(of, 'peer/version', message, [remedy], { exit: EXIT.sidesDisagree, cause })
+}
+
+/** What a helper wrote that is no message. */
+export function garbageBody(of: Speaker, what: string): HelperErrorBody {
+  return body('link/garbage', `${of.label} wrote ${what}`)
+}
+
+/** The same, for a request that may have been meant. */
+export function garbageError(of: Speaker, { code, message, suggestion }: HelperErrorBody): FerryError {
+  return failure(of, code, message, suggestion === undefined ? [] : [suggestion])
+}
+
+/** A reply to no request. */
+export function strayBody(of: Speaker): HelperErrorBody {
+  return body('link/stray-reply', `${of.label} answered no request of ours`)
+}
+
+function body(code: string, message: string): HelperErrorBody {
+  return {
+    code,
+    message,
+    suggestion:
+      'nothing but ferry-helper may write to its stdout: look for output of login scripts on that host',
+  }
+}
+
+function failure(
+  { side }: Speaker,
+  code: string,
+  message: string,
+  suggestions: readonly string[],
+  { cause, exit = EXIT.error }: { readonly cause?: unknown; readonly exit?: ExitCode } = {},
+): FerryError {
+  return new FerryError({ code, exit, message, suggestions, side, cause })
+}

@@ -1,0 +1,19 @@
+/** Where hooks run inside the blackout. */
+import type { CutoverPause } from '../link/protocol.js'
+import type { PhaseContext } from './phase.js'
+
+const PAUSES: readonly CutoverPause[] = ['post-quiesce', 'post-stop', 'pre-resume']
+
+export interface Pauses {
+  readonly pauses?: readonly CutoverPause[]
+  /** How long the hooks at them may take together; it is part of every forecast. */
+  readonly hooksUs?: number
+}
+
+/** Nothing for a run without such hooks. */
+export function pausesOf({ profile, steering }: Pick<PhaseContext, 'profile' | 'steering'>): Pauses {
+  const pauses = PAUSES.filter((at) => steering.hasHooks(at))
+  if (pauses.length === 0) return {}
+  const hooks = profile.hooks.filter(({ at }) => pauses.some((pause) => pause === at))
+  return { pauses, hooksUs: hooks.reduce((sum, { timeoutMs }) => sum + timeoutMs * 1000, 0) }
+}

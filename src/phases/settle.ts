@@ -1,0 +1,50 @@
+/** What becomes of the devices on a destination that runs: held, handed to a command, or closed. */
+import { EXIT, fromHelperError } from '../errors.js'
+import { errorBodyOf } from '../link/helper-error.js'
+import type { Profile, Then } from '../profile/profile.js'
+import type { PhaseContext } from './phase.js'
+
+export interface Settlement {
+  readonly then: Then
+  readonly workload: string
+  /** Where the holder answers from now on. */
+  readonly socket: string
+  readonly handOut: Profile['handOut']
+}
+
+/**
+ * One request. When it fails the devices still run in the helper, which stays until somebody says what to do: the
+ * error is a FerryError of exit 6 that tells how.
+ */
+export async function settle(step: PhaseContext['step'], settlement: Settlement): Promise<void> {
+  const { handOut, socket, then, workload } = settlement
+  try {
+    if (then.kind === 'hold') {
+      const text = `hold ${workload} at ${socket}`
+      await step({ side: 'destination', op: 'stay', params: { workload, socket, handOut }, text })
+    } else if (then.kind === 'exec') {
+      const [program = '', ...args] = then.command
+      const text = `start ${[program, ...args].join(' ')} with the descriptors`
+      await step({ side: 'destination', op: 'exec', params: { command: then.command }, text })
+    } else {
+      await step({
+        side: 'destination',
+        op: 'release',
+        params: {},
+        text: 'close the devices on the destination',
+      })
+    }
+  } catch (error) {
+    const body = errorBodyOf(error)
+    const what = { hold: 'kept', exec: 'handed over', close: 'closed' }[then.kind]
+    throw fromHelperError(
+      {
+        ...body,
+        message: `the workload runs on the destination, but could not be ${what}: ${body.message}`,
+        suggestion:
+          'its helper stays there with the devices running: mend what is named, then `ferry recover RUN` tries again',
+      },
+      { exit: EXIT.needsPerson, side: 'destination' },
+    )
+  }
+}

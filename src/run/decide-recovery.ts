@@ -1,0 +1,141 @@
+/**
+ * What `ferry recover` does with a run whose end nobody saw, decided from what both sides are found to be. Pure, so
+ * that the table can be tried in full.
+ */
+
+/** A source as it is found. */
+export type SourceFound =
+  /** Its helper answers, with the run's devices stopped or about to be; it may have recorded COMMIT. */
+  | 'answers'
+  /** Its helper answers and its devices run: the run was rolled back, or a holder went back to holding. */
+  | 'runs'
+  /** Its helper answers and was released, or left before, after a commit: nothing of the run is left there. */
+  | 'released'
+  | 'gone-committed'
+  /** Its helper is gone and never recorded COMMIT. */
+  | 'gone-open'
+  | 'unreachable'
+
+/** A destination as it is found. */
+export type DestinationFound =
+  | 'runs'
+  /** It ran, and its devices were handed on, held or closed as the profile says. */
+  | 'settled'
+  /** It recorded COMMIT and could not start every device. */
+  | 'stuck'
+  /** Its helper answers and has no COMMIT. */
+  | 'open'
+  | 'discarded'
+  | 'gone-committed'
+  | 'gone-open'
+  | 'gone-discarded'
+  | 'unreachable'
+
+export type Recovery =
+  /** The destination runs: what becomes of its devices, then the source lets go. */
+  | { readonly do: 'settle' }
+  /** The source recorded COMMIT and is gone: the destination is told so, runs, and is settled. */
+  | { readonly do: 'finish' }
+  /** The destination gives the run up, then the source runs again. */
+  | { readonly do: 'go-back'; readonly discard: 'ask' | 'record' | 'none' }
+  | { readonly do: 'nothing'; readonly outcome: 'done' | 'rolled-back' }
+  | {
+      readonly do: 'refuse'
+      readonly outcome: 'needs-person' | 'sides-disagree' | 'unknown'
+      readonly why: string
+      readonly remedy: string
+    }
+
+const GONE = new Set<SourceFound>(['gone-committed', 'gone-open'])
+
+/**
+ * INVARIANTS (one runner): `go-back` only when the destination can never run this run again: it answers without COMMIT
+ * and is told to discard, or is gone and its record says, or is made to say, discarded; `resumeSource` alone overrides
+ * it, for a destination whose helper, and so whose devices, are gone. `finish` only when the source recorded COMMIT and
+ * its helper is gone.
+ */
+export function decideRecovery(
+  source: SourceFound,
+  destination: DestinationFound,
+  options: { readonly resumeSource: boolean },
+): Recovery {
+  switch (destination) {
+    case 'unreachable':
+      return unknown(
+        'the destination cannot be reached, and only it knows whether it runs',
+        source === 'answers' ? 'the source keeps its devices stopped until then; ' : '',
+      )
+    case 'stuck':
+      return person(
+        'the destination has committed and could not start every device',
+        'look at its devices with `ferry devices` there; the source must stay stopped',
+      )
+    case 'runs':
+    case 'settled':
+      if (source === 'runs') {
+        return {
+          do: 'refuse',
+          outcome: 'sides-disagree',
+          why: 'the devices run on both sides',
+          remedy:
+            'stop one of the workloads at once; which of them is the right one, nobody but you can tell',
+        }
+      }
+      if (source === 'unreachable') {
+        return unknown('the destination runs, and the source cannot be reached to let go of its devices', '')
+      }
+      if (destination === 'settled' && source !== 'answers') return { do: 'nothing', outcome: 'done' }
+      return { do: 'settle' }
+    case 'gone-committed':
+      return destinationLost(source, options.resumeSource)
+    case 'open':
+      if (source === 'unreachable') {
+        return unknown(
+          'the destination holds all of the run and waits, and the source, which may have committed, cannot be reached',
+          '',
+        )
+      }
+      if (source === 'gone-committed') return { do: 'finish' }
+      return { do: 'go-back', discard: 'ask' }
+    case 'discarded':
+    case 'gone-discarded':
+    case 'gone-open':
+      if (source === 'unreachable') {
+        return unknown('the destination holds nothing of the run, and the source cannot be reached', '')
+      }
+      if (destination === 'gone-open') return { do: 'go-back', discard: 'record' }
+      if (source === 'runs') return { do: 'nothing', outcome: 'rolled-back' }
+      return { do: 'go-back', discard: 'none' }
+  }
+}
+
+function destinationLost(source: SourceFound, resumeSource: boolean): Recovery {
+  if (source === 'unreachable') {
+    return unknown("the destination's helper is gone after its commit, and the source cannot be reached", '')
+  }
+  if (source === 'answers' && resumeSource) return { do: 'go-back', discard: 'none' }
+  const what = 'the destination has committed, and its helper is gone: the kernel closed its devices'
+  if (GONE.has(source) || source === 'released') {
+    return person(what, 'nothing of the run is left on either side: start the workload anew')
+  }
+  return person(
+    what,
+    source === 'answers'
+      ? 'the source still holds the workload as it was at the cutover: `ferry recover RUN --resume-source` runs it ' +
+          'there, without what the destination did since'
+      : 'the source runs: look at the destination’s devices before they are used',
+  )
+}
+
+function person(why: string, remedy: string): Recovery {
+  return { do: 'refuse', outcome: 'needs-person', why, remedy }
+}
+
+function unknown(why: string, more: string): Recovery {
+  return {
+    do: 'refuse',
+    outcome: 'unknown',
+    why,
+    remedy: `${more}mend the way there and run \`ferry recover RUN\` again`,
+  }
+}

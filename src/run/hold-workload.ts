@@ -1,0 +1,92 @@
+/** `ferry hold`: a workload's devices and memory in a helper that stays, outside of any run. */
+import { EXIT, FerryError } from '../errors.js'
+import { holderSocket } from '../plan/steps.js'
+import type { Call } from '../phases/phase.js'
+import type { Op, StatusReply } from '../link/protocol.js'
+import { blockedError, prepare, type PrepareOptions } from './prepare.js'
+import { newRunId } from './run-id.js'
+import { stateDirIn } from './seats.js'
+
+export interface HoldInput extends Omit<PrepareOptions, 'purpose'> {
+  /** Told what is done, step by step. */
+  readonly onStep: (text: string) => void
+}
+export interface Held {
+  readonly workload: string
+  /** Where the holder answers: `from: holder` finds it there by the workload's name. */
+  readonly socket: string
+  readonly pid: number
+  readonly handOut: { readonly socket: string; readonly uid: number } | null
+  readonly devices: StatusReply['devices']
+  /** Settles when the holder is gone; it does not keep ferry waiting unless somebody awaits it. */
+  readonly gone: Promise<unknown>
+}
+
+/** Opens everything or nothing: a failure half-way closes what was opened and throws a FerryError. */
+export async function holdWorkload(input: HoldInput): Promise<Held> {
+  const { onStep, ...options } = input
+  const { plan, profile, source: client, close } = await prepare({ ...options, purpose: 'hold' })
+  try {
+    if (plan.blockers.length > 0) throw blockedError(plan)
+    const run = newRunId()
+    client.bind(run, 1)
+    const ask = async <K extends Op>({ op, params, text }: Pick<Call<K>, 'op' | 'params' | 'text'>) => {
+      onStep(text)
+      return client.request(op, params)
+    }
+    for (const step of plan.steps) {
+      if (step.side !== 'source' || step.phase !== 'pin') continue
+      const socket = step.op === 'claim' ? { socket: step.params.socket.replace('{run}', run) } : {}
+      await ask({ ...step, params: { ...step.params, ...socket } } as Call<Op>)
+    }
+    const stateDir = stateDirIn(plan, 'source')
+    if (stateDir === null) throw new Error('a plan without a claim')
+    const socket = holderSocket(stateDir, profile.name)
+    const { handOut, name: workload } = profile
+    await ask({ op: 'stay', params: { workload, socket, handOut }, text: `stay at ${socket}` })
+    const { devices } = await client.request('status', {})
+    const { pid } = client.helloReply
+    await client.close()
+    return { workload, socket, pid, handOut, devices, gone: client.ended }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** The unit a host's systemd starts a holder by. Paths are absolute; `ferry` is the one that prints it. */
+export function systemdUnit(
+  profile: { readonly name: string; readonly path: string },
+  ferry: readonly string[],
+): string {
+  if (!profile.path.startsWith('/')) {
+    throw new FerryError({
+      code: 'hold/profile',
+      exit: EXIT.usage,
+      message: 'a unit needs a profile that is a file',
+      suggestions: ['give its path instead of -'],
+    })
+  }
+  const command = [...ferry, 'hold', profile.path, '--foreground'].map(unitWord).join(' ')
+  return `[Unit]
+Description=Devices and memory of ${profile.name}, held by ferry
+Documentation=man:systemd.service(5)
+
+[Service]
+Type=exec
+ExecStart=${command}
+# SIGTERM goes to ferry alone, which lets the holder close its devices in order.
+KillMode=mixed
+LimitMEMLOCK=infinity
+Restart=no
+
+[Install]
+WantedBy=multi-user.target
+`
+}
+
+/** As systemd.syntax(7) reads words: quoted where needed, percent and dollar doubled. */
+function unitWord(word: string): string {
+  const plain = word.replaceAll('%', '%%').replaceAll('$', '$$$$')
+  return /^[\w@+=:,./%$-]+$/u.test(plain) ? plain : `"${plain.replaceAll(/["\\]/gu, String.raw`\$&`)}"`
+}

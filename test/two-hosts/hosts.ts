@@ -1,0 +1,238 @@
+/**
+ * Two hosts in network namespaces, with the built `ferry` on a control host between them: reached by a real sshd,
+ * their data on a link of their own. hosts.sh makes them; here they are a value that a test drives.
+ */
+import { execa } from 'execa'
+import {
+  copyFileSync,
+  chmodSync,
+  chownSync,
+  mkdtempSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { CLI, HELPER, Journal, until, type Ended, type Running } from '../e2e/ferry.js'
+import type { Workload } from '../e2e/workload.js'
+import { writeFileSync } from 'node:fs'
+
+const SCRIPT = fileURLToPath(new URL('hosts.sh', import.meta.url))
+
+export type Host = 'a' | 'b' | 'c'
+/** Addresses of the data link. */
+export const DATA = { a: '10.77.3.1', b: '10.77.3.2', a6: 'fd77::1', b6: 'fd77::2' } as const
+
+let made = 0
+
+export class TwoHosts {
+  readonly name = `ferry-${process.pid}-${++made}`
+  readonly folder = mkdtempSync(join(tmpdir(), 'ferry-hosts-'))
+  /** ferry's own, on the control host. */
+  readonly stateDir = join(this.folder, 'control')
+  private readonly running = new Set<{ kill(signal: NodeJS.Signals): boolean }>()
+
+  static async up(): Promise<TwoHosts> {
+    const hosts = new TwoHosts()
+    await execa(SCRIPT, ['up', hosts.name, hosts.folder])
+    return hosts
+  }
+
+  async down(): Promise<void> {
+    for (const child of this.running) child.kill('SIGKILL')
+    await execa(SCRIPT, ['down', this.name, this.folder])
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  /** Where a host keeps records, locks and holders. */
+  stateOf(host: 'a' | 'b'): string {
+    return join(this.folder, host, 'state')
+  }
+
+  /** The two sides of a profile. */
+  sides(more: { readonly source?: object; readonly destination?: object } = {}, from: 'a' | 'b' = 'a') {
+    const to = from === 'a' ? 'b' : 'a'
+    return {
+      source: { host: `ssh://root@node-${from}`, stateDir: this.stateOf(from), ...more.source },
+      destination: {
+        host: `ssh://root@node-${to}`,
+        stateDir: this.stateOf(to),
+        listen: `${DATA[to]}:0`,
+        ...more.destination,
+      },
+      // Encrypted, whatever a workload of one host says.
+      transport: {},
+    }
+  }
+
+  profile(workload: Workload | object, name = 'profile.yaml'): string {
+    const path = join(this.folder, name)
+    writeFileSync(path, JSON.stringify(workload, null, 2))
+    chmodSync(path, 0o644)
+    return path
+  }
+
+  /** A program on one of the hosts; never throws. */
+  async on(host: Host, command: readonly string[], options: { readonly input?: string } = {}) {
+    return execa('ip', ['netns', 'exec', `${this.name}-${host}`, ...command], { reject: false, ...options })
+  }
+
+  /** A program on one of the hosts that stays until `down`, or until it is killed. */
+  start(host: Host, command: readonly string[]) {
+    const child = execa('ip', ['netns', 'exec', `${this.name}-${host}`, ...command], { reject: false })
+    this.running.add(child)
+    void child.then(() => this.running.delete(child))
+    return child
+  }
+
+  /** `ferry` on the control host. */
+  ferry(args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
+    const child = execa('ip', ['netns', 'exec', `${this.name}-c`, process.execPath, CLI, ...args], {
+      cwd: this.folder,
+      reject: false,
+      extendEnv: false,
+      env: {
+        PATH: process.env['PATH'],
+        HOME: join(this.folder, 'c'),
+        FERRY_STATE_DIR: this.stateDir,
+        FERRY_SSH: join(this.folder, 'ssh'),
+        FERRY_HELPER: HELPER,
+        XDG_RUNTIME_DIR: this.runtimeDir(),
+        ...env,
+      },
+    })
+    const { pid } = child
+    if (pid === undefined) throw new Error('ferry could not be started')
+    let over = false
+    this.running.add(child)
+    const ended = child.then((result): Ended => {
+      over = true
+      this.running.delete(child)
+      const { exitCode: exit, signal, stderr, stdout } = result
+      return { exit, signal, stdout, stderr, envelope: stdout.startsWith('{') ? JSON.parse(stdout) : null }
+    })
+    return { pid, ended, kill: (signal) => void child.kill(signal), alive: () => !over }
+  }
+
+  /** The words that start the built `ferry` with the built helper. */
+  program(): readonly string[] {
+    return [`FERRY_HELPER=${HELPER}`, process.execPath, CLI]
+  }
+
+  /** `ferry … --json`, which must print an envelope. */
+  async json(...args: string[]): Promise<Ended> {
+    return this.ferry([...args, '--json']).ended
+  }
+
+  /** An ordinary user's copy of the key, and of ssh: `ferry` runs as that user on the control host. */
+  ordinaryUser(uid: number): { readonly home: string; readonly ssh: string } {
+    const home = join(this.folder, `user-${uid}`)
+    mkdirSync(home, { mode: 0o700 })
+    const key = join(home, 'id')
+    copyFileSync(join(this.folder, 'keys', 'id'), key)
+    chmodSync(key, 0o600)
+    const ssh = join(home, 'ssh')
+    writeFileSync(ssh, `#!/bin/sh\nexec /usr/bin/ssh -F "${this.folder}/ssh_config" -i "${key}" "$@"\n`)
+    chmodSync(ssh, 0o755)
+    for (const path of [home, key, ssh]) chownSync(path, uid, uid)
+    return { home, ssh }
+  }
+
+  runtimeDir(): string {
+    const folder = join(this.folder, 'run')
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    return folder
+  }
+
+  runs(): string[] {
+    try {
+      const folder = join(this.stateDir, 'runs')
+      return readdirSync(folder)
+        .filter((name) => name.endsWith('.ndjson'))
+        .map((name) => name.replace(/\.ndjson$/u, ''))
+        .sort()
+    } catch {
+      return []
+    }
+  }
+
+  journal(run = this.runs().at(-1)): Journal {
+    if (run === undefined) throw new Error('no run yet')
+    return new Journal(join(this.stateDir, 'runs', `${run}.ndjson`))
+  }
+
+  /** The newest run's journal once it holds what `look` wants. */
+  async journalWith(what: string, look: (journal: Journal) => boolean): Promise<Journal> {
+    return until(
+      () => `a journal with ${what}; it has:\n${this.runs().length === 0 ? 'no run' : this.journal().text()}`,
+      () => {
+        if (this.runs().length === 0) return undefined
+        const journal = this.journal()
+        return look(journal) ? journal : undefined
+      },
+    )
+  }
+
+  /** Frames to the other end go nowhere, and no end hears of it: a cable that was pulled behind a switch. */
+  async cut(link: 'data' | 'ssh-a' | 'ssh-b', how: 'both' | 'half' = 'both'): Promise<void> {
+    for (const [host, interface_] of ENDS[link].slice(0, how === 'half' ? 1 : 2)) {
+      await this.tc(host, ['qdisc', 'replace', 'dev', interface_, 'root', 'tbf', ...NOTHING_PASSES])
+    }
+  }
+
+  async mend(link: 'data' | 'ssh-a' | 'ssh-b'): Promise<void> {
+    for (const [host, interface_] of ENDS[link]) {
+      await this.on(host, ['tc', 'qdisc', 'del', 'dev', interface_, 'root'])
+    }
+  }
+
+  /** At most this many bits per second each way on the data link. */
+  async cap(rate: string): Promise<void> {
+    for (const [host, interface_] of ENDS.data) {
+      const limits = ['rate', rate, 'burst', '64kb', 'latency', '200ms']
+      await this.tc(host, ['qdisc', 'replace', 'dev', interface_, 'root', 'tbf', ...limits])
+    }
+  }
+
+  private async tc(host: Host, args: readonly string[]): Promise<void> {
+    const { exitCode, stderr } = await this.on(host, ['tc', ...args])
+    if (exitCode !== 0) throw new Error(`tc ${args.join(' ')}: ${stderr}`)
+  }
+
+  /** Processes of helpers on both hosts, by their command line. */
+  async helpers(host: 'a' | 'b'): Promise<number[]> {
+    const { stdout } = await execa('ip', ['netns', 'pids', `${this.name}-${host}`])
+    return stdout
+      .split('\n')
+      .filter((pid) => pid !== '')
+      .map(Number)
+      .filter((pid) => {
+        try {
+          const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+          return words[0]?.endsWith('ferry-helper') === true && words.includes('--serve')
+        } catch {
+          return false
+        }
+      })
+  }
+}
+
+const ENDS: Readonly<Record<'data' | 'ssh-a' | 'ssh-b', readonly (readonly [Host, string])[]>> = {
+  data: [
+    ['a', 'data'],
+    ['b', 'data'],
+  ],
+  'ssh-a': [
+    ['c', 'toa'],
+    ['a', 'ctl'],
+  ],
+  'ssh-b': [
+    ['c', 'tob'],
+    ['b', 'ctl'],
+  ],
+}
+/** A bucket that holds less than a frame: whatever is sent is dropped, without an error for the sender. */
+const NOTHING_PASSES = ['rate', '8bit', 'burst', '1', 'limit', '1']
