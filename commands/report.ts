@@ -28,6 +28,11 @@ export default class Report extends BaseCommand<typeof Report> {
     const report = buildReport(saved.records)
     if (saved.torn)
       this.warn(`the last line of ${saved.path} is cut off and was left out: its writer died writing it`)
+    if (report.outcome === 'incomplete') {
+      const { isLive } = await import('../src/control/client.js')
+      if (await isLive(saved.path))
+        this.warn(`run ${report.run} is under way: \`ferry status ${report.run}\` shows it`)
+    }
     this.log(reportText(report, process.stdout.isTTY ? { width: process.stdout.columns } : {}))
     return { run: report.run, outcome: report.outcome, journal: saved.path, torn: saved.torn, report }
   }

@@ -204,9 +204,9 @@ fn main() -> Result<()> {
     let mut streams = 1;
     if let Some(at) = arguments.iter().position(|argument| argument == "--streams") {
         let given = arguments.drain(at..arguments.len().min(at + 2)).nth(1);
-        streams = given.and_then(|count| count.parse().ok()).ok_or_else(|| {
-            HelperError::new("request/bad-params", "--streams wants a number of connections")
-        })?;
+        streams = given
+            .and_then(|count| count.parse().ok())
+            .ok_or_else(|| HelperError::new("request/bad-params", "--streams wants a number of connections"))?;
     }
     let mut arguments = arguments.into_iter();
     let mut number = |or: u64| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(or);

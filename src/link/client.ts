@@ -36,8 +36,6 @@ interface Pending {
 
 /** Unpinning terabytes takes its time; a helper that is not through by then is stuck. */
 const KILL_AFTER_MS = 30_000
-/** A process that ends closes its stdout before it is gone; one that is still there after this long stays. */
-const EXIT_AFTER_CLOSE_MS = 500
 /** Requests that belong to no run. */
 const UNBOUND: ReadonlySet<Op> = new Set(['hello', 'inventory', 'ping', 'route', 'record'])
 
@@ -63,6 +61,8 @@ export class HelperClient {
   /** Why its end was assumed before anybody saw it. */
   private lost: HelperEnd['explanation'] | undefined
   private stopPings: () => void = () => undefined
+  private stay: () => void = () => undefined
+  private readonly stays = new Promise<void>((resolve) => (this.stay = resolve))
   /** Settles when the helper is gone and every request was answered or rejected. */
   readonly ended: Promise<HelperEnd>
 
@@ -166,29 +166,20 @@ export class HelperClient {
   }
 
   /**
-   * Ends the helper's stdin, which makes it undo what is not committed and exit; kills it if it does neither that nor
-   * let go of its stdout. A helper that has to stay does the latter: null then, and nobody waits for it any more.
+   * Ends the helper's stdin, which makes it undo what is not committed and exit; kills it if it does not. A helper that
+   * has to stay says so: null then, and nobody waits for it any more. (The end of its stdout would not do: a session
+   * of ssh keeps it open as long as the process lives.)
    */
   async close(): Promise<HelperEnd | null> {
     this.stopPings()
     this.connection.stdin.end()
-    const { stdout } = this.connection
-    const closed = new Promise<void>((resolve) => {
-      if (stdout.closed || stdout.readableEnded) resolve()
-      for (const event of ['end', 'close'] as const) stdout.once(event, () => resolve())
-    })
     const kill = setTimeout(() => this.connection.kill('SIGKILL'), KILL_AFTER_MS)
-    let wait: NodeJS.Timeout | undefined
     try {
-      const stays = closed.then(
-        () => new Promise<null>((resolve) => (wait = setTimeout(() => resolve(null), EXIT_AFTER_CLOSE_MS))),
-      )
-      const end = await Promise.race([this.ended, stays])
+      const end = await Promise.race([this.ended, this.stays.then(() => null)])
       if (end === null) this.connection.unref()
       return end
     } finally {
       clearTimeout(kill)
-      clearTimeout(wait)
     }
   }
 
@@ -199,6 +190,10 @@ export class HelperClient {
   private line(line: Line): void {
     const message = line.kind === 'line' ? parseObject(line.text) : undefined
     if (message === undefined) return this.unreadable(line)
+    if (message['event'] === 'settled') {
+      if (message['stays'] === true) this.stay()
+      return
+    }
     if (typeof message['event'] === 'string') {
       this.options.onEvent?.(message as unknown as HelperEvent)
       return

@@ -59,6 +59,8 @@ export type HelperEvent =
     }
   /** The cutover waits for `continue`. */
   | { readonly event: 'paused'; readonly at: CutoverPause }
+  /** The last word to an owner that hung up: what it left is settled. `stays`: the helper does not end now. */
+  | { readonly event: 'settled'; readonly stays: boolean }
   | {
       readonly event: 'log'
       readonly level: 'info' | 'warn' | 'error'

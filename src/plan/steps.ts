@@ -63,7 +63,8 @@ function claim(role: Role, planned: Planned, inventories: Sides, folders: StateF
   const stateDir = stateDirOn(role, folders)
   const sides = sidesOf(role, planned.devices)
   const inventory = role === 'source' ? inventories.source : (inventories.destination ?? inventories.source)
-  // A simulated device belongs to the folder of its runs, a real one to the whole host.
+  // A simulated device belongs to the folder of its runs, a real one to the whole host. Where both sides share a
+  // folder, each has a device of its own by that name.
   const shared = inventory.host.uid === 0 && sides.some(({ side }) => side.sim === null)
   return {
     phase: 'pin',
@@ -72,13 +73,19 @@ function claim(role: Role, planned: Planned, inventories: Sides, folders: StateF
     params: {
       role,
       lockDir: shared ? '/run/ferry/locks' : `${stateDir}/locks`,
-      devices: sides.map(({ side }) => (side.sim === null ? side.id : `${side.id}.${role}`)),
+      devices: sides.map(({ side }) =>
+        side.sim === null ? side.id : oneFolder(planned.profile) ? `${side.id}.${role}` : side.id,
+      ),
       recordDir: `${stateDir}/records`,
       socket: helperSocket(stateDir, RUN_ID, role),
     },
     undo: RELEASE,
     text: `claim ${listText(sides.map(({ name }) => name))}`,
   }
+}
+
+function oneFolder({ destination, source }: Profile): boolean {
+  return source.host === destination.host && source.stateDir === destination.stateDir
 }
 
 function stateDirOn(role: Role, { destinationStateDir, stateDir }: StateFolders): string {

@@ -144,7 +144,7 @@ export function withRecord(before: RunStatus, record: EventRecord): RunStatus {
     case 'helper':
       return helperEvent(status, record.atUs, body)
     case 'cancel-asked':
-      return { ...status, cancelAsked: true }
+      return { ...status, held: null, cancelAsked: true }
     case 'hold': {
       const { point, state, untilMs } = body
       const held = state === 'held' ? { point, sinceUs: record.atUs, untilMs: untilMs ?? null } : null

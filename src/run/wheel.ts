@@ -68,7 +68,8 @@ export class Wheel implements Steering {
       forecastUs: () => this.lastRound?.expectedUs ?? null,
       onProblem: (problem) => input.context().state.problems.push(problem),
     })
-    events.subscribe((record) => this.listen(record))
+    // After everybody has heard it: what is said about an event comes after the event, for every listener.
+    events.subscribe((record) => queueMicrotask(() => this.listen(record)))
   }
 
   get savedLimits(): SavedLimits {

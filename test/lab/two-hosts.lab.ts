@@ -130,7 +130,7 @@ describe('two hosts with real devices', () => {
     async (backend) => {
       const kind = backend === 'type1' ? 'mdev' : 'logged-mdev'
       const said = `/tmp/said-${backend}`
-      const script = `(echo "$LISTEN_PID $$ $LISTEN_FDNAMES"; ls -l /proc/$$/fd) > ${said}.part; mv ${said}.part ${said}`
+      const script = `(echo "$$LISTEN_PID $$$$ $$LISTEN_FDNAMES"; ls -l /proc/$$$$/fd) > ${said}.part; mv ${said}.part ${said}`
       const workload: Workload = {
         ...{ name: `out-${backend}`, memory, transport },
         source: { ...host('a'), from: 'holder' },

@@ -44,6 +44,7 @@ const events: Record<HelperEvent['event'], true> = {
   'device-precopy': true,
   cutover: true,
   paused: true,
+  settled: true,
   log: true,
 }
 

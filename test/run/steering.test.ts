@@ -157,6 +157,9 @@ describe('a hold', () => {
     })
     expect(outcome).toBe('done')
     expect(bodies(records, 'cutover-asked').map(({ state }) => state)).toEqual(['waiting', 'accepted'])
+    // Also for who listens last: what was decided about a round comes after the round.
+    const order = records.map(({ seq }) => seq)
+    expect(order).toEqual(order.toSorted((a, b) => a - b))
   })
 
   it('ends when the destination gives up meanwhile', async () => {

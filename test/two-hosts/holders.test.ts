@@ -19,6 +19,9 @@ describe('holders on two hosts', { timeout: 120_000 }, () => {
   })
   afterAll(() => hosts.down())
 
+  const noneLeft = async () => {
+    for (const host of ['a', 'b'] as const) await gone(...(await hosts.helpers(host)))
+  }
   const moving = (
     from: 'a' | 'b',
     more: { source?: object; destination?: object; [key: string]: unknown } = {},
@@ -37,7 +40,7 @@ describe('holders on two hosts', { timeout: 120_000 }, () => {
         ],
         { name: 'pair' },
       ),
-      transport: { streams: 2 },
+
       ...hosts.sides(
         { source: { from: 'holder', ...source }, destination: { then: 'hold', ...destination } },
         from,
@@ -141,7 +144,7 @@ describe('holders on two hosts', { timeout: 120_000 }, () => {
 
   it('starts a command with the descriptors as LISTEN_FDS has them', async () => {
     const said = join(hosts.folder, 'said')
-    const script = `echo "$LISTEN_FDS $LISTEN_FDNAMES $LISTEN_PID $$" > ${said}.part; readlink /proc/$$/fd/3 >> ${said}.part; mv ${said}.part ${said}`
+    const script = `echo "$$LISTEN_FDS $$LISTEN_FDNAMES $$LISTEN_PID $$$$" > ${said}.part; readlink /proc/$$$$/fd/3 >> ${said}.part; mv ${said}.part ${said}`
     const profile = hosts.profile(
       {
         ...moving('a', {
@@ -159,7 +162,8 @@ describe('holders on two hosts', { timeout: 120_000 }, () => {
     expect([count, names]).toEqual(['1', 'memory-ram'])
     expect(listenPid).toBe(pid)
     expect(second).toContain('memfd')
-    expect([...(await hosts.helpers('a')), ...(await hosts.helpers('b'))]).toEqual([])
+    // Its helper stays as long as the command does: mdev drivers pin pages through the process that mapped them.
+    await noneLeft()
   })
 
   it('keeps the devices running when the command cannot be started, until recover finds it mended', async () => {
@@ -176,6 +180,6 @@ describe('holders on two hosts', { timeout: 120_000 }, () => {
     writeFileSync(program, '#!/bin/sh\nexit 0\n', { mode: 0o755 })
     const recovered = await hosts.json('recover', 'last')
     expect(recovered.exit, recovered.stdout + recovered.stderr).toBe(EXIT.done)
-    expect([...(await hosts.helpers('a')), ...(await hosts.helpers('b'))]).toEqual([])
+    await noneLeft()
   })
 })

@@ -112,7 +112,13 @@ export class TwoHosts {
       over = true
       this.running.delete(child)
       const { exitCode: exit, signal, stderr, stdout } = result
-      return { exit, signal, stdout, stderr, envelope: stdout.startsWith('{') ? JSON.parse(stdout) : null }
+      return {
+        exit,
+        signal,
+        stdout,
+        stderr,
+        envelope: args.includes('--json') && stdout !== '' ? JSON.parse(stdout) : null,
+      }
     })
     return { pid, ended, kill: (signal) => void child.kill(signal), alive: () => !over }
   }

@@ -58,7 +58,7 @@ describe('a scripted cutover between two hosts', { timeout: 120_000 }, () => {
     const refused = await hosts.json('set', run, 'streams', '3')
     expect(refused.exit, refused.stdout).not.toBe(EXIT.done)
     const status = await hosts.ferry(['status', run]).ended
-    expect(status.stdout).toMatch(/held/u)
+    expect(status.stdout).toMatch(/HELD before-cutover/u)
     expect(status.stdout).toMatch(/blackout/u)
     const cutover = await hosts.json('cutover', run)
     expect(cutover.exit, cutover.stdout + cutover.stderr).toBe(EXIT.done)
@@ -124,7 +124,7 @@ describe('a scripted cutover between two hosts', { timeout: 120_000 }, () => {
       command: [
         '/bin/sh',
         '-c',
-        `echo "$FERRY_POINT $(ip -br address | grep -c data) $FERRY_RUN" >> ${hosts.folder}/hooks`,
+        `echo "$$FERRY_POINT $$(ip -br address | grep -c data) $$FERRY_RUN" >> ${hosts.folder}/hooks`,
       ],
       timeout: '5s',
       ...more,

@@ -120,6 +120,11 @@ impl Desk {
         if id == STDIN && self.owner.is_none() { self.settle() } else { Vec::new() }
     }
 
+    /// A command that was started with the descriptors is not over yet.
+    pub fn has_children(&self) -> bool {
+        self.children > 0
+    }
+
     fn settle(&mut self) -> Vec<Action> {
         if self.terminated || self.ended {
             return Vec::new();

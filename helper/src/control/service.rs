@@ -182,6 +182,10 @@ impl Service {
         self.on(Event::ChildStarted);
     }
 
+    pub fn has_children(&self) -> bool {
+        self.lock().desk.has_children()
+    }
+
     pub fn child_ended(&self) {
         self.on(Event::ChildEnded);
     }

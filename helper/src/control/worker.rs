@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::desk::Standing;
 use super::doors::{Doors, Purpose};
 use super::hand_out::HandOut;
-use super::message::{ClaimParams, PROTOCOL_VERSION, ReleaseParams, Request, StayParams};
+use super::message::{ClaimParams, Event, EventSink, PROTOCOL_VERSION, ReleaseParams, Request, StayParams};
 use super::process::say;
 use super::service::{Service, Work};
 use super::value::{json, nothing, panicked, params};
@@ -49,6 +49,8 @@ impl Worker {
                 Work::Settle(owner) => {
                     let standing = self.settle();
                     if let Some(owner) = owner {
+                        let stays = standing != Standing::Nothing || self.service.has_children();
+                        owner.output.emit(Event::Settled { stays });
                         owner.close();
                     }
                     self.service.settled(standing);

@@ -35,10 +35,15 @@ pub fn prepare(tcp: &TcpStream, keepalive: Duration) -> Result<()> {
     Ok(())
 }
 
-/// A failed call on a data connection. Unanswered questions end as ETIMEDOUT, or as what a router said meanwhile.
+/// Unanswered questions end as ETIMEDOUT, or as what a router said meanwhile.
+pub fn is_silence(errno: Option<i32>) -> bool {
+    matches!(errno, Some(libc::ETIMEDOUT | libc::EHOSTUNREACH | libc::ENETUNREACH))
+}
+
+/// A failed call on a data connection.
 pub fn lost(operation: &str, error: &std::io::Error, keepalive: Duration) -> HelperError {
     let mut lost = HelperError::os("link/lost", operation, error, "the peer or the network is gone");
-    if matches!(error.raw_os_error(), Some(libc::ETIMEDOUT | libc::EHOSTUNREACH | libc::ENETUNREACH)) {
+    if is_silence(error.raw_os_error()) {
         lost.message = format!("the other host, or the network to it, stopped answering for {} s", seconds(keepalive));
         lost.meaning = None;
         lost.suggestion = Some(

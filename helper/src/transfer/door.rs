@@ -107,8 +107,6 @@ impl Door {
             // It may be closed already.
             let _ = tcp.shutdown(Shutdown::Both);
         }
-        drop(hall);
-        self.strangers.sum_up();
     }
 
     /// A place among those under judgement, the oldest one's if there is none; `None` without a descriptor.

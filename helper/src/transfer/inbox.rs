@@ -1,6 +1,7 @@
 //! Frames as they come in. Small ones are read many at a time; a large payload is read straight into its own buffer.
 //! Both buffers have a fixed size: what a peer announces never makes this grow.
 
+use super::alive::is_silence;
 use super::socket::{Socket, Wait};
 use super::wire::{Frame, HEADER_BYTES, Kind, MAX_DATA, open};
 use crate::error::{HelperError, Result};
@@ -94,9 +95,9 @@ impl Inbox {
     }
 }
 
-/// A connection that ends inside a frame lost more than the connection.
+/// A connection that ends inside a frame lost more than the connection. One that stopped answering is the same anywhere.
 fn inside(error: HelperError) -> HelperError {
-    if error.code != "link/lost" {
+    if error.code != "link/lost" || is_silence(error.errno) {
         return error;
     }
     let mut truncated =

@@ -88,12 +88,13 @@ fn first_stream(
     let mut walk = Walk::new(link, memory);
     let mut own = Carried::default();
     let mut stopped_at = None;
-    for batch in Cut::new(dirty) {
+    for (batch, turn) in Cut::new(dirty).zip((0..=threads.len()).cycle()) {
         let end = batch.last().map(Area::end);
-        match batches.offer(batch) {
-            Ok(None) => {}
-            Ok(Some(batch)) => walk.batch(&batch)?,
-            Err(error) => return Err(walk.to.why(error)),
+        // Its share in any case, so that a cap does not leave the first stream idle; and what the others cannot take.
+        let own_batch =
+            if turn == 0 { Some(batch) } else { batches.offer(batch).map_err(|error| walk.to.why(error))? };
+        if let Some(batch) = own_batch {
+            walk.batch(&batch)?;
         }
         own.add(walk.take());
         let mut all = own;

@@ -37,16 +37,18 @@ impl Strangers {
         self.log(format!("turned away a connection from {from}: {why} ({code})"));
     }
 
-    /// Counts those that got no line of their own.
-    pub fn sum_up(&self) {
-        let untold = std::mem::take(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner).untold);
+    fn log(&self, message: String) {
+        self.events.emit(Event::Log { level: "warn", message, device: None });
+    }
+}
+
+/// Once the last one was judged, those that got no line of their own are counted in one.
+impl Drop for Strangers {
+    fn drop(&mut self) {
+        let untold = self.told.get_mut().unwrap_or_else(PoisonError::into_inner).untold;
         if untold > 0 {
             self.log(format!("turned away {untold} more connections of strangers"));
         }
-    }
-
-    fn log(&self, message: String) {
-        self.events.emit(Event::Log { level: "warn", message, device: None });
     }
 }
 
@@ -74,8 +76,7 @@ mod tests {
         for number in 0..1000u32 {
             strangers.turned_away(Ipv4Addr::from(number % 100).into(), "wire/secret", "no secret");
         }
-        strangers.sum_up();
-        strangers.sum_up();
+        drop(strangers);
         let lines = lines.0.lock().expect("not poisoned");
         assert_eq!(lines.len(), MOST_LINES + 1);
         assert!(lines[0].contains("0.0.0.0: no secret (wire/secret)"), "{}", lines[0]);

@@ -4,11 +4,12 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Fault {
     None,
     /// The connection with this number, in the order they came, is cut after so many bytes to the destination.
@@ -16,10 +17,10 @@ pub enum Fault {
         connection: usize,
         after: u64,
     },
-    /// After so long, nothing arrives any more and nothing is acknowledged: on this connection, or on all.
+    /// Once `now` is set, nothing arrives any more and nothing is acknowledged: on this connection, or on all.
     Vanish {
         connection: Option<usize>,
-        after: Duration,
+        now: Arc<AtomicBool>,
     },
 }
 
@@ -39,10 +40,12 @@ impl Network {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let port = listener.local_addr().expect("address").port();
         let shared = Arc::new(Shared::default());
-        if let Fault::Vanish { connection, after } = fault {
+        if let Fault::Vanish { connection, now } = fault.clone() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
-                thread::sleep(after);
+                while !now.load(Ordering::SeqCst) {
+                    thread::sleep(Duration::from_millis(2));
+                }
                 let ends = shared.ends.lock().unwrap();
                 for (_, ends) in ends.iter().enumerate().filter(|(number, _)| connection.is_none_or(|it| it == *number))
                 {
@@ -60,7 +63,7 @@ impl Network {
                 carrying.carried.lock().unwrap().push(0);
                 let back = [&destination, &source].map(|end| end.try_clone().expect("dup"));
                 thread::spawn(move || carry(back, |_| u64::MAX));
-                let shared = Arc::clone(&carrying);
+                let (shared, fault) = (Arc::clone(&carrying), fault.clone());
                 thread::spawn(move || {
                     carry([source, destination], |bytes| {
                         shared.carried.lock().unwrap()[number] += bytes;

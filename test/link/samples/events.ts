@@ -72,6 +72,7 @@ export function eventSamples(tape: SampleTape): void {
     'rollback',
   ] as const)
     tape.event({ event: 'cutover', step, done: step !== 'quiesce', elapsedUs: step === 'quiesce' ? 0 : 812 })
+  for (const stays of [true, false]) tape.event({ event: 'settled', stays })
   for (const at of ['post-quiesce', 'post-stop', 'pre-resume'] as const) tape.event({ event: 'paused', at })
   tape.event({
     event: 'log',

@@ -68,6 +68,10 @@ pub enum Event {
     Paused {
         at: CutoverPause,
     },
+    /// The last word to an owner that hung up: what it left is settled. `stays`: this process does not end now.
+    Settled {
+        stays: bool,
+    },
     Log {
         level: &'static str,
         message: String,

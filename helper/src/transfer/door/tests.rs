@@ -75,15 +75,11 @@ impl Waiting {
         self.accepting.join().expect("no panic").map(|link| link.streams())
     }
 
-    /// Ends the waiting; the lines it logged.
-    fn cancelled(self) -> Vec<String> {
+    /// Ends the waiting, once so many lines were logged: strangers are judged on threads of their own, and the last of
+    /// them ends the log.
+    fn cancelled(self, count: usize) -> Vec<String> {
         self.cancel.store(true, Ordering::SeqCst);
         assert_eq!(self.accepting.join().expect("no panic").err().map(|error| error.code), Some("run/cancelled"));
-        self.lines.0.lock().expect("not poisoned").clone()
-    }
-
-    /// Until so many lines were logged: strangers are judged on threads of their own.
-    fn await_lines(&self, count: usize) -> Vec<String> {
         loop {
             let lines = self.lines.0.lock().expect("not poisoned").clone();
             if lines.len() >= count {
@@ -179,7 +175,7 @@ fn another_version_is_told_at_once_however_short_its_message() {
         assert_eq!(heard[8..12], [WIRE_VERSION as u8, 0, Verdict::Version as u8, 0]);
         assert!(heard[48..].iter().all(|byte| *byte == 0), "no proof for strangers");
     }
-    let lines = waiting.cancelled();
+    let lines = waiting.cancelled(2);
     assert!(lines.len() == 2 && lines[0].contains("wire/version") && lines[1].contains("1 more"), "{lines:?}");
 }
 
@@ -210,9 +206,8 @@ fn tls_1_2_is_refused_by_an_alert() {
     let mut heard = Vec::new();
     tcp.read_to_end(&mut heard).expect("told, then closed");
     assert_eq!((heard[0], heard[5], heard[6]), (0x15, 2, 70), "a fatal alert: protocol_version");
-    let lines = waiting.await_lines(1);
+    let lines = waiting.cancelled(1);
     assert!(lines[0].contains("wire/tls"), "{lines:?}");
-    waiting.cancelled();
 }
 
 #[test]
@@ -225,7 +220,7 @@ fn only_the_address_expected_may_speak() {
         assert!(matches!(heard, Ok(0) | Err(_)), "{heard:?}");
     }
     assert_eq!(code(waiting.introduce(Place::first_of(1).expect("random"))), "link/lost");
-    let lines = waiting.cancelled();
+    let lines = waiting.cancelled(2);
     let all = lines.join("\n");
     assert!(all.contains("127.0.0.1") && all.contains("only 127.0.0.9 may connect"), "{all}");
     assert_eq!(lines.len(), 2, "one line, and one that counts the rest: {all}");
