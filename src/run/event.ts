@@ -62,6 +62,8 @@ export type Event =
       readonly file: string
       readonly version: string
       readonly plan: unknown
+      /** ferry's own process. Absent in older journals. */
+      readonly pid?: number
       /** What `ferry recover` and `ferry release` reach both sides by. Absent in older journals, and for `pin`. */
       readonly seats?: Seats
       /** What the run begins with; `set` changes it. Absent in older journals, and for `pin`. */

@@ -3,7 +3,16 @@
  * crash must not lose (what was about to be done, what came of it, how the run ended) is synced before the run goes
  * on; progress is thinned out and not synced.
  */
-import { closeSync, constants, fdatasyncSync, fsyncSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fdatasyncSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { EXIT, fromSystemError, type FerryError } from '../errors.js'
 import { toJson } from '../json.js'
@@ -49,7 +58,11 @@ export class Journal {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 })
       const { O_APPEND, O_CREAT, O_EXCL, O_WRONLY } = constants
-      this.fd = openSync(this.path, again ? O_APPEND | O_WRONLY : O_APPEND | O_CREAT | O_EXCL | O_WRONLY, 0o600)
+      this.fd = openSync(
+        this.path,
+        again ? O_APPEND | O_WRONLY : O_APPEND | O_CREAT | O_EXCL | O_WRONLY,
+        0o600,
+      )
       syncFolder(dirname(this.path))
     } catch (error) {
       throw fromSystemError(error, {

@@ -4,7 +4,7 @@ import { errorBodyOf } from '../link/helper-error.js'
 import type { HelperErrorBody, Role } from '../link/protocol.js'
 import { settle } from '../phases/settle.js'
 import { decideRecovery, type Recovery } from './decide-recovery.js'
-import type { EventRecord, Outcome, Seats } from './event.js'
+import type { Outcome, Seats } from './event.js'
 import { EventStream, type Subscriber } from './events.js'
 import { findDestination, findSource, type Found } from './find-sides.js'
 import { Journal } from './journal.js'
@@ -70,8 +70,10 @@ export async function recoverRun(input: RecoverInput): Promise<Recovered> {
   try {
     result = await carryOut(decided, steps, seats, source, destination, run)
   } catch (error) {
-    const exit = error instanceof FerryError ? error.exit : EXIT.error
-    result = { outcome: exit === EXIT.needsPerson ? 'needs-person' : 'unknown', error: errorBodyOf(error) }
+    const body = errorBodyOf(error)
+    const person =
+      (error instanceof FerryError && error.exit === EXIT.needsPerson) || body.code === 'protocol/committed'
+    result = { outcome: person ? 'needs-person' : 'unknown', error: body }
   }
   events.emit({
     type: 'run-end',
@@ -217,18 +219,15 @@ function startOf(saved: SavedJournal): { readonly run: string; readonly seats: S
 /** The journal shows that the destination's devices were held, handed on or closed as the profile says. */
 function wasSettled(saved: SavedJournal): boolean {
   const asked = new Set<number>()
-  let committed = false
-  for (const { body } of saved.records as readonly EventRecord[]) {
-    if (body.type === 'phase-start' && body.phase === 'commit') committed = true
-    if (body.type === 'recover-start') asked.clear()
-    if (
-      body.type === 'intent' &&
-      body.side === 'destination' &&
-      ['stay', 'exec', 'release'].includes(body.op)
-    ) {
-      if (committed || body.op !== 'release') asked.add(body.step)
-    }
+  // Before a commit, and after a discard, a release gives the run up.
+  let settling = false
+  for (const { body } of saved.records) {
+    if (body.type === 'recover-start' || (body.type === 'phase-start' && body.phase === 'commit'))
+      settling = true
     if (body.type === 'outcome' && body.ok && asked.has(body.step)) return true
+    if (body.type !== 'intent' || body.side !== 'destination') continue
+    if (body.op === 'rollback' || body.op === 'record') settling = false
+    if (settling && ['stay', 'exec', 'release'].includes(body.op)) asked.add(body.step)
   }
   return false
 }

@@ -89,6 +89,7 @@ export class Runner {
       file: profile.file,
       version,
       plan: planDigest(plan),
+      pid: process.pid,
       ...(seats !== undefined && { seats }),
       ...(command === 'migrate' && { limits: this.wheel.savedLimits, ...(hold !== null && { hold }) }),
       ...(expected !== undefined && { expected }),

@@ -38,7 +38,12 @@ describe('a scripted cutover between two hosts', { timeout: 120_000 }, () => {
     const waited = await hosts.json('await', run, '--condition', 'held', '--timeout', '60s')
     expect(waited.exit, waited.stdout + waited.stderr).toBe(EXIT.done)
   }
-  const ended = (run: string) => hosts.json('await', run, '--condition', 'ended', '--timeout', '60s')
+  /** Waits for the end; the exit code is the run's own. */
+  const ended = async (run: string) => {
+    const waited = await hosts.json('await', run, '--condition', 'ended', '--timeout', '60s')
+    expect(waited.exit, waited.stdout + waited.stderr).toBe(EXIT.done)
+    return { ...waited, exit: hosts.journal(run).end()?.exit }
+  }
 
   it('is started, held while it converges, tuned, and cut over', async () => {
     const run = await detached(profile())
@@ -192,9 +197,9 @@ describe('a scripted cutover between two hosts', { timeout: 120_000 }, () => {
   it('says where a run stands whose ferry was killed', async () => {
     const run = await detached(profile())
     await held(run)
-    const status = await hosts.json('status', run)
-    const { pid } = status.envelope?.result ?? {}
-    expect(typeof pid).toBe('number')
+    const start = hosts.journal(run).records[0]?.body
+    const pid = start?.type === 'run-start' ? (start.pid ?? 0) : 0
+    expect(pid).toBeGreaterThan(0)
     process.kill(pid, 'SIGKILL')
     await until('the end of the helpers', () => !existsSync(`/proc/${pid}`))
     const after = await hosts.ferry(['status', run]).ended

@@ -103,3 +103,6 @@ impl Beside {
         if let Part::Destination(incoming) = &mut self.part { Some(incoming) } else { None }
     }
 }
+
+#[cfg(test)]
+mod tests;
