@@ -2,7 +2,7 @@
 import { EXIT, FerryError, fromHelperError } from '../errors.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { CheckReply, ReceiveReply } from '../link/protocol.js'
-import { holderSocket } from '../plan/steps.js'
+import { holderSocket } from '../plan/sockets.js'
 import type { Phase, PhaseContext, Settled } from './phase.js'
 import { settle } from './settle.js'
 

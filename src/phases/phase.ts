@@ -12,7 +12,7 @@ import type {
   Role,
 } from '../link/protocol.js'
 import type { PhaseName, Plan, Step, UndoStep } from '../plan/plan.js'
-import { RUN_ID } from '../plan/steps.js'
+import { RUN_ID } from '../plan/sockets.js'
 import type { HoldPoint, HookPoint, Profile } from '../profile/profile.js'
 
 /** A helper as the phases need it; src/link's HelperClient is one. */

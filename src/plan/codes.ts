@@ -131,6 +131,11 @@ export const PLAN_CODES = {
     level: 'warn',
     summary: 'real devices move between different kernel releases',
   },
+  'plan/socket-path': {
+    layer: 'host',
+    level: 'block',
+    summary: 'the holder could not be reached: the path of its socket would be too long',
+  },
   'plan/downtime-tight': {
     layer: 'profile',
     level: 'warn',

@@ -36,7 +36,8 @@ export function partition(
   profile: Profile,
   findings: Findings,
 ): readonly PlanContainer[] {
-  const members = drafts.flatMap((draft) => member(draft, role))
+  const holds = profile.destination.then.kind === 'hold'
+  const members = drafts.flatMap((draft) => member(draft, role, holds))
   checkGroups(members, role, findings)
   const dirtyGroups = new Set(members.flatMap((entry) => (entry.dirty ? [groupOf(entry.side)] : [])))
   const buckets = new Map<string, Member[]>()
@@ -65,7 +66,8 @@ export function partition(
   })
 }
 
-function member(draft: Draft, role: Role): Member[] {
+/** A destination that becomes the workload's holder is where it is tracked when it moves on. */
+function member(draft: Draft, role: Role, holds: boolean): Member[] {
   const side = role === 'source' ? draft.device.source : draft.device.destination
   if (side === null) return []
   const backend = draft.backend[role]
@@ -75,9 +77,13 @@ function member(draft: Draft, role: Role): Member[] {
       side,
       backend,
       emulated: isEmulated(side),
-      dirty: role === 'source' && draft.tracker === 'iommu',
+      dirty: draft.tracker === 'iommu' && (role === 'source' || (holds && tracksByIommu(side))),
     },
   ]
+}
+
+function tracksByIommu({ device }: PlannedSide): boolean {
+  return device?.trackers.some(({ available, kind }) => kind === 'iommu' && available !== false) ?? false
 }
 
 function isMixed(entries: readonly Member[]): boolean {

@@ -27,6 +27,7 @@ export function checkHosts(
   const real = drafts.some((draft) => draft.device.source.sim === null)
   for (const side of sides) {
     checkRoot(side, drafts, findings)
+    if (isHeld(side.role, profile)) continue
     checkMemlock(side, profile, drafts, containers, findings)
     checkHugePages(side, profile, findings)
   }
@@ -115,9 +116,15 @@ function checkMemlock(
 }
 
 /** Ordinary memory each side allocates for the workload: memfd regions without huge pages. */
+/** A holder has its memory already, and pinned it. */
+function isHeld(role: Role, profile: Profile): boolean {
+  return role === 'source' && profile.source.from === 'holder'
+}
+
 function checkMemory(sides: readonly Side[], profile: Profile, findings: Findings): void {
   const need = (role: Role): bigint =>
     profile.memory.reduce((sum, region) => {
+      if (isHeld(role, profile)) return sum
       const backing = region[role]
       return backing.kind === 'memfd' && backing.hugePageBytes === null ? sum + region.bytes : sum
     }, 0n)

@@ -16,6 +16,7 @@ import {
 } from './pairing.js'
 import { memoryBytes } from './memory.js'
 import type { DeviceChoice, DevicePair, Plan, PlanContainer, PlanTracker } from './plan.js'
+import { checkHolderSocket } from './sockets.js'
 import { makeSteps, type StateFolders } from './steps.js'
 import { chooseTracker, inMixedContainer, type TrackerChoice } from './tracker-choice.js'
 import { trackerCost } from './tracker-cost.js'
@@ -81,6 +82,10 @@ export function makePlan(
     choices.set(device.name, inMixedContainer(choice, device, container, profile, findings))
   }
   checkHosts(profile, source, destination, drafts, containers, findings)
+  if (purpose === 'hold') checkHolderSocket(profile, options.stateDir, 'source', findings)
+  if (purpose === 'migrate' && profile.destination.then.kind === 'hold') {
+    checkHolderSocket(profile, options.destinationStateDir ?? options.stateDir, 'destination', findings)
+  }
   const trackers = planTrackers(drafts, choices, containers)
   const forecast = makeForecast(profile, devices, trackers, findings)
   const pageSize = Math.min(source.host.pageSize, destination?.host.pageSize ?? source.host.pageSize)
@@ -95,11 +100,7 @@ export function makePlan(
     choices: drafts.map((draft) => deviceChoice(draft, choices, containers, trackers, pageSize, profile)),
     steps: blocked
       ? []
-      : makeSteps(
-          { profile, pageSize, devices, containers, trackers },
-          { source, destination },
-          options,
-        ),
+      : makeSteps({ profile, pageSize, devices, containers, trackers }, { source, destination }, options),
     forecast,
     blockers: findings.blockers,
     warnings: findings.warnings,

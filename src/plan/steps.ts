@@ -6,6 +6,7 @@ import type { PlannedDevice, PlannedSide } from './device.js'
 import { memoryBytes } from './memory.js'
 import type { PlanContainer, PlanTracker, Step, UndoStep } from './plan.js'
 import { bytesText, countText, listText } from './quantities.js'
+import { helperSocket, RUN_ID } from './sockets.js'
 
 /** Where helpers keep what outlives them. */
 export interface StateFolders {
@@ -16,18 +17,6 @@ export interface StateFolders {
   readonly stateDir: string
   /** The destination's, where it is another; else the same. */
   readonly destinationStateDir?: string
-}
-/** Stands for the run's id, which a plan does not know yet, in the path of a helper's socket. */
-export const RUN_ID = '{run}'
-
-/** Where the helper of one side answers when its owner is gone. */
-export function helperSocket(stateDir: string, run: string, role: Role): string {
-  return `${stateDir}/sockets/${run}-${role}.sock`
-}
-
-/** Where the holder of a workload answers. */
-export function holderSocket(stateDir: string, workload: string): string {
-  return `${stateDir}/holders/${workload}.sock`
 }
 interface Sides {
   readonly source: Inventory

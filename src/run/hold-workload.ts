@@ -1,6 +1,6 @@
 /** `ferry hold`: a workload's devices and memory in a helper that stays, outside of any run. */
 import { EXIT, FerryError } from '../errors.js'
-import { holderSocket } from '../plan/steps.js'
+import { holderSocket } from '../plan/sockets.js'
 import type { Call } from '../phases/phase.js'
 import type { Op, StatusReply } from '../link/protocol.js'
 import { blockedError, prepare, type PrepareOptions } from './prepare.js'
@@ -25,7 +25,17 @@ export interface Held {
 /** Opens everything or nothing: a failure half-way closes what was opened and throws a FerryError. */
 export async function holdWorkload(input: HoldInput): Promise<Held> {
   const { onStep, ...options } = input
-  const { plan, profile, source: client, close } = await prepare({ ...options, purpose: 'hold' })
+  const {
+    plan,
+    profile,
+    source: client,
+    close,
+  } = await prepare({
+    ...options,
+    // Nobody has the devices yet, whatever a migration by this profile expects later.
+    profile: { ...options.profile, source: { ...options.profile.source, from: 'open' } },
+    purpose: 'hold',
+  })
   try {
     if (plan.blockers.length > 0) throw blockedError(plan)
     const run = newRunId()

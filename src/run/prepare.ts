@@ -9,7 +9,7 @@ import type { HelperErrorBody, HelperEvent, Role } from '../link/protocol.js'
 import { makePlan } from '../plan/make-plan.js'
 import type { Purpose } from '../plan/pairing.js'
 import type { Plan } from '../plan/plan.js'
-import { holderSocket } from '../plan/steps.js'
+import { holderSocket } from '../plan/sockets.js'
 import type { DeviceRef, HostSpec, Profile } from '../profile/profile.js'
 
 export interface PrepareOptions {
@@ -91,7 +91,7 @@ async function open(side: Role, options: PrepareOptions): Promise<HelperClient> 
     onEvent: (event: HelperEvent) => onEvent?.(side, event),
     onProblem: (error: HelperErrorBody) => onProblem?.(side, error),
   }
-  if (side === 'destination' || profile.source.from === 'open' || options.purpose === 'hold') {
+  if (side === 'destination' || profile.source.from === 'open') {
     return openHelper(spec, { ...common, ...events })
   }
   const folder = spec.stateDir ?? (spec.host === 'local' ? stateDir : await askStateDir(spec, common))

@@ -1,4 +1,4 @@
-import { holderSocket, RUN_ID } from '../plan/steps.js'
+import { holderSocket, RUN_ID } from '../plan/sockets.js'
 import type { Plan } from '../plan/plan.js'
 import type { Role } from '../link/protocol.js'
 import type { Profile } from '../profile/profile.js'
