@@ -165,7 +165,7 @@ describe('a request that cannot be carried out', () => {
   })
 
   it('of an older epoch, or of another run', async () => {
-    expect((await claim()).ok).toEqual({})
+    expect((await claim()).ok).toEqual({ held: false })
     const params = memory('0x1000')
     expect(await helper.refusal(helper.request('memory', params, { ...RUN, epoch: 2 }))).toBe(
       'protocol/old-epoch',
@@ -196,7 +196,7 @@ describe('a request that cannot be carried out', () => {
     ]) {
       expect(await helper.refusal(helper.request(op)), op).toBe('protocol/phase')
     }
-    expect((await claim()).ok).toEqual({})
+    expect((await claim()).ok).toEqual({ held: false })
     for (const op of ['claim', 'map', 'track', 'dirty', 'precopy', 'cutover', 'receive', 'check']) {
       expect(await helper.refusal(helper.request(op)), op).toBe('protocol/phase')
     }

@@ -42,8 +42,26 @@ const folders: string[] = []
 const processes = new Set<{ kill(signal: NodeJS.Signals): boolean }>()
 afterAll(() => {
   for (const child of processes) child.kill('SIGKILL')
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+  for (const folder of folders) {
+    // A helper past COMMIT stays until somebody recovers the run, which not every test does.
+    for (const pid of lockHolders(join(folder, 'state', 'locks')))
+      if (isHelper(pid)) process.kill(pid, 'SIGKILL')
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
+
+function lockHolders(locks: string): number[] {
+  const names = existsSync(locks) ? readdirSync(locks) : []
+  return names.map((name) => Number(readFileSync(join(locks, name), 'utf8'))).filter((pid) => pid > 0)
+}
+
+function isHelper(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0] === HELPER
+  } catch {
+    return false
+  }
+}
 
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'ferry-e2e-'))

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { EXIT } from '../../src/exit-codes.js'
 import { ended, sourceRuns } from './expect.js'
 import { gone, Scene, type Journal } from './ferry.js'
 import { device, workload } from './workload.js'
@@ -74,6 +75,11 @@ describe.concurrent('a helper that is killed', () => {
     expect(result.envelope?.error.message).toContain((scene.runs()[0] ?? '').replace('.ndjson', ''))
     expect(scene.journal().states('source', 'nic').at(-1)).toBe('STOP_COPY')
     expect(decisions(scene)).toEqual({ source: 'commit', destination: 'commit' })
+    // The source keeps the workload as it was at the cutover, until somebody says what it is worth.
+    const recovered = await scene.ferry(['recover', 'last', '--json']).ended
+    expect(recovered.exit, recovered.stdout).toBe(EXIT.needsPerson)
+    const told = await scene.ferry(['recover', 'last', '--resume-source', '--json']).ended
+    expect(told.exit, told.stdout).toBe(EXIT.rolledBack)
     await gone(...pids)
   })
 
@@ -139,6 +145,8 @@ describe.concurrent('ferry itself killed', () => {
     const pids = scene.helperPids()
     running.kill('SIGKILL')
     await running.ended
+    const recovered = await scene.ferry(['recover', 'last', '--json']).ended
+    expect(recovered.exit, recovered.stdout).toBe(EXIT.done)
     await gone(...pids)
     expect(decisions(scene)).toEqual({ source: 'commit', destination: 'commit' })
   })

@@ -1,5 +1,5 @@
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::dirty::Area;
@@ -53,6 +53,8 @@ fn a_stream_that_brings_nonsense_ends_the_wait_on_the_first() {
     let memory = Arc::new(Memory::new(4096, vec![region.expect("memfd")]).expect("layout"));
     let mut link = Link::destination(first, vec![other]);
     link.take_in(&memory).expect("threads");
+    let deadline = Some(Instant::now() + LONG);
+    link.set_patience(Patience { cancel: None, deadline, silence: LONG }).expect("socket");
     second.write(&[0xff; 64], &mut 0).expect("sent");
     let error = link.receive(Wait::Idle).expect_err("the source says nothing here");
     assert!(error.code == "wire/checksum" && error.message.starts_with("stream 2 of 2: "), "{error}");
