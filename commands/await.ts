@@ -7,8 +7,9 @@ import type { RunStatus } from '../src/run/status.js'
 export default class Await extends RunQuery<typeof Await> {
   static override summary = 'wait until a run is held, committed, or over'
   static override description = `held: the run waits at its hold, and \`ferry cutover\` would let it go. committed: the destination runs, or will.
-ended: the run is over, however it ended; the result says how. Exits 0 once it is so. A run that ends before it was so
-gives its own exit code, one whose ferry died 9, and a wait that takes longer than --timeout 1 (await/timeout).`
+ended: the run is over, and its exit code is this command's. Exits 0 once it is held or committed. A run that ends
+before it was so gives its own exit code, one whose ferry died 9, and a wait that takes longer than --timeout 1
+(await/timeout).`
   static override exitCodes = Object.values(EXIT_CODES).map(({ exit }) => exit)
 
   static override examples = [
@@ -45,7 +46,8 @@ gives its own exit code, one whose ferry died 9, and a wait that takes longer th
       ])
       const status = await this.wait(found, timeoutMs)
       const result = { run: found.run, condition, status }
-      if (conditionMet(status, condition)) {
+      const failed = condition === 'ended' && status.ended !== null && status.ended.exit !== EXIT.done
+      if (conditionMet(status, condition) && !failed) {
         this.log(`run ${found.run}: ${condition}${status.ended === null ? '' : ` (${status.ended.outcome})`}`)
         return result
       }
@@ -56,7 +58,7 @@ gives its own exit code, one whose ferry died 9, and a wait that takes longer th
         code: 'await/ended',
         // A run that ended well without ever being so is no success for who waited for it.
         exit: exit === EXIT.done ? EXIT.error : (exit as ExitCode),
-        message: `run ${found.run} ended ${outcome} and was never ${condition}${error === null ? '' : `: [${error.code}] ${error.message}`}`,
+        message: `run ${found.run} ended ${outcome}${failed ? '' : ` and was never ${condition}`}${error === null ? '' : `: [${error.code}] ${error.message}`}`,
         suggestions: [`\`ferry report ${found.run}\` shows what happened`],
         result,
       })

@@ -46,10 +46,15 @@ over a unix socket; profiles/examples/take-descriptors.py is such a client.`
     if (this.flags.systemd) {
       const { resolve } = await import('node:path')
       const path = this.args.profile === '-' ? '-' : resolve(this.args.profile)
-      const unit = systemdUnit({ name: profile.name, path }, [
-        process.execPath,
-        resolve(process.argv[1] ?? 'ferry'),
-      ])
+      const { helper, set = [], 'state-dir': stateDir } = this.flags
+      // What makes it another workload here would make it another one there.
+      const given = [
+        ...set.flatMap((value) => ['--set', value]),
+        ...(helper === undefined ? [] : ['--helper', resolve(helper)]),
+        ...(stateDir === undefined ? [] : ['--state-dir', resolve(stateDir)]),
+      ]
+      const ferry = [process.execPath, resolve(process.argv[1] ?? 'ferry')]
+      const unit = systemdUnit({ name: profile.name, path }, ferry, given)
       this.log(unit.trimEnd())
       return { unit }
     }

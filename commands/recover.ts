@@ -97,6 +97,7 @@ const WORDS: Readonly<Record<string, string>> = {
   open: 'waits without a commit',
   discarded: 'has discarded it',
   'gone-committed': 'had committed, and its helper is gone',
+  'gone-handing': 'had committed and was starting the command, and its helper is gone',
   'gone-open': 'had not committed, and its helper is gone',
   'gone-discarded': 'has discarded it, and its helper is gone',
   unreachable: 'cannot be reached',

@@ -69,10 +69,13 @@ function lostPages(reply: CheckReply): FerryError {
   })
 }
 
-/** The destination runs; what becomes of its devices comes before the source lets go of its own. */
+/**
+ * The destination runs; what becomes of its devices comes before the source lets go of its own. A destination that is
+ * gone by now is asked all the same, and so fails: the source may be all there is left of the workload.
+ */
 async function settleDestination(context: PhaseContext): Promise<void> {
   const { destination, profile, step } = context
-  if (destination === null || !destination.alive) return
+  if (destination === null) return
   const claim = context.plan.steps.find(({ op, side }) => op === 'claim' && side === 'destination')
   if (claim?.op !== 'claim') return
   const stateDir = claim.params.recordDir.replace(/\/records$/u, '')
@@ -98,7 +101,16 @@ async function askResident({ destination, source, state, step }: PhaseContext): 
 
 /** The source keeps its devices, stopped, until somebody says so: `ferry release` comes later. */
 async function releaseSource({ profile, source, state, step }: PhaseContext): Promise<void> {
-  if (profile.releaseSource === 'by-hand' || !source.alive) return
+  if (profile.releaseSource === 'by-hand') return
+  if (!source.alive) {
+    // Past COMMIT a helper that lost us stays, with its devices stopped, until somebody says so.
+    state.problems.push({
+      code: 'source/not-released',
+      message: 'the source could not be told to let go of its devices: the connection to its helper is gone',
+      suggestion: 'if the helper is still there, `ferry release RUN` lets it go',
+    })
+    return
+  }
   try {
     await step({ side: 'source', op: 'release', params: {}, text: 'release the source' })
   } catch (error) {

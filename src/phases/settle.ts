@@ -37,12 +37,17 @@ export async function settle(step: PhaseContext['step'], settlement: Settlement)
   } catch (error) {
     const body = errorBodyOf(error)
     const what = { hold: 'kept', exec: 'handed over', close: 'closed' }[then.kind]
+    // Its own answer, or none: then it may be gone, and the devices with it.
+    const lost = /^(?:link|helper)\//u.test(body.code)
     throw fromHelperError(
       {
         ...body,
-        message: `the workload runs on the destination, but could not be ${what}: ${body.message}`,
-        suggestion:
-          'its helper stays there with the devices running: mend what is named, then `ferry recover RUN` tries again',
+        message: lost
+          ? `the workload ran on the destination, and was lost sight of before it was ${what}: ${body.message}`
+          : `the workload runs on the destination, but could not be ${what}: ${body.message}`,
+        suggestion: lost
+          ? 'the source keeps its devices, stopped; `ferry recover RUN` finds out what is left there, and goes on'
+          : 'its helper stays there with the devices running: mend what is named, then `ferry recover RUN` tries again',
       },
       { exit: EXIT.needsPerson, side: 'destination' },
     )

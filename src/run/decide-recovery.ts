@@ -27,6 +27,8 @@ export type DestinationFound =
   | 'open'
   | 'discarded'
   | 'gone-committed'
+  /** As gone-committed, after it was asked to start the profile's command: nobody wrote down whether it did. */
+  | 'gone-handing'
   | 'gone-open'
   | 'gone-discarded'
   | 'unreachable'
@@ -51,7 +53,8 @@ const GONE = new Set<SourceFound>(['gone-committed', 'gone-open'])
 /**
  * INVARIANTS (one runner): `go-back` only when the destination can never run this run again: it answers without COMMIT
  * and is told to discard, or is gone and its record says, or is made to say, discarded; `resumeSource` alone overrides
- * it, for a destination whose helper, and so whose devices, are gone. `finish` only when the source recorded COMMIT and
+ * it, for a destination whose helper is gone, and with it its devices, unless a command was given them: then whoever
+ * gives the flag was told to look. `finish` only when the source recorded COMMIT and
  * its helper is gone.
  */
 export function decideRecovery(
@@ -87,7 +90,8 @@ export function decideRecovery(
       if (destination === 'settled' && source !== 'answers') return { do: 'nothing', outcome: 'done' }
       return { do: 'settle' }
     case 'gone-committed':
-      return destinationLost(source, options.resumeSource)
+    case 'gone-handing':
+      return destinationLost(source, destination, options.resumeSource)
     case 'open':
       if (source === 'unreachable') {
         return unknown(
@@ -109,11 +113,24 @@ export function decideRecovery(
   }
 }
 
-function destinationLost(source: SourceFound, resumeSource: boolean): Recovery {
+function destinationLost(
+  source: SourceFound,
+  destination: 'gone-committed' | 'gone-handing',
+  resumeSource: boolean,
+): Recovery {
   if (source === 'unreachable') {
     return unknown("the destination's helper is gone after its commit, and the source cannot be reached", '')
   }
   if (source === 'answers' && resumeSource) return { do: 'go-back', discard: 'none' }
+  if (destination === 'gone-handing') {
+    return person(
+      'the destination has committed and was asked to start the command of the profile; whether it has the devices, nobody wrote down',
+      'look for the command there. While it runs, the source must stay stopped' +
+        (source === 'answers'
+          ? '; only if it does not, `ferry recover RUN --resume-source` runs the source'
+          : ''),
+    )
+  }
   const what = 'the destination has committed, and its helper is gone: the kernel closed its devices'
   if (GONE.has(source) || source === 'released') {
     return person(what, 'nothing of the run is left on either side: start the workload anew')

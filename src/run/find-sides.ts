@@ -18,12 +18,25 @@ export interface Found<F extends string = string> {
   readonly problems: readonly HelperErrorBody[]
 }
 
+/** What the journal knows of the destination's devices being held, handed on or closed as the profile says. */
+export type Settling = 'done' | 'holding' | 'handing' | 'no'
+const GONE = {
+  done: 'settled',
+  holding: 'gone-committed',
+  handing: 'gone-handing',
+  no: 'gone-committed',
+} as const
+
 export async function findSource(reach: Reach, seat: Seat, run: string): Promise<Found<SourceFound>> {
   const { client, problems, record, status } = await look('source', reach, seat, run)
   const holds = status !== null && status.workload !== null
   const found = (kind: SourceFound): Found<SourceFound> => ({ found: kind, client, holds, problems })
   if (client === null) return found('unreachable')
   if (status !== null) {
+    // What committed never goes back to holding: this holder came later, and has nothing to do with the run.
+    const left = status.run === null ? await recordOf(client, 'source', seat, run) : 'none'
+    if (left === null) return found('unreachable')
+    if (left === 'committed') return found('released')
     const running = status.devices.length > 0 && status.devices.every(({ state }) => state === 'RUNNING')
     return found(running ? 'runs' : 'answers')
   }
@@ -34,10 +47,12 @@ export async function findSource(reach: Reach, seat: Seat, run: string): Promise
 export async function findDestination(
   reach: Reach,
   seat: Seat,
-  { run, settled, workload }: { readonly run: string; readonly workload: string; readonly settled: boolean },
+  { run, settled, workload }: { readonly run: string; readonly workload: string; readonly settled: Settling },
 ): Promise<Found<DestinationFound>> {
   const { client, problems, record, status } = await look('destination', reach, seat, run)
-  const holds = status?.workload === workload && status.run === null
+  // A holder that was there before the run, or came after it, is another's.
+  const holds =
+    status?.workload === workload && status.run === null && (settled === 'done' || settled === 'holding')
   const found = (kind: DestinationFound): Found<DestinationFound> => ({
     found: kind,
     client,
@@ -45,14 +60,30 @@ export async function findDestination(
     problems,
   })
   if (client === null) return found('unreachable')
-  if (status !== null) {
-    if (holds) return found('settled')
+  if (holds) return found('settled')
+  if (status !== null && status.run === run) {
     if (status.phase === 'running') return found('runs')
     if (status.phase === 'committed') return found('stuck')
     return found(status.phase === 'discarded' || status.phase === 'rolled-back' ? 'discarded' : 'open')
   }
-  if (record === 'committed') return found(settled ? 'settled' : 'gone-committed')
-  return found(record === 'discarded' ? 'gone-discarded' : 'gone-open')
+  const left = record ?? (await recordOf(client, 'destination', seat, run))
+  if (left === null) return found('unreachable')
+  if (left === 'committed') return found(GONE[settled])
+  return found(left === 'discarded' ? 'gone-discarded' : 'gone-open')
+}
+
+/** What the run's helper wrote down, which any helper of the host can read; null: it does not say. */
+async function recordOf(
+  client: Client,
+  role: Role,
+  { recordDir }: Seat,
+  run: string,
+): Promise<RecordReply['record'] | null> {
+  try {
+    return (await client.request('record', { recordDir, run, role })).record
+  } catch {
+    return null
+  }
 }
 
 interface Look {
@@ -65,7 +96,6 @@ interface Look {
 
 /** Asks at each socket in turn; when none of them is of this run, reads the record with a helper started for it. */
 async function look(side: Role, reach: Reach, seat: Seat, run: string): Promise<Look> {
-  const problems: HelperErrorBody[] = []
   for (const socket of seat.sockets) {
     let client: Client | null
     try {
@@ -77,10 +107,12 @@ async function look(side: Role, reach: Reach, seat: Seat, run: string): Promise<
     try {
       const status = await client.request('status', {})
       if (status.run === run || (status.run === null && status.workload !== null)) {
-        return { client, status, record: null, problems }
+        return { client, status, record: null, problems: [] }
       }
     } catch (error) {
-      problems.push(errorBodyOf(error))
+      // Somebody is there and does not answer: that is not to be gone.
+      await client.close()
+      return { client: null, status: null, record: null, problems: [errorBodyOf(error)] }
     }
     await client.close()
   }
@@ -89,8 +121,8 @@ async function look(side: Role, reach: Reach, seat: Seat, run: string): Promise<
     if (client === null)
       throw new FerryError({ code: 'helper/missing', exit: 1, message: 'no helper could be started' })
     const { record } = await client.request('record', { recordDir: seat.recordDir, run, role: side })
-    return { client, status: null, record, problems }
+    return { client, status: null, record, problems: [] }
   } catch (error) {
-    return { client: null, status: null, record: null, problems: [...problems, errorBodyOf(error)] }
+    return { client: null, status: null, record: null, problems: [errorBodyOf(error)] }
   }
 }

@@ -68,6 +68,7 @@ export async function holdWorkload(input: HoldInput): Promise<Held> {
 export function systemdUnit(
   profile: { readonly name: string; readonly path: string },
   ferry: readonly string[],
+  flags: readonly string[] = [],
 ): string {
   if (!profile.path.startsWith('/')) {
     throw new FerryError({
@@ -77,7 +78,7 @@ export function systemdUnit(
       suggestions: ['give its path instead of -'],
     })
   }
-  const command = [...ferry, 'hold', profile.path, '--foreground'].map(unitWord).join(' ')
+  const command = [...ferry, 'hold', profile.path, '--foreground', ...flags].map(unitWord).join(' ')
   return `[Unit]
 Description=Devices and memory of ${profile.name}, held by ferry
 Documentation=man:systemd.service(5)

@@ -47,12 +47,14 @@ export class Journal {
   private readonly lastKept = new Map<string, number>()
   private readonly thinner = new RoundThinner()
   private failure: FerryError | undefined
+  private readonly again: (() => void) | undefined
 
   /**
    * Creates the file (0600, in a folder of 0700); throws a FerryError when it cannot, or when it exists. With `again`
-   * the journal of a run that is over is taken up again.
+   * the journal of a run that is over is taken up again, which `takeUp` does; `close` calls it.
    */
-  constructor(stateDir: string, run: string, again = false) {
+  constructor(stateDir: string, run: string, again?: () => void) {
+    this.again = again
     const folder = runsFolder(stateDir)
     this.path = join(folder, `${run}.ndjson`)
     try {
@@ -60,7 +62,7 @@ export class Journal {
       const { O_APPEND, O_CREAT, O_EXCL, O_WRONLY } = constants
       this.fd = openSync(
         this.path,
-        again ? O_APPEND | O_WRONLY : O_APPEND | O_CREAT | O_EXCL | O_WRONLY,
+        again !== undefined ? O_APPEND | O_WRONLY : O_APPEND | O_CREAT | O_EXCL | O_WRONLY,
         0o600,
       )
       syncFolder(dirname(this.path))
@@ -97,8 +99,10 @@ export class Journal {
   }
 
   close(): void {
-    if (this.fd !== undefined) closeSync(this.fd)
+    if (this.fd === undefined) return
+    closeSync(this.fd)
     this.fd = undefined
+    this.again?.()
   }
 
   /** For a run that did not begin after all. */

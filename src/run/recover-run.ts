@@ -6,8 +6,8 @@ import { settle } from '../phases/settle.js'
 import { decideRecovery, type Recovery } from './decide-recovery.js'
 import type { Outcome, Seats } from './event.js'
 import { EventStream, type Subscriber } from './events.js'
-import { findDestination, findSource, type Found } from './find-sides.js'
-import { Journal } from './journal.js'
+import { findDestination, findSource, type Found, type Settling } from './find-sides.js'
+import { takeUp } from './journal-again.js'
 import type { SavedJournal } from './journal-read.js'
 import { RecoverySteps } from './recovery-steps.js'
 
@@ -45,7 +45,7 @@ export interface Recovered {
 export async function recoverRun(input: RecoverInput): Promise<Recovered> {
   const { run, seats } = startOf(input.saved)
   const epoch = 2 + input.saved.records.filter(({ body }) => body.type === 'recover-start').length
-  const journal = new Journal(input.stateDir, run, true)
+  const journal = takeUp(input.saved, input.stateDir, run)
   const events = new EventStream(undefined, input.saved.records.at(-1))
   events.subscribe(journal.append)
   if (input.onEvent !== undefined) events.subscribe(input.onEvent)
@@ -56,7 +56,7 @@ export async function recoverRun(input: RecoverInput): Promise<Recovered> {
     findDestination(input.reach, seats.destination, {
       run,
       workload: seats.workload,
-      settled: wasSettled(input.saved),
+      settled: howSettled(input.saved),
     }),
   ])
   for (const client of [source.client, destination.client]) client?.bind(run, epoch)
@@ -216,18 +216,24 @@ function startOf(saved: SavedJournal): { readonly run: string; readonly seats: S
   return { run: start.run, seats: start.seats }
 }
 
-/** The journal shows that the destination's devices were held, handed on or closed as the profile says. */
-function wasSettled(saved: SavedJournal): boolean {
+/** `holding`, `handing`: the last request to hold, or to start the command, got no answer of the helper's own. */
+export function howSettled(saved: Pick<SavedJournal, 'records'>): Settling {
   const asked = new Set<number>()
+  let open = null as { readonly step: number; readonly how: Settling } | null
   // Before a commit, and after a discard, a release gives the run up.
   let settling = false
   for (const { body } of saved.records) {
     if (body.type === 'recover-start' || (body.type === 'phase-start' && body.phase === 'commit'))
       settling = true
-    if (body.type === 'outcome' && body.ok && asked.has(body.step)) return true
+    if (body.type === 'outcome' && body.ok && asked.has(body.step)) return 'done'
+    if (body.type === 'outcome' && !body.ok && body.step === open?.step) {
+      if (!/^(?:link|helper)\//u.test(body.error?.code ?? '')) open = null
+    }
     if (body.type !== 'intent' || body.side !== 'destination') continue
     if (body.op === 'rollback' || body.op === 'record') settling = false
     if (settling && ['stay', 'exec', 'release'].includes(body.op)) asked.add(body.step)
+    if (settling && body.op === 'exec') open = { step: body.step, how: 'handing' }
+    if (settling && body.op === 'stay') open = { step: body.step, how: 'holding' }
   }
-  return false
+  return open?.how ?? 'no'
 }

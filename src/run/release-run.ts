@@ -3,7 +3,7 @@ import { EXIT, FerryError } from '../errors.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { Client } from './find-sides.js'
 import { EventStream } from './events.js'
-import { Journal } from './journal.js'
+import { takeUp } from './journal-again.js'
 import type { SavedJournal } from './journal-read.js'
 import type { Reach } from './recover-run.js'
 import { RecoverySteps } from './recovery-steps.js'
@@ -53,7 +53,7 @@ export async function releaseRun(saved: SavedJournal, stateDir: string, reach: R
 }
 
 async function journaled(saved: SavedJournal, stateDir: string, run: string, client: Client): Promise<void> {
-  const journal = new Journal(stateDir, run, true)
+  const journal = takeUp(saved, stateDir, run)
   const events = new EventStream(undefined, saved.records.at(-1))
   events.subscribe(journal.append)
   const after = Math.max(

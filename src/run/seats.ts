@@ -34,10 +34,11 @@ function seat(side: Role, profile: Profile, plan: Plan, run: string): Seat | und
     const own = socket.replace(RUN_ID, run)
     const holder = holderSocket(recordDir.replace(/\/records$/u, ''), profile.name)
     const { become, helper, host, stateDir } = profile[side]
+    const ofSource = profile.source.from === 'holder' ? [holder] : [own]
     return {
       host: { become, helper, host, stateDir },
       // A source that was a holder stays one; a destination becomes one at the end, if at all.
-      sockets: side === 'source' && profile.source.from === 'holder' ? [holder] : [own, holder],
+      sockets: side === 'source' ? ofSource : [own, holder],
       recordDir,
       devices: profile.devices.map((device) => device.name),
     }

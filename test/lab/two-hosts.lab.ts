@@ -15,7 +15,13 @@ const ENV = { FERRY_SSH: `${DIR}/ssh`, FERRY_STATE_DIR: `${DIR}/control`, XDG_RU
 const ADDRESS = { a: '10.77.3.1', b: '10.77.3.2' } as const
 type Host = 'a' | 'b'
 
-const host = (side: Host): object => ({ host: `ssh://root@node-${side}`, stateDir: `${DIR}/${side}/state` })
+/** Where this checkout's helper is; `ferry doctor` has one copied. */
+const helper = path.join(REPO, 'helper/target/release/ferry-helper')
+const host = (side: Host): object => ({
+  host: `ssh://root@node-${side}`,
+  stateDir: `${DIR}/${side}/state`,
+  helper,
+})
 const listening = (side: Host): object => ({ ...host(side), listen: `${ADDRESS[side]}:0` })
 const memory = [{ name: 'ram', iova: 0n, bytes: 16n * MIB }]
 /** Emulated processors are slow to answer; a link is not dead for that. */

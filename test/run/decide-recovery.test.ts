@@ -22,6 +22,7 @@ const DESTINATIONS: readonly DestinationFound[] = [
   'open',
   'discarded',
   'gone-committed',
+  'gone-handing',
   'gone-open',
   'gone-discarded',
   'unreachable',
@@ -48,7 +49,7 @@ describe('decideRecovery', () => {
             expect(decided.discard).toBe(
               destination === 'open' ? 'ask' : destination === 'gone-open' ? 'record' : 'none',
             )
-            if (destination === 'gone-committed') expect(resumeSource).toBe(true)
+            if (['gone-committed', 'gone-handing'].includes(destination)) expect(resumeSource).toBe(true)
           }
           if (decided.do === 'finish') {
             expect([source, destination]).toEqual(['gone-committed', 'open'])
@@ -79,6 +80,12 @@ describe('decideRecovery', () => {
   it('gives up what a lost destination did since only when told to', () => {
     expect(decide('answers', 'gone-committed', true)).toEqual({ do: 'go-back', discard: 'none' })
     expect(decide('gone-committed', 'gone-committed', true)).toMatchObject({ do: 'refuse' })
+  })
+
+  it('does not call a destination lost whose command may have the devices', () => {
+    const decided = decide('answers', 'gone-handing')
+    expect(decided).toMatchObject({ do: 'refuse', outcome: 'needs-person' })
+    if (decided.do === 'refuse') expect(decided.remedy).toMatch(/look for the command.*only if it does not/u)
   })
 
   it('says why and what to do whenever it refuses', () => {

@@ -1,11 +1,12 @@
 import fc from 'fast-check'
-import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/errors.js'
 import type { Event, EventRecord } from '../../src/run/event.js'
 import { EventStream } from '../../src/run/events.js'
 import { Journal } from '../../src/run/journal.js'
+import { takeUp } from '../../src/run/journal-again.js'
 import { findJournal, listRuns, parseJournal, readJournal } from '../../src/run/journal-read.js'
 import { isRunId, newRunId } from '../../src/run/run-id.js'
 import { temporaryFolder } from '../link/fake.js'
@@ -169,6 +170,35 @@ describe('Journal', () => {
     const file = join(stateDir, 'file')
     writeFileSync(file, '')
     expect(() => new Journal(file, RUN)).toThrow(expect.objectContaining({ errnoName: 'ENOTDIR' }))
+  })
+
+  it('taken up again goes on behind its last whole record, also of a writer that died in the middle of one', () => {
+    const stateDir = temporaryFolder()
+    const first = write(stateDir, [PHASE])
+    first.close()
+    appendFileSync(first.path, '{"seq":3,"time":"2026-1')
+    const again = () => {
+      const saved = readJournal(first.path)
+      const journal = takeUp(saved, stateDir, RUN)
+      const stream = new EventStream(undefined, saved.records.at(-1))
+      stream.subscribe(journal.append)
+      stream.emit({ type: 'recover-start', epoch: 2, version: '0.1.0' })
+      return { journal, saved }
+    }
+    const { journal, saved } = again()
+    // Another one at the same time, and one that read it before that one wrote.
+    const busy = expect.objectContaining({ code: 'recover/busy' })
+    expect(again).toThrow(busy)
+    journal.close()
+    expect(() => takeUp(saved, stateDir, RUN)).toThrow(busy)
+    // A process that died with it keeps nobody out; one that lives does.
+    writeFileSync(`${first.path}.lock`, '4194304')
+    again().journal.close()
+    writeFileSync(`${first.path}.lock`, '1')
+    expect(again).toThrow(busy)
+    const { records, torn } = readJournal(first.path)
+    expect([records.map(({ seq }) => seq), torn]).toEqual([[1, 2, 3, 4], false])
+    expect(existsSync(`${first.path}.lock`)).toBe(true)
   })
 
   it('ends with run-end: nothing said later gets in', () => {

@@ -267,6 +267,22 @@ describe('the ceiling and the other side', () => {
     expect(pair.trace).not.toContain('source rollback')
   })
 
+  it('a destination lost before its devices were held or closed: the source is not let go', async () => {
+    const { exit, outcome, pair, error } = await run({
+      mishaps: [{ side: 'destination', op: 'status', kind: 'dies' }],
+    })
+    expect([outcome, exit]).toEqual(['needs-person', 6])
+    expect(error?.suggestion).toContain('ferry recover')
+    expect(pair.trace).not.toContain('source release')
+    expect(pair.source.state).toBe('STOP_COPY')
+  })
+
+  it('a source lost sight of after COMMIT changes nothing, but that it may still hold its devices is said', async () => {
+    const { outcome, problems } = await run({ mishaps: [{ side: 'source', op: 'status', kind: 'dies' }] })
+    expect(outcome).toBe('done')
+    expect(problems.map(({ code }) => code)).toContain('source/not-released')
+  })
+
   it('sides that tell different ends disagree, exit 8', async () => {
     const { exit } = await run({ replies: { receive: { outcome: 'discarded', reason: 'so it was' } } })
     expect(exit).toBe(8)

@@ -4,9 +4,9 @@ import { EXIT } from '../../src/exit-codes.js'
 import type { CheckReply, StatusReply } from '../../src/link/protocol.js'
 import { until } from '../e2e/ferry.js'
 import { device, workload, type Sim } from '../e2e/workload.js'
-import { TwoHosts } from './hosts.js'
+import { isRoot, TwoHosts } from './hosts.js'
 
-describe('links that die', { timeout: 120_000 }, () => {
+describe.runIf(isRoot)('links that die', { timeout: 120_000 }, () => {
   let hosts: TwoHosts
   beforeEach(async () => {
     hosts = await TwoHosts.up()
@@ -107,14 +107,7 @@ describe('links that die', { timeout: 120_000 }, () => {
         at: 'pre-resume',
         inBlackout: true,
         timeout: '5s',
-        command: [
-          '/bin/sh',
-          '-c',
-          [
-            `ip netns exec ${hosts.name}-a tc qdisc replace dev data root tbf rate 8bit burst 1 limit 1`,
-            `ip netns exec ${hosts.name}-b tc qdisc replace dev ctl root tbf rate 8bit burst 1 limit 1`,
-          ].join(' && '),
-        ],
+        command: ['/bin/sh', '-c', hosts.cutCommand('data', 'ssh-b')],
       },
     ],
   })

@@ -5,13 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
 import type { CheckReply, ConnectReply, PrecopyReply } from '../../src/link/protocol.js'
 import { device, region, workload } from '../e2e/workload.js'
-import { DATA, TwoHosts } from './hosts.js'
+import { DATA, isRoot, TwoHosts } from './hosts.js'
 
 /** Text that stands in every page of a workload's memory. */
 const MARKER = 'ferry-page-content-in-the-clear'
 const PORT = 7440
 
-describe('data connections', { timeout: 120_000 }, () => {
+describe.runIf(isRoot)('data connections', { timeout: 120_000 }, () => {
   let hosts: TwoHosts
   beforeAll(async () => {
     hosts = await TwoHosts.up()

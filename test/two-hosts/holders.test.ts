@@ -8,11 +8,11 @@ import { EXIT } from '../../src/exit-codes.js'
 import type { CheckReply } from '../../src/link/protocol.js'
 import { device, workload } from '../e2e/workload.js'
 import { gone, until } from '../e2e/ferry.js'
-import { TwoHosts } from './hosts.js'
+import { isRoot, TwoHosts } from './hosts.js'
 
 const TAKE = fileURLToPath(new URL('../../profiles/examples/take-descriptors.c', import.meta.url))
 
-describe('holders on two hosts', { timeout: 120_000 }, () => {
+describe.runIf(isRoot)('holders on two hosts', { timeout: 120_000 }, () => {
   let hosts: TwoHosts
   beforeAll(async () => {
     hosts = await TwoHosts.up()

@@ -75,6 +75,8 @@ Host *
   UserKnownHostsFile $dir/known_hosts
   GlobalKnownHostsFile /dev/null
   StrictHostKeyChecking yes
+  # Emulated processors take seconds for the default.
+  KexAlgorithms curve25519-sha256
 CONFIG
   printf '#!/bin/sh\nexec /usr/bin/ssh -F "%s" "$@"\n' "$dir/ssh_config" >"$dir/ssh"
   chmod 755 "$dir/ssh"

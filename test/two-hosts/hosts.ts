@@ -22,6 +22,8 @@ import { writeFileSync } from 'node:fs'
 
 const SCRIPT = fileURLToPath(new URL('hosts.sh', import.meta.url))
 
+/** Namespaces and an sshd need it; without root these tests are left out, and vitest says so. */
+export const isRoot = process.getuid?.() === 0
 export type Host = 'a' | 'b' | 'c'
 /** Addresses of the data link. */
 export const DATA = { a: '10.77.3.1', b: '10.77.3.2', a6: 'fd77::1', b6: 'fd77::2' } as const
@@ -183,16 +185,27 @@ export class TwoHosts {
   }
 
   /** Frames to the other end go nowhere, and no end hears of it: a cable that was pulled behind a switch. */
-  async cut(link: 'data' | 'ssh-a' | 'ssh-b', how: 'both' | 'half' = 'both'): Promise<void> {
-    for (const [host, interface_] of ENDS[link].slice(0, how === 'half' ? 1 : 2)) {
-      await this.tc(host, ['qdisc', 'replace', 'dev', interface_, 'root', 'tbf', ...NOTHING_PASSES])
+  async cut(link: Link, how: 'both' | 'half' = 'both'): Promise<void> {
+    for (const words of cutting(link).slice(0, how === 'half' ? 1 : 2)) await this.ip(words)
+  }
+
+  async mend(link: Link): Promise<void> {
+    for (const [host, interface_] of ENDS[link]) {
+      await this.on(host, ['tc', 'qdisc', 'del', 'dev', interface_, 'root'])
+      await this.ip([host, 'neigh', 'flush', 'dev', interface_, 'nud', 'permanent'])
     }
   }
 
-  async mend(link: 'data' | 'ssh-a' | 'ssh-b'): Promise<void> {
-    for (const [host, interface_] of ENDS[link]) {
-      await this.on(host, ['tc', 'qdisc', 'del', 'dev', interface_, 'root'])
-    }
+  /** The same as words for a shell, for a hook that does it at a moment of its own. */
+  cutCommand(...links: readonly Link[]): string {
+    return links
+      .flatMap((link) => cutting(link))
+      .map(([host = '', ...words]) => `ip -n ${this.name}-${host} ${words.join(' ')}`)
+      .join(' && ')
+  }
+
+  private async ip([host = '', ...words]: readonly string[]): Promise<void> {
+    await execa('ip', ['-n', `${this.name}-${host}`, ...words])
   }
 
   /** At most this many bits per second each way on the data link. */
@@ -226,19 +239,30 @@ export class TwoHosts {
   }
 }
 
-const ENDS: Readonly<Record<'data' | 'ssh-a' | 'ssh-b', readonly (readonly [Host, string])[]>> = {
+type Link = 'data' | 'ssh-a' | 'ssh-b'
+/** Each end: host, interface, and the other end's address. */
+const ENDS: Readonly<Record<Link, readonly (readonly [Host, string, string])[]>> = {
   data: [
-    ['a', 'data'],
-    ['b', 'data'],
+    ['a', 'data', '10.77.3.2'],
+    ['b', 'data', '10.77.3.1'],
   ],
   'ssh-a': [
-    ['c', 'toa'],
-    ['a', 'ctl'],
+    ['c', 'toa', '10.77.1.2'],
+    ['a', 'ctl', '10.77.1.1'],
   ],
   'ssh-b': [
-    ['c', 'tob'],
-    ['b', 'ctl'],
+    ['c', 'tob', '10.77.2.2'],
+    ['b', 'ctl', '10.77.2.1'],
   ],
 }
-/** A bucket that holds less than a frame: whatever is sent is dropped, without an error for the sender. */
-const NOTHING_PASSES = ['rate', '8bit', 'burst', '1', 'limit', '1']
+
+/**
+ * Sends frames to a hardware address that nobody has: they leave, and are lost on the way, as behind a switch whose
+ * cable was pulled. (A queue that drops them would tell TCP so, and TCP does not count what it knows was never sent.)
+ */
+function cutting(link: Link): readonly (readonly string[])[] {
+  return ENDS[link].map(([host, interface_, other]) => [
+    ...[host, 'neigh', 'replace', other, 'lladdr', '02:00:00:00:00:01'],
+    ...['dev', interface_, 'nud', 'permanent'],
+  ])
+}
