@@ -56,17 +56,24 @@ be asked. Safe to repeat.`
       },
     })
     for (const problem of recovered.problems) this.warn(`[${problem.code}] ${problem.message}`)
-    this.log(
-      `run ${recovered.run}: the source ${WORDS[recovered.source]}, the destination ${WORDS[recovered.destination]}`,
-    )
-    if (recovered.exit === EXIT.done) this.log('recovered: the destination has the workload')
-    const { error, exit, outcome, run } = recovered
-    if (exit === EXIT.done) return recovered
-    if (error === null) this.log('recovered: the destination holds nothing of the run, the source runs')
+    const { destination, error, exit, outcome, run, source } = recovered
+    const asked = source !== 'not-asked'
+    if (asked) this.log(`run ${run}: the source ${WORDS[source]}, the destination ${WORDS[destination]}`)
+    else this.log(`run ${run} ended ${outcome}: there is nothing to recover`)
+    if (exit === EXIT.done) {
+      if (asked) this.log('recovered: the destination has the workload')
+      return recovered
+    }
+    if (asked && error === null)
+      this.log('recovered: the destination holds nothing of the run, the source runs')
     throw new FerryError({
       code: error?.code ?? `run/${outcome}`,
       exit: exit as typeof EXIT.rolledBack,
-      message: error?.message ?? `run ${run} was rolled back: the source runs and was checked`,
+      message:
+        error?.message ??
+        (asked
+          ? `run ${run} was rolled back: the source runs and was checked`
+          : `run ${run} ended ${outcome}`),
       suggestions: error?.suggestion === undefined ? [] : [error.suggestion],
       result: recovered,
     })

@@ -5,7 +5,10 @@ import { errorBodyOf } from '../link/helper-error.js'
 import type { HelperErrorBody, RecordReply, Role, StatusReply } from '../link/protocol.js'
 import type { DestinationFound, SourceFound } from './decide-recovery.js'
 import type { Seat } from './event.js'
+import type { Patience } from './recovery.js'
 import type { Reach } from './recover-run.js'
+
+const PATIENCE: Patience = { polls: 40, betweenMs: 250 }
 
 /** A helper as the recovery needs it. */
 export type Client = Pick<HelperClient, 'request' | 'bind' | 'close' | 'alive'>
@@ -48,6 +51,7 @@ export async function findDestination(
   reach: Reach,
   seat: Seat,
   { run, settled, workload }: { readonly run: string; readonly workload: string; readonly settled: Settling },
+  patience: Patience = PATIENCE,
 ): Promise<Found<DestinationFound>> {
   const { client, problems, record, status } = await look('destination', reach, seat, run)
   // A holder that was there before the run, or came after it, is another's.
@@ -63,13 +67,29 @@ export async function findDestination(
   if (holds) return found('settled')
   if (status !== null && status.run === run) {
     if (status.phase === 'running') return found('runs')
-    if (status.phase === 'committed') return found('stuck')
+    if (status.phase === 'committed') return found(await starting(client, run, patience))
     return found(status.phase === 'discarded' || status.phase === 'rolled-back' ? 'discarded' : 'open')
   }
   const left = record ?? (await recordOf(client, 'destination', seat, run))
   if (left === null) return found('unreachable')
   if (left === 'committed') return found(GONE[settled])
   return found(left === 'discarded' ? 'gone-discarded' : 'gone-open')
+}
+
+/** Devices take their time to run: one that has only just committed is not stuck yet. */
+async function starting(client: Client, run: string, patience: Patience): Promise<DestinationFound> {
+  for (let poll = 0; poll < patience.polls; poll++) {
+    await new Promise((resolve) => setTimeout(resolve, patience.betweenMs))
+    try {
+      const status = await client.request('status', {})
+      if (status.run !== run || status.phase !== 'committed') {
+        return status.run === run && status.phase === 'running' ? 'runs' : 'unreachable'
+      }
+    } catch {
+      return 'unreachable'
+    }
+  }
+  return 'stuck'
 }
 
 /** What the run's helper wrote down, which any helper of the host can read; null: it does not say. */

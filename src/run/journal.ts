@@ -17,6 +17,7 @@ import { dirname, join } from 'node:path'
 import { EXIT, fromSystemError, type FerryError } from '../errors.js'
 import { toJson } from '../json.js'
 import type { Event, EventRecord } from './event.js'
+import { lockJournal } from './journal-lock.js'
 import { RoundThinner } from './thinning.js'
 
 const SYNCED: ReadonlySet<Event['type']> = new Set([
@@ -47,18 +48,18 @@ export class Journal {
   private readonly lastKept = new Map<string, number>()
   private readonly thinner = new RoundThinner()
   private failure: FerryError | undefined
-  private readonly again: (() => void) | undefined
+  private free: (() => void) | undefined
 
   /**
    * Creates the file (0600, in a folder of 0700); throws a FerryError when it cannot, or when it exists. With `again`
-   * the journal of a run that is over is taken up again, which `takeUp` does; `close` calls it.
+   * the journal of a run that is over is taken up again, by `takeUp`, which has locked it; `close` calls `again`.
    */
   constructor(stateDir: string, run: string, again?: () => void) {
-    this.again = again
     const folder = runsFolder(stateDir)
     this.path = join(folder, `${run}.ndjson`)
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 })
+      this.free = again ?? lockJournal(stateDir, run)
       const { O_APPEND, O_CREAT, O_EXCL, O_WRONLY } = constants
       this.fd = openSync(
         this.path,
@@ -67,6 +68,7 @@ export class Journal {
       )
       syncFolder(dirname(this.path))
     } catch (error) {
+      this.free?.()
       throw fromSystemError(error, {
         code: 'journal/create',
         exit: EXIT.error,
@@ -102,7 +104,8 @@ export class Journal {
     if (this.fd === undefined) return
     closeSync(this.fd)
     this.fd = undefined
-    this.again?.()
+    this.free?.()
+    this.free = undefined
   }
 
   /** For a run that did not begin after all. */

@@ -44,6 +44,8 @@ export interface Recovered {
  */
 export async function recoverRun(input: RecoverInput): Promise<Recovered> {
   const { run, seats } = startOf(input.saved)
+  const over = endedFor(input.saved)
+  if (over !== null && !input.resumeSource) return nothingLeft(run, over)
   const epoch = 2 + input.saved.records.filter(({ body }) => body.type === 'recover-start').length
   const journal = takeUp(input.saved, input.stateDir, run)
   const events = new EventStream(undefined, input.saved.records.at(-1))
@@ -92,6 +94,29 @@ export async function recoverRun(input: RecoverInput): Promise<Recovered> {
     destination: destination.found,
     did: decided.do,
     problems,
+  }
+}
+
+/** Ends after which both sides are where they belong, and were seen to be. */
+const SETTLED: ReadonlySet<Outcome> = new Set([
+  'done',
+  'not-started',
+  'cancelled',
+  'rolled-back',
+  'downtime-limit',
+])
+
+function endedFor({ records }: SavedJournal): Outcome | null {
+  const end = records.findLast(({ body }) => body.type === 'run-end')?.body
+  return end?.type === 'run-end' && SETTLED.has(end.outcome) ? end.outcome : null
+}
+
+/** Neither side is asked: what they do since then is no business of this run. */
+function nothingLeft(run: string, outcome: Outcome): Recovered {
+  const notAsked = 'not-asked'
+  return {
+    ...{ run, outcome, exit: OUTCOME_EXIT[outcome] },
+    ...{ source: notAsked, destination: notAsked, did: 'nothing', error: null, problems: [] },
   }
 }
 

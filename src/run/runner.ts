@@ -240,8 +240,8 @@ export class Runner {
         `run ${run}: the cutover ended without an answer, and the destination cannot be asked what became of it ` +
         `(${body.message})`,
       suggestion:
-        'start nothing by hand before looking: on the destination, `ferry devices` shows whether its devices run; ' +
-        'the source keeps its own stopped, because both must never run at once',
+        `start nothing by hand: the source keeps its devices stopped, because both must never run at once. When the way ` +
+        `to both hosts is mended, \`ferry recover ${run}\` finds out and finishes it`,
     }
   }
 

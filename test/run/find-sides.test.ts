@@ -14,12 +14,13 @@ const SEAT = {
 type Answers = Partial<Record<string, Partial<StatusReply> | 'silent'>>
 
 /** Helpers at sockets, by what their status says; and what is recorded on that host. */
-function host(at: Answers, record: RecordReply['record']): Reach {
+function host(at: Answers, record: RecordReply['record'], later: StatusReply['phase'][] = []): Reach {
   const client = (status: Partial<StatusReply> | 'silent') =>
     ({
       request: async (op: string) => {
         if (status === 'silent') throw new Error('the link is lost')
-        return op === 'record' ? { record } : status
+        if (op === 'record') return { record }
+        return { ...status, phase: later.shift() ?? status.phase }
       },
       close: async () => null,
     }) as unknown as Client
@@ -51,6 +52,18 @@ describe('a destination', () => {
       '/holder.sock': HOLDER,
     } as const
     expect(await find(at, 'none', 'no')).toBe('open')
+  })
+
+  it('that is still starting its devices is waited for, and called stuck when it does not get there', async () => {
+    const at = { '/run.sock': { run: RUN, workload: null, phase: 'running', devices } } as const
+    const find = async (later: StatusReply['phase'][]) => {
+      const how = { run: RUN, workload: 'w', settled: 'no' } as const
+      return (await findDestination(host(at, 'committed', later), SEAT, how, { polls: 3, betweenMs: 1 }))
+        .found
+    }
+    expect(await find(['committed', 'committed', 'committed'])).toBe('runs')
+    expect(await find(['committed', 'committed', 'committed', 'committed'])).toBe('stuck')
+    expect(await find(['committed', 'idle'])).toBe('unreachable')
   })
 
   it('that is there and does not answer is not gone', async () => {

@@ -7,6 +7,7 @@ import type { Event, EventRecord } from '../../src/run/event.js'
 import { EventStream } from '../../src/run/events.js'
 import { Journal } from '../../src/run/journal.js'
 import { takeUp } from '../../src/run/journal-again.js'
+import { drivenBy } from '../../src/run/journal-lock.js'
 import { findJournal, listRuns, parseJournal, readJournal } from '../../src/run/journal-read.js'
 import { isRunId, newRunId } from '../../src/run/run-id.js'
 import { temporaryFolder } from '../link/fake.js'
@@ -175,6 +176,10 @@ describe('Journal', () => {
   it('taken up again goes on behind its last whole record, also of a writer that died in the middle of one', () => {
     const stateDir = temporaryFolder()
     const first = write(stateDir, [PHASE])
+    // Its own ferry still writes it.
+    expect(() => takeUp(readJournal(first.path), stateDir, RUN)).toThrow(
+      expect.objectContaining({ code: 'run/busy' }),
+    )
     first.close()
     appendFileSync(first.path, '{"seq":3,"time":"2026-1')
     const again = () => {
@@ -187,18 +192,16 @@ describe('Journal', () => {
     }
     const { journal, saved } = again()
     // Another one at the same time, and one that read it before that one wrote.
-    const busy = expect.objectContaining({ code: 'recover/busy' })
+    const busy = expect.objectContaining({ code: 'run/busy' })
     expect(again).toThrow(busy)
     journal.close()
     expect(() => takeUp(saved, stateDir, RUN)).toThrow(busy)
-    // A process that died with it keeps nobody out; one that lives does.
-    writeFileSync(`${first.path}.lock`, '4194304')
+    // One that died with it keeps nobody out, also when its number is another's by now.
+    writeFileSync(drivenBy(stateDir, RUN), `${process.pid} 1`)
     again().journal.close()
-    writeFileSync(`${first.path}.lock`, '1')
-    expect(again).toThrow(busy)
     const { records, torn } = readJournal(first.path)
     expect([records.map(({ seq }) => seq), torn]).toEqual([[1, 2, 3, 4], false])
-    expect(existsSync(`${first.path}.lock`)).toBe(true)
+    expect(existsSync(drivenBy(stateDir, RUN))).toBe(false)
   })
 
   it('ends with run-end: nothing said later gets in', () => {

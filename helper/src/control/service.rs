@@ -213,6 +213,7 @@ impl Service {
                 }
                 Action::Disown => self.events.set(None),
                 Action::Cancel => self.shared.cancel(),
+                Action::Orphan => self.shared.orphan(),
                 // The worker ends after the last settling, so one that is gone has nothing left to settle.
                 Action::Settle => drop(inner.work.send(Work::Settle(leaving.clone()))),
                 Action::GiveUp => {

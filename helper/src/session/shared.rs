@@ -28,6 +28,8 @@ impl Snapshot {
 
 pub struct Shared {
     cancel: Arc<AtomicBool>,
+    /// A destination has answered PREPARED.
+    in_doubt: Arc<AtomicBool>,
     peak_resident: AtomicU64,
     snapshot: Mutex<Snapshot>,
     next: Arc<dyn EventSink>,
@@ -40,6 +42,7 @@ impl Shared {
     pub fn new(next: Arc<dyn EventSink>) -> Self {
         Self {
             cancel: Arc::default(),
+            in_doubt: Arc::default(),
             peak_resident: AtomicU64::new(0),
             snapshot: Mutex::new(Snapshot::idle()),
             next,
@@ -51,6 +54,18 @@ impl Shared {
     /// goes nowhere but back. Past COMMIT it is ignored by those who read it.
     pub fn cancel(&self) {
         self.cancel.store(true, Ordering::SeqCst);
+    }
+
+    /// The owner is gone: the request under way ends, unless this is a destination that has answered PREPARED. Its source
+    /// may have committed, and may be all but gone itself: it waits for the source's word, or for the link to end.
+    pub fn orphan(&self) {
+        if !self.in_doubt.load(Ordering::SeqCst) {
+            self.cancel();
+        }
+    }
+
+    pub fn doubt_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.in_doubt)
     }
 
     pub fn cancel_flag(&self) -> Arc<AtomicBool> {
@@ -89,6 +104,7 @@ impl Shared {
     /// The cancel that came with the end of an owner is carried out.
     pub fn uncancel(&self) {
         self.cancel.store(false, Ordering::SeqCst);
+        self.in_doubt.store(false, Ordering::SeqCst);
     }
 
     /// Whether a run is claimed.

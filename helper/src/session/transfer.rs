@@ -67,7 +67,8 @@ impl Session {
         };
         let cancel = self.shared.cancel_flag();
         let link = listener.accept(&cancel, &self.events())?;
-        let mut destination = Destination::new(link, memory, self.events(), cancel);
+        let mut destination =
+            Destination::new(link, memory, self.events(), cancel).note_doubt(self.shared.doubt_flag());
         self.shared.set_phase(Phase::PreCopy);
         let reply = destination.receive(&mut self.devices, &mut record);
         self.side = Some(Side::Destination(Box::new(destination)));

@@ -4,7 +4,7 @@ mod frames;
 mod owner;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::link::{Link, Patience, Wait};
@@ -31,6 +31,7 @@ pub struct Destination {
     memory: Arc<Memory>,
     events: Arc<dyn EventSink>,
     cancel: Arc<AtomicBool>,
+    in_doubt: Arc<AtomicBool>,
     machine: Machine,
     introduced: bool,
     /// In the order of the devices.
@@ -52,6 +53,7 @@ impl Destination {
             memory,
             events,
             cancel,
+            in_doubt: Arc::default(),
             machine: Machine::default(),
             introduced: false,
             loading: Vec::new(),
@@ -63,6 +65,13 @@ impl Destination {
             cause: None,
             needs_person: Vec::new(),
         }
+    }
+
+    /// `flag` is set once PREPARED is about to be answered: from then on the source may commit, and this side must not
+    /// give the run up for want of an owner.
+    pub fn note_doubt(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.in_doubt = flag;
+        self
     }
 
     /// Whether COMMIT was received and recorded.
@@ -157,7 +166,10 @@ impl Destination {
                 self.took.elapsed_us = micros(began.elapsed());
                 Ok(())
             }
-            Action::SendPrepared => self.link.send(Frame::plain(Kind::Prepared), &to_json(&self.took)?),
+            Action::SendPrepared => {
+                self.in_doubt.store(true, Ordering::SeqCst);
+                self.link.send(Frame::plain(Kind::Prepared), &to_json(&self.took)?)
+            }
             Action::Hash => answer(&mut self.link, &self.memory, self.ask),
             Action::RecordCommit => {
                 let silence = self.link.patience().silence;
