@@ -139,7 +139,9 @@ export class Scene {
 
   runs(): string[] {
     const folder = join(this.stateDir, 'runs')
-    return existsSync(folder) ? readdirSync(folder).sort() : []
+    // Beside its journal a run in the background has a log.
+    const names = existsSync(folder) ? readdirSync(folder) : []
+    return names.filter((name) => name.endsWith('.ndjson')).sort()
   }
 
   /** The only run's journal. While the run is under way its last line may be half written. */

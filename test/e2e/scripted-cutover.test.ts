@@ -1,0 +1,57 @@
+/** profiles/examples/scripted-cutover.sh with the built ferry, from its plan to the release of its source. */
+import { execa } from 'execa'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { EXIT } from '../../src/exit-codes.js'
+import { CLI, HELPER, ROOT, Scene, isRunning } from './ferry.js'
+
+const SCRIPT = join(ROOT, 'profiles', 'examples', 'scripted-cutover.sh')
+const PROFILE = join(ROOT, 'profiles', 'scripted-cutover.yaml')
+
+describe('the scripted cutover', { timeout: 120_000 }, () => {
+  const carriedOut = async (more: Readonly<Record<string, string>> = {}) => {
+    const scene = new Scene()
+    const env = {
+      PATH: process.env['PATH'],
+      HOME: scene.folder,
+      FERRY: `${process.execPath} ${CLI}`,
+      FERRY_HELPER: HELPER,
+      FERRY_STATE_DIR: scene.stateDir,
+      FERRY_DEMO: join(scene.folder, 'demo'),
+      XDG_RUNTIME_DIR: scene.folder,
+      // A busy machine must not decide this test.
+      DOWNTIME_LIMIT: '20s',
+      ...more,
+    }
+    const run = await execa('sh', [SCRIPT], { reject: false, extendEnv: false, env })
+    const ferry = (...args: string[]) =>
+      execa(process.execPath, [CLI, ...args], { reject: false, extendEnv: false, env })
+    return { ferry, run, scene }
+  }
+
+  it('moves the workload, checks it, and lets the source go', async () => {
+    const { ferry, run, scene } = await carriedOut()
+    expect(run.exitCode, run.stdout + run.stderr).toBe(EXIT.done)
+    expect(run.stdout).toMatch(/device writes replayed over .* none lost/u)
+    expect(run.stdout).toMatch(/released the source of run/u)
+    expect(scene.journal().end()?.outcome).toBe('done')
+    const closed = await ferry('release', '--hold', PROFILE, '--side', 'destination', '--json')
+    expect(closed.exitCode, closed.stdout + closed.stderr).toBe(EXIT.done)
+  })
+
+  it('keeps the source when the workload is not well, and cancels what cannot be cut over', async () => {
+    const unwell = await carriedOut({ CHECK: 'false' })
+    expect(unwell.run.exitCode, unwell.run.stdout + unwell.run.stderr).toBe(EXIT.error)
+    const run = /run (?<run>\S+) moved the workload/u.exec(unwell.run.stderr)?.groups?.['run'] ?? ''
+    const kept = await unwell.ferry('release', run, '--json')
+    expect(JSON.parse(kept.stdout).result.released, kept.stdout).toBe(true)
+    await unwell.ferry('release', '--hold', PROFILE, '--side', 'destination')
+
+    // A millisecond is never enough for comparing all memory.
+    const refused = await carriedOut({ DOWNTIME_LIMIT: '1ms', WINDOW: '500ms' })
+    expect(refused.run.exitCode, refused.run.stdout + refused.run.stderr).toBe(EXIT.downtimeLimit)
+    const [start] = refused.scene.journal().records
+    expect(refused.scene.journal().end()?.outcome).toBe('cancelled')
+    expect(isRunning(start?.body.type === 'run-start' ? (start.body.pid ?? 0) : 0)).toBe(false)
+  })
+})
