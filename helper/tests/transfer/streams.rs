@@ -19,22 +19,36 @@ fn rounds_ended(ran: &Ran) -> usize {
     ran.events[0].0.lock().unwrap().iter().filter(|event| matches!(event, Event::RoundEnd { .. })).count()
 }
 
+/// Threads take what there is, and on a busy machine one may come too late for its share of a few megabytes.
+const TRIES: usize = 10;
+
+/// How many streams carried a share that is more than words.
+fn busy(ran: &Ran) -> usize {
+    ran.carried.iter().filter(|bytes| **bytes > MIB / 4).count()
+}
+
 #[test]
 fn pages_go_over_the_streams_in_use_and_no_others() {
     for (streams, used) in [(1, 1), (2, 2), (4, 4), (4, 2), (3, 1)] {
-        let ran = Rig { r#use: Some(used), ..rig(streams) }.run();
-        ran.assert_moved();
-        let busy = ran.carried.iter().filter(|bytes| **bytes > MIB / 4).count();
-        assert_eq!((ran.carried.len(), busy), (usize::from(streams), usize::from(used)), "{:?}", ran.carried);
-        assert!(ran.carried[0] > MIB / 4, "the first always carries some");
+        let all_in_use = (0..TRIES).any(|_| {
+            let ran = Rig { r#use: Some(used), ..rig(streams) }.run();
+            ran.assert_moved();
+            assert_eq!(ran.carried.len(), usize::from(streams));
+            assert!(ran.carried[usize::from(used)..].iter().all(|bytes| *bytes < MIB / 4), "{:?}", ran.carried);
+            busy(&ran) == usize::from(used)
+        });
+        assert!(all_in_use, "never all {used} of {streams}");
     }
 }
 
 #[test]
 fn streams_move_the_same_under_tls() {
-    let ran = Rig { encrypt: true, ..rig(3) }.run();
-    ran.assert_moved();
-    assert!(ran.carried.iter().all(|bytes| *bytes > MIB / 4), "{:?}", ran.carried);
+    let all_in_use = (0..TRIES).any(|_| {
+        let ran = Rig { encrypt: true, ..rig(3) }.run();
+        ran.assert_moved();
+        busy(&ran) == 3
+    });
+    assert!(all_in_use, "never all three");
 }
 
 proptest! {
