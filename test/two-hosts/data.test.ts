@@ -81,21 +81,8 @@ describe.runIf(isRoot)('data connections', { timeout: 120_000 }, () => {
       ...workload([device('nic')], { name: 'ordinary' }),
       ...hosts.sides(close),
     })
-    const { exitCode, stdout, stderr } = await hosts.on('c', [
-      'setpriv',
-      `--reuid=${uid}`,
-      `--regid=${uid}`,
-      '--clear-groups',
-      'env',
-      `HOME=${home}`,
-      `FERRY_SSH=${ssh}`,
-      `FERRY_STATE_DIR=${home}/state`,
-      `XDG_RUNTIME_DIR=${home}`,
-      ...hosts.program(),
-      'migrate',
-      profile,
-      '--json',
-    ])
+    const env = { HOME: home, FERRY_SSH: ssh, FERRY_STATE_DIR: join(home, 'state'), XDG_RUNTIME_DIR: home }
+    const { exitCode, stdout, stderr } = await hosts.ferryAs(uid, env, ['migrate', profile, '--json'])
     expect(exitCode, stdout + stderr).toBe(EXIT.done)
   })
 

@@ -14,9 +14,9 @@ import {
   rmSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { CLI, HELPER, Journal, until, type Ended, type Running } from '../e2e/ferry.js'
+import { CLI, HELPER, Journal, ROOT, until, type Ended, type Running } from '../e2e/ferry.js'
 import type { Workload } from '../e2e/workload.js'
 import { writeFileSync } from 'node:fs'
 
@@ -125,9 +125,19 @@ export class TwoHosts {
     return { pid, ended, kill: (signal) => void child.kill(signal), alive: () => !over }
   }
 
-  /** The words that start the built `ferry` with the built helper. */
-  program(): readonly string[] {
-    return [`FERRY_HELPER=${HELPER}`, process.execPath, CLI]
+  /**
+   * `ferry` on the control host as another user, with its own environment besides; the checkout may stand in a folder
+   * that is closed to that user, so it is mounted where it is not (for this command alone).
+   */
+  async ferryAs(uid: number, env: Readonly<Record<string, string>>, args: readonly string[]) {
+    const open = '/mnt'
+    const [cli, helper] = [CLI, HELPER].map((path) => join(open, relative(ROOT, path)))
+    const words = Object.entries({ ...env, FERRY_HELPER: helper }).map(([key, value]) => `${key}=${value}`)
+    return this.on('c', [
+      ...['sh', '-c', `mount --bind "$0" ${open} && cd / && exec "$@"`, ROOT],
+      ...['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', 'env', ...words],
+      ...[process.execPath, cli ?? '', ...args],
+    ])
   }
 
   /** `ferry … --json`, which must print an envelope. */
