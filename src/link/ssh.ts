@@ -42,7 +42,15 @@ export function sshArguments(host: string, command: string, options: SshOptions)
     // What ssh says of a failure is wanted, also by those who silenced it for themselves.
     'LogLevel=INFO',
   ]
-  return ['-T', ...set.flatMap((option) => ['-o', option]), '--', host, command]
+  return ['-T', ...set.flatMap((option) => ['-o', option]), ...destination(host), command]
+}
+
+/** ssh reads an IPv6 address neither in brackets nor behind ssh:// (OpenSSH 9.2): it wants it bare, and the port apart. */
+function destination(host: string): readonly string[] {
+  const six = /^(?:ssh:\/\/)?(?<user>[^@[]*@)?\[(?<address>[^\]]+)\](?::(?<port>\d+))?$/u.exec(host)?.groups
+  if (six === undefined) return ['--', host]
+  const { address = '', port, user = '' } = six
+  return [...(port === undefined ? [] : ['-p', port]), '--', `${user}${address}`]
 }
 
 /**

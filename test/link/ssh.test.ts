@@ -18,6 +18,15 @@ describe('sshArguments', () => {
     expect(args.slice(-3)).toEqual(['--', 'ssh://ops@node-b:2222', 'uname'])
     expect(args.join(' ')).not.toMatch(/StrictHostKey|KnownHosts|Identity|-F /u)
   })
+  it.each([
+    ['ssh://ops@[2001:db8::7]:2222', ['-p', '2222', '--', 'ops@2001:db8::7']],
+    ['ssh://[2001:db8::7]', ['--', '2001:db8::7']],
+    ['ops@[fe80::7%eth0]', ['--', 'ops@fe80::7%eth0']],
+    ['ops@2001:db8::7', ['--', 'ops@2001:db8::7']],
+  ])('gives ssh the IPv6 address of %s as it reads one', (host, expected) => {
+    const args = sshArguments(host, 'uname', { ...SHARED, master: true })
+    expect(args.slice(-expected.length - 1)).toEqual([...expected, 'uname'])
+  })
 
   it('makes one connection, and takes part in it', () => {
     const [makes, takes] = [true, false].map((master) => sshArguments('b', 'true', { ...SHARED, master }))

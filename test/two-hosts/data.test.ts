@@ -40,6 +40,16 @@ describe.runIf(isRoot)('data connections', { timeout: 120_000 }, () => {
     expect(roundTripUs).toBeGreaterThan(0)
   })
 
+  it('with ssh at another port', async () => {
+    const { destination, source } = hosts.sides(close)
+    const journal = await moved({
+      source: { ...source, host: 'ssh://root@node-a:2222' },
+      destination: { ...destination, host: 'root@node-b' },
+      transport: {},
+    })
+    expect(journal.end()?.exit).toBe(EXIT.done)
+  })
+
   it('over IPv6, and by the name of an interface', async () => {
     const six = await moved({
       ...hosts.sides({

@@ -31,6 +31,7 @@ serve() {
   ssh-keygen -q -t ed25519 -N '' -C '' -f "$home/host_key"
   cat >"$home/sshd_config" <<CONFIG
 ListenAddress $2:22
+ListenAddress $2:2222
 HostKey $home/host_key
 PidFile $home/sshd.pid
 AuthorizedKeysFile $dir/keys/id.pub
@@ -44,7 +45,7 @@ MaxStartups 50
 SetEnv XDG_CACHE_HOME=$home/cache
 CONFIG
   in_ns "$side" /usr/sbin/sshd -f "$home/sshd_config" -E "$home/sshd.log"
-  printf 'node-%s,%s %s\n' "$side" "$2" "$(<"$home/host_key.pub")" >>"$dir/known_hosts"
+  printf 'node-%s,%s,[%s]:2222 %s\n' "$side" "$2" "$2" "$(<"$home/host_key.pub")" >>"$dir/known_hosts"
 }
 
 up() {
