@@ -7,6 +7,9 @@ export default class Release extends BaseCommand<typeof Release> {
   static override description = `After a commit with \`releaseSource: byHand\` the source keeps its devices stopped and its memory as it was, until this
 says that they are no longer wanted. A run that did not end done is refused: the source may be all there is.
 
+A run that needs a person and cannot be recovered, because the destination committed and could not start a device,
+keeps its devices on both sides for that person to look at; --give-up closes them.
+
 With --hold it closes a holder instead: the workload of that profile stops existing there.`
   static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage]
 
@@ -21,6 +24,10 @@ With --hold it closes a holder instead: the workload of that profile stops exist
 
   static override flags = {
     hold: Flags.string({ summary: 'the holder of this profile', helpValue: 'PROFILE' }),
+    'give-up': Flags.boolean({
+      summary: 'close both sides of a run that did not end done; nothing of its workload is left',
+      exclusive: ['hold'],
+    }),
     side: Flags.option({
       options: ['source', 'destination'] as const,
       summary: 'with --hold: of which side of the profile (default: source)',
@@ -50,7 +57,7 @@ With --hold it closes a holder instead: the workload of that profile stops exist
     const { findJournal, readJournal } = await import('../src/run/journal-read.js')
     const { releaseRun } = await import('../src/run/release-run.js')
     const saved = readJournal(findJournal(this.stateDir, this.args.run ?? 'last'))
-    const released = await releaseRun(saved, this.stateDir, makeReach(options))
+    const released = await releaseRun(saved, this.stateDir, makeReach(options), this.flags['give-up'])
     this.log(
       released.released
         ? `released the source of run ${released.run}: ${released.devices.join(', ')} closed`

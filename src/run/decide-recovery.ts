@@ -71,7 +71,8 @@ export function decideRecovery(
     case 'stuck':
       return person(
         'the destination has committed and could not start every device',
-        'look at its devices with `ferry devices` there; the source must stay stopped',
+        'look at its devices with `ferry devices` there; the source must stay stopped. `ferry release RUN --give-up` ' +
+          'closes both sides when nothing can be saved',
       )
     case 'runs':
     case 'settled':

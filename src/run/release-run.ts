@@ -1,6 +1,8 @@
 /** `ferry release`: the source of a committed run, or a holder, lets go of its devices. */
 import { EXIT, FerryError } from '../errors.js'
 import { errorBodyOf } from '../link/helper-error.js'
+import type { Role } from '../link/protocol.js'
+import type { Seat } from './event.js'
 import type { Client } from './find-sides.js'
 import { EventStream } from './events.js'
 import { takeUp } from './journal-again.js'
@@ -17,8 +19,16 @@ export interface Released {
   readonly devices: readonly string[]
 }
 
-/** Refuses unless the run is known to be done: what a source holds may be all there is of the workload. */
-export async function releaseRun(saved: SavedJournal, stateDir: string, reach: Reach): Promise<Released> {
+/**
+ * Refuses unless the run is known to be done: what a source holds may be all there is of the workload. With `giveUp`
+ * both sides of a run that ended otherwise close what they have, and nothing of the workload is left.
+ */
+export async function releaseRun(
+  saved: SavedJournal,
+  stateDir: string,
+  reach: Reach,
+  giveUp = false,
+): Promise<Released> {
   const start = saved.records[0]?.body
   const end = saved.records.findLast(({ body }) => body.type === 'run-end')?.body
   if (start?.type !== 'run-start' || start.seats === undefined) {
@@ -27,42 +37,58 @@ export async function releaseRun(saved: SavedJournal, stateDir: string, reach: R
   const { run, seats } = start
   if (end?.type !== 'run-end')
     throw refusal(`run ${run} is not over`, `\`ferry status ${run}\` shows how it stands`)
-  if (end.outcome !== 'done') {
+  if (end.outcome !== 'done' && !giveUp) {
     throw refusal(
       `run ${run} ended ${end.outcome}: the source may be the only one that has the workload`,
       `\`ferry recover ${run}\` finds out, and finishes it`,
     )
   }
   const { devices } = seats.source
-  const done = { run, workload: seats.workload, devices }
-  for (const socket of seats.source.sockets) {
-    const client = await reach.attach('source', seats.source, socket)
-    if (client === null) continue
-    try {
-      const status = await client.request('status', {})
-      // A holder that took the workload up again since then is none of this run's business.
-      if (status.run !== run) continue
-      client.bind(run, 1 + saved.records.filter(({ body }) => body.type === 'recover-start').length)
-      await journaled(saved, stateDir, run, client)
-      return { ...done, released: true }
-    } finally {
-      await client.close()
+  const sides: readonly Role[] = giveUp ? ['destination', 'source'] : ['source']
+  const found: { side: Role; client: Client }[] = []
+  try {
+    for (const side of sides) {
+      const client = await ofRun(reach, side, seats[side], run)
+      if (client !== null) found.push({ side, client })
     }
+    if (found.length > 0) await journaled(saved, stateDir, run, found)
+    return { run, workload: seats.workload, devices, released: found.length > 0 }
+  } finally {
+    await Promise.all(found.map(({ client }) => client.close()))
   }
-  return { ...done, released: false }
 }
 
-async function journaled(saved: SavedJournal, stateDir: string, run: string, client: Client): Promise<void> {
+/** The helper that still has the run. A holder that took the workload up again since then is none of its business. */
+async function ofRun(reach: Reach, side: Role, seat: Seat, run: string): Promise<Client | null> {
+  for (const socket of seat.sockets) {
+    const client = await reach.attach(side, seat, socket)
+    if (client === null) continue
+    const status = await client.request('status', {})
+    if (status.run === run) return client
+    await client.close()
+  }
+  return null
+}
+
+async function journaled(
+  saved: SavedJournal,
+  stateDir: string,
+  run: string,
+  found: readonly { readonly side: Role; readonly client: Client }[],
+): Promise<void> {
+  const recoveries = saved.records.filter(({ body }) => body.type === 'recover-start').length
+  const steps = saved.records.flatMap(({ body }) => (body.type === 'intent' ? [body.step] : []))
   const journal = takeUp(saved, stateDir, run)
   const events = new EventStream(undefined, saved.records.at(-1))
   events.subscribe(journal.append)
-  const after = Math.max(
-    0,
-    ...saved.records.flatMap(({ body }) => (body.type === 'intent' ? [body.step] : [])),
-  )
-  const steps = new RecoverySteps(events, { sides: { source: client, destination: null }, after })
+  const of = (side: Role): Client | null => found.find((entry) => entry.side === side)?.client ?? null
+  const sides = { source: of('source'), destination: of('destination') }
+  const requests = new RecoverySteps(events, { sides, after: Math.max(0, ...steps) })
   try {
-    await steps.step({ side: 'source', op: 'release', params: {}, text: 'release the source' })
+    for (const { client, side } of found) {
+      client.bind(run, 1 + recoveries)
+      await requests.step({ side, op: 'release', params: {}, text: `release the ${side}` })
+    }
   } finally {
     journal.close()
   }

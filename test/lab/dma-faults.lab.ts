@@ -4,7 +4,16 @@ import { bootDmaGuest, Lanes, LOAD, NEUTRAL, pair, type DmaGuest } from './dma-d
 import { position, setKnobs, type DmaDevice, type DmaKind, type Program } from './dma.js'
 import { expectExit, type FerryRun, type RunResult } from './ferry.js'
 import { migrationState } from './mtty.js'
-import { check, expectMoved, expectSourceWhole, migrate, MIB, stage, type Workload } from './workload.js'
+import {
+  check,
+  expectMoved,
+  expectSourceWhole,
+  migrate,
+  MIB,
+  stage,
+  type Workload,
+  giveUp,
+} from './workload.js'
 
 const ERRNO = { EIO: 5, ENOMEM: 12, EFAULT: 14, EBUSY: 16, ENOMSG: 42 } as const
 const lanes = new Lanes()
@@ -99,6 +108,7 @@ describe.concurrent('a transition that fails', () => {
       const run = await withFault(what, { to: { fail_transition: `"5 ${String(ERRNO.EIO)}"` } })
       expectExit(run, 6)
       expectNamed(run, 'EIO')
+      await giveUp(lab.guest, run)
       const [part] = what.parts
       expect(await position(lab.guest, part!.from)).toBe(0)
     }))

@@ -9,7 +9,16 @@ import { position, readKnob, setKnobs, type DmaDevice } from './dma.js'
 import type { FerryRun, RunResult } from './ferry.js'
 import { migrationState } from './mtty.js'
 import { describeRun, soakRun, type SoakRun } from './soak-plan.js'
-import { expectMoved, expectSourceWhole, migrate, MIB, stage, unstage, type Workload } from './workload.js'
+import {
+  expectMoved,
+  expectSourceWhole,
+  migrate,
+  MIB,
+  stage,
+  unstage,
+  type Workload,
+  giveUp,
+} from './workload.js'
 
 const asked = process.env['FERRY_LAB_SEED']
 const RUNS = Number(process.env['FERRY_LAB_SOAK'] ?? 30)
@@ -95,8 +104,10 @@ async function carryOut(run: SoakRun, lane: number): Promise<number | null> {
   const shown = JSON.stringify({ error: ended.error, failed: ended.result?.report?.failedSteps }, null, 1)
   expect(await allowed(run, what), `exit ${String(ended.exit)}\n${shown}`).toContain(ended.exit)
   if (ended.exit === 0) await expectMoved(guest, what, ended)
-  else if (ended.exit === 6) await expectPersonNeeded(what, ended)
-  else if (ended.exit !== 3) await expectSourceWhole(guest, what)
+  else if (ended.exit === 6) {
+    await expectPersonNeeded(what, ended)
+    await giveUp(guest, ended)
+  } else if (ended.exit !== 3) await expectSourceWhole(guest, what)
   await unstage(guest, what)
   return ended.exit
 }

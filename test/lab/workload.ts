@@ -206,6 +206,11 @@ export function migrate(
   return ferry<RunResult>(guest, ['migrate', profile, ...args])
 }
 
+/** Past COMMIT both helpers keep their devices for a person to look at; the next test wants them. */
+export async function giveUp(guest: Guest, run: FerryRun<RunResult>): Promise<void> {
+  expectExit(await ferry(guest, ['release', run.result.run, '--give-up']), 0)
+}
+
 export interface Started {
   readonly process: GuestProcess
   end(): Promise<FerryRun<RunResult>>
