@@ -1,6 +1,8 @@
 /** What was done to a run from outside, and what its hooks did. */
 import type { HelperErrorBody } from '../link/protocol.js'
-import type { Event, EventRecord, HoldPoint, HookPoint, Settable } from '../run/event.js'
+import type { Event, EventRecord, HoldPoint, Settable } from '../run/event.js'
+
+type HookEvent = Extract<Event, { type: 'hook' }>
 
 export interface Steered {
   readonly holds: readonly {
@@ -19,16 +21,7 @@ export interface Steered {
     readonly forecastUs?: number
     readonly limitUs?: number
   }[]
-  readonly hooks: readonly {
-    readonly hook: string
-    readonly at: HookPoint
-    readonly on: 'source' | 'destination' | 'ferry'
-    readonly ok: boolean
-    readonly inBlackout: boolean
-    readonly elapsedUs: number
-    readonly output: readonly string[]
-    readonly error: HelperErrorBody | null
-  }[]
+  readonly hooks: readonly (Omit<HookEvent, 'type' | 'error'> & { readonly error: HelperErrorBody | null })[]
   readonly sets: readonly { readonly atUs: number; readonly key: Settable; readonly value: string }[]
 }
 

@@ -34,9 +34,12 @@ impl Claim {
         if busy.is_empty() {
             return Ok(Self { _locks: locks, devices: devices.to_vec() });
         }
-        Err(HelperError::new("claim/busy", format!("another run holds {}", busy.join(", ")))
+        Err(HelperError::new("claim/busy", format!("another run or holder has {}", busy.join(", ")))
             .operation("flock")
-            .suggest("wait for that run to end, or end it; the claim goes with its process"))
+            .suggest(
+                "wait for that run to end, or end it; the claim goes with its process, and a holder's with \
+                 `ferry release --hold PROFILE`",
+            ))
     }
 }
 
