@@ -1,4 +1,5 @@
 /** What `ferry doctor` says of a host: a list of checks, from the way to it up to the room it has. */
+import { FerryError } from '../errors.js'
 import type { Role } from '../link/protocol.js'
 
 /** In the order in which they are looked at: what stands below needs what stands above. */
@@ -55,6 +56,16 @@ export function warn(layer: Layer, code: string, found: string, remedy: string):
 }
 export function fail(layer: Layer, code: string, found: string, remedy: string): Check {
   return { layer, level: 'fail', code: `doctor/${code}`, found, remedy }
+}
+/**
+ * What failed as a check, under the failure's own code.
+ *
+ * @throws what is no FerryError: a bug stays one.
+ */
+export function failure(layer: Layer, error: unknown, doing?: string): Check {
+  if (!(error instanceof FerryError)) throw error
+  const found = doing === undefined ? error.message : `${doing}: ${error.message}`
+  return { ...fail(layer, error.code, found, error.suggestions.join('; ')), code: error.code }
 }
 /** A failure where the profile needs it, a warning where nobody has said what is needed. */
 export function lack(

@@ -1,7 +1,7 @@
 /** All hosts at once, and what only two of them together can tell. */
-import { FerryError } from '../errors.js'
 import type { Profile } from '../profile/profile.js'
-import { fail, LAYERS, ok, warn, type Check, type Diagnosis, type HostReport } from './check.js'
+import { LAYERS, ok, warn, type Check, type Diagnosis, type HostReport } from './check.js'
+import { dataChecks } from './data-checks.js'
 import { CLOCK_US, examine, type Examined, type ExamineOptions } from './examine.js'
 import { timeText } from './quantity.js'
 import type { Seat } from './seat.js'
@@ -43,7 +43,7 @@ async function pairChecks(
   return [
     ...buildCheck(source, destination),
     ...clockCheck(source, destination),
-    ...(await routeChecks(profile, source)),
+    ...(await dataChecks(profile, source, destination)),
   ]
 }
 
@@ -68,35 +68,4 @@ function clockCheck(source: Examined, destination: Examined): readonly Check[] {
   const found = `the clocks of source and destination are ${timeText(apartUs)} apart, give or take ${timeText(doubtUs)}`
   if (apartUs - doubtUs <= CLOCK_US) return [ok('clock', 'clocks', found)]
   return [warn('clock', 'clocks', found, 'set both by NTP: times in their records will not agree')]
-}
-
-/** Which way the source's packets go. Whether a firewall lets them pass shows when it connects, before anything moves. */
-async function routeChecks(profile: Profile, source: Examined): Promise<readonly Check[]> {
-  const { address } = profile.destination.listen
-  if (source.client === null || address === '') return []
-  try {
-    const { from } = await source.client.request('route', { address }, { timeoutMs: 5000 })
-    const wanted = profile.source.address
-    if (wanted !== null && wanted !== from) {
-      return [
-        warn(
-          'network',
-          'route',
-          `the source’s packets to ${address} leave from ${from} by its routes, and from ${wanted} by the profile`,
-          'check that the network takes them from there',
-        ),
-      ]
-    }
-    return [ok('network', 'route', `data leaves the source from ${from} for ${address}`)]
-  } catch (error) {
-    if (!(error instanceof FerryError)) throw error
-    return [
-      fail(
-        'network',
-        'route',
-        `the source has no way to ${address}: ${error.message}`,
-        'check `destination.listen`, and the routes of the source (`ip route get`)',
-      ),
-    ]
-  }
 }

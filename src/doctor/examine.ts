@@ -6,7 +6,7 @@ import { installHelper } from '../link/install.js'
 import { openHelper } from '../link/open.js'
 import type { HelloReply } from '../link/protocol.js'
 import { stateDirOf } from '../link/state-dir.js'
-import { fail, LAYERS, ok, warn, type Check, type HostReport, type Layer } from './check.js'
+import { fail, failure, LAYERS, ok, warn, type Check, type HostReport } from './check.js'
 import { readFacts, type ScriptFacts } from './facts.js'
 import { iommuChecks, kernelChecks, vfioChecks } from './kernel-checks.js'
 import { timeText } from './quantity.js'
@@ -91,13 +91,6 @@ function reportOf(seat: Seat, hostname: string | null, checks: readonly Check[])
 
 function blind(seat: Seat, checks: readonly Check[]): Examined {
   return { seat, report: reportOf(seat, null, checks), client: null, facts: null, clock: null }
-}
-
-/** A failed attempt as a check; a bug stays one. */
-function failure(layer: Layer, error: unknown): Check {
-  if (!(error instanceof FerryError)) throw error
-  const check = fail(layer, error.code, error.message, error.suggestions.join('; '))
-  return { ...check, code: error.code }
 }
 
 async function openOn(

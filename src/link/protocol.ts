@@ -94,6 +94,9 @@ export interface Requests {
   /** Says only that the owner is there. */
   readonly ping: { params: Empty; reply: Empty }
   readonly route: { params: RouteParams; reply: RouteReply }
+  /** A listener of no run, open for ten seconds, for the peer's `probe`. Both are answered at any time. */
+  readonly 'expect-probe': { params: ListenParams; reply: ListenReply }
+  readonly probe: { params: ConnectParams; reply: ConnectReply }
   readonly tune: { params: TuneParams; reply: Empty }
   /** Ends the hold of `precopy`. Answered at once. */
   readonly proceed: { params: Empty; reply: Empty }

@@ -28,6 +28,8 @@ const ops: Record<Op, true> = {
   cancel: true,
   ping: true,
   route: true,
+  'expect-probe': true,
+  probe: true,
   tune: true,
   proceed: true,
   continue: true,

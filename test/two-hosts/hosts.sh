@@ -24,6 +24,22 @@ pair() {
   ip -n "$name-$4" link set "$5" up
 }
 
+# An account that may become root by sudo, and one that may not; both are on that host alone.
+accounts() {
+  local home=$dir/$1 user uid=4242
+  [[ -e /etc/sudoers ]] || return 0
+  cp /etc/passwd "$home/passwd"
+  for user in ops guest; do
+    mkdir "$home/$user"
+    chown "$uid:$uid" "$home/$user"
+    printf '%s:*:%d:%d::%s:/bin/sh\n' "$user" "$uid" "$uid" "$home/$user" >>"$home/passwd"
+    uid=$((uid + 1))
+  done
+  printf 'root ALL=(ALL:ALL) ALL\nops ALL=(root) NOPASSWD: ALL\n' >"$home/sudoers"
+  chmod 644 "$home/passwd"
+  chmod 440 "$home/sudoers"
+}
+
 # serve SIDE ADDRESS
 serve() {
   local side=$1 home=$dir/$1
@@ -42,9 +58,14 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 MaxSessions 30
 MaxStartups 50
-SetEnv XDG_CACHE_HOME=$home/cache
+Match User root
+  SetEnv XDG_CACHE_HOME=$home/cache
 CONFIG
-  in_ns "$side" /usr/sbin/sshd -f "$home/sshd_config" -E "$home/sshd.log"
+  accounts "$side"
+  # Mounted in that command's own mount namespace, which sshd and what it starts share.
+  in_ns "$side" sh -c 'for file in passwd sudoers; do
+      if [ -e "$1/$file" ]; then mount --bind "$1/$file" "/etc/$file" || exit 1; fi
+    done; exec /usr/sbin/sshd -f "$1/sshd_config" -E "$1/sshd.log"' sh "$home"
   printf 'node-%s,%s,[%s]:2222 %s\n' "$side" "$2" "$2" "$(<"$home/host_key.pub")" >>"$dir/known_hosts"
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what two hosts in network namespaces need: sshd, ip and tc, tshark. Nothing to do when they are there.
+# Installs what two hosts in network namespaces need: sshd, sudo, ip and tc, tshark. Nothing to do when they are there.
 set -euo pipefail
 
-readonly PACKAGES=(openssh-server openssh-client iproute2 tshark)
+readonly PACKAGES=(openssh-server openssh-client sudo iproute2 tshark)
 
 installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 

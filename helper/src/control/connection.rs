@@ -16,9 +16,10 @@ use serde_json::Value;
 
 use super::desk::Id;
 use super::lines::{Line, read_line};
-use super::message::{HelloParams, HelloReply, MAX_LINE_BYTES, PROTOCOL_VERSION, Request, RouteReply};
+use super::message::{EventSink, HelloParams, HelloReply, MAX_LINE_BYTES, PROTOCOL_VERSION, Request, RouteReply};
 use super::num::Bytes;
 use super::output::Output;
+use super::probe;
 use super::service::Service;
 use super::value::{json, nothing, panicked, params};
 use crate::error::{HelperError, Result};
@@ -164,6 +165,10 @@ fn answer(service: &Arc<Service>, connection: &Arc<Connection>, request: Request
         "record" => params(given).and_then(|asked| json(&left_record::look(&asked)?)),
         "route" => params(given)
             .and_then(|asked: super::message::RouteParams| json(&RouteReply { from: route(asked.address)? })),
+        "expect-probe" => params(given).and_then(|asked| {
+            json(&probe::expect(&asked, &connection.identity, Arc::clone(&connection.output) as Arc<dyn EventSink>)?)
+        }),
+        "probe" => params(given).and_then(|asked| json(&probe::probe(&asked, &connection.identity)?)),
         _ => return service.asked(connection, request),
     })
 }

@@ -10,6 +10,7 @@ pub mod lines;
 pub mod message;
 pub mod num;
 mod output;
+mod probe;
 pub mod process;
 pub mod server;
 mod service;

@@ -14,22 +14,20 @@ export function runSamples(tape: SampleTape): void {
     from: '127.0.0.1',
   })
   tape.reply('listen', { address: '127.0.0.1', port: 40123 })
-  tape.pair(
-    'listen',
-    {
-      address: '',
-      interface: 'eth1',
-      port: 7440,
-      encrypt: true,
-      peer: FINGERPRINT,
-      secret: SECRET,
-      linkTimeoutMs: 5000,
-      keepaliveMs: 6000,
-      streams: 8,
-      from: null,
-    },
-    { address: '2001:db8::7', port: 7440 },
-  )
+  const listen = {
+    address: '',
+    interface: 'eth1',
+    port: 7440,
+    encrypt: true,
+    peer: FINGERPRINT,
+    secret: SECRET,
+    linkTimeoutMs: 5000,
+    keepaliveMs: 6000,
+    streams: 8,
+    from: null,
+  }
+  tape.pair('listen', listen, { address: '2001:db8::7', port: 7440 })
+  tape.pair('expect-probe', listen, { address: '2001:db8::7', port: 7440 })
   tape.request('connect', {
     address: '127.0.0.1',
     port: 40123,
@@ -43,22 +41,20 @@ export function runSamples(tape: SampleTape): void {
     bind: null,
   })
   tape.reply('connect', { roundTripUs: 85 })
-  tape.pair(
-    'connect',
-    {
-      address: '2001:db8::7',
-      port: 7440,
-      encrypt: true,
-      peer: PEER,
-      secret: SECRET,
-      linkTimeoutMs: 5000,
-      keepaliveMs: 6000,
-      streams: 8,
-      use: 2,
-      bind: '2001:db8::1',
-    },
-    { roundTripUs: 850 },
-  )
+  const connect = {
+    address: '2001:db8::7',
+    port: 7440,
+    encrypt: true,
+    peer: PEER,
+    secret: SECRET,
+    linkTimeoutMs: 5000,
+    keepaliveMs: 6000,
+    streams: 8,
+    use: 2,
+    bind: '2001:db8::1',
+  }
+  tape.pair('connect', connect, { roundTripUs: 850 })
+  tape.pair('probe', connect, { roundTripUs: 850 })
   tape.request('receive', {})
   tape.reply('receive', { outcome: 'running', pages: 196608, bytes: '805306368' })
   tape.request('receive', {})

@@ -1,0 +1,102 @@
+//! Whether the data connections of a profile would come about, and how long a word takes on them: `ferry doctor` asks,
+//! without a run. Connections are made, secured and introduced as those of a run are, and closed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::message::{ConnectParams, ConnectReply, EventSink, ListenParams, ListenReply};
+use crate::error::{HelperError, Result};
+use crate::transfer::link::{Link, Listener};
+use crate::transfer::tls::Identity;
+
+/// Stands where a run's name does, which is never this: a source of a run that comes here is a stranger.
+const RUN: &str = "probe";
+/// How long the connections are waited for; the one who asked does not say when it is done.
+const OPEN: Duration = Duration::from_secs(10);
+
+/// Waits for the peer's connections in the background, once.
+///
+/// # Errors
+/// Those of [`Listener::bind`].
+pub fn expect(asked: &ListenParams, identity: &Arc<Identity>, events: Arc<dyn EventSink>) -> Result<ListenReply> {
+    let listener = Listener::bind(asked, identity, RUN, 0)?;
+    let address = listener.address();
+    let over = Arc::new(AtomicBool::new(false));
+    let thread = |error: std::io::Error| HelperError::os("link/thread", "clone", &error, "");
+    {
+        let over = Arc::clone(&over);
+        // Whether they came is what the peer is told.
+        thread::Builder::new().spawn(move || drop(listener.accept(&over, &events))).map_err(thread)?;
+    }
+    thread::Builder::new()
+        .spawn(move || {
+            thread::sleep(OPEN);
+            over.store(true, Ordering::Relaxed);
+        })
+        .map_err(thread)?;
+    Ok(ListenReply { address: address.ip().to_string(), port: address.port() })
+}
+
+/// Connects to a helper that expects it, and closes.
+///
+/// # Errors
+/// Those of [`Link::connect`].
+pub fn probe(asked: &ConnectParams, identity: &Identity) -> Result<ConnectReply> {
+    let link = Link::connect(asked, identity, RUN, 0, &Arc::new(AtomicBool::new(false)))?;
+    Ok(ConnectReply { round_trip_us: link.round_trip().as_micros() as u64 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::message::Event;
+
+    struct Nobody;
+
+    impl EventSink for Nobody {
+        fn emit(&self, _: Event) {}
+    }
+
+    fn asked(peer: &str) -> ListenParams {
+        ListenParams {
+            address: "127.0.0.1".to_owned(),
+            interface: None,
+            from: None,
+            port: 0,
+            encrypt: true,
+            peer: peer.to_owned(),
+            secret: "5e".repeat(32),
+            link_timeout_ms: 2000,
+            keepalive_ms: 2000,
+            streams: 3,
+        }
+    }
+
+    fn towards(ListenReply { address, port }: ListenReply, peer: &str) -> ConnectParams {
+        ConnectParams {
+            address,
+            port,
+            encrypt: true,
+            peer: peer.to_owned(),
+            secret: "5e".repeat(32),
+            link_timeout_ms: 2000,
+            keepalive_ms: 2000,
+            streams: 3,
+            r#use: 1,
+            bind: None,
+        }
+    }
+
+    #[test]
+    fn all_connections_come_once_and_only_from_the_one_expected() {
+        let [here, there, stranger] = [(); 3].map(|()| Arc::new(Identity::generate().expect("identity")));
+        let listening = expect(&asked(there.fingerprint()), &here, Arc::new(Nobody)).expect("listen");
+        let way = towards(listening, here.fingerprint());
+        assert!(probe(&way, &stranger).is_err());
+        probe(&way, &there).expect("connect");
+        let again = probe(&ConnectParams { link_timeout_ms: 200, ..way }, &there).err().expect("it has closed");
+        assert!(matches!(again.code, "link/refused" | "link/lost"), "{again}");
+    }
+}

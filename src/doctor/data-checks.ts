@@ -1,0 +1,87 @@
+/** Whether the data connections come about, from source to destination, and how long a word takes on them. */
+import { FerryError } from '../errors.js'
+import type { HelperClient } from '../link/client.js'
+import { meetingOf, sourceAddress } from '../link/meeting.js'
+import { formatListen } from '../profile/address.js'
+import type { Profile } from '../profile/profile.js'
+import { fail, failure, ok, warn, type Check } from './check.js'
+import type { Examined } from './examine.js'
+import { timeText } from './quantity.js'
+
+/** The helper's own limit for dialling, and a little for the way there. */
+const GRACE_MS = 5000
+
+export async function dataChecks(
+  profile: Profile,
+  source: Examined,
+  destination: Examined,
+): Promise<readonly Check[]> {
+  if (source.client === null || destination.client === null) return []
+  const routed = await routeOf(profile, source.client)
+  if (routed.from === undefined) return routed.checks
+  return [...routed.checks, await dataCheck(profile, routed.from, source.client, destination.client)]
+}
+
+interface Routed {
+  /** Where connections are expected from; null: anywhere; undefined: there is no way. */
+  readonly from: string | null | undefined
+  readonly checks: readonly Check[]
+}
+
+/** Which way the source's packets go. */
+async function routeOf(profile: Profile, source: HelperClient): Promise<Routed> {
+  const { address } = profile.destination.listen
+  const route = async (to: string) =>
+    (await source.request('route', { address: to }, { timeoutMs: 5000 })).from
+  try {
+    const from = await sourceAddress(profile, route)
+    const wanted = profile.source.address
+    const byRoute = wanted === null || address === '' ? wanted : await route(address)
+    if (wanted === byRoute) return { from, checks: [] }
+    const found = `the source’s packets to ${address} leave from ${byRoute} by its routes, and from ${wanted} by the profile`
+    return { from, checks: [warn('network', 'route', found, 'check that the network takes them from there')] }
+  } catch (error) {
+    if (!(error instanceof FerryError)) throw error
+    const found = `the source has no way to ${address}: ${error.message}`
+    const remedy = 'check `destination.listen`, and the routes of the source (`ip route get`)'
+    return { from: undefined, checks: [fail('network', 'route', found, remedy)] }
+  }
+}
+
+/** Connections as a run makes them, with its keys and its number, made and closed. */
+async function dataCheck(
+  profile: Profile,
+  from: string | null,
+  source: HelperClient,
+  destination: HelperClient,
+): Promise<Check> {
+  const meeting = meetingOf(profile)
+  const { encrypt, maxStreams } = profile.transport
+  let listening
+  try {
+    listening = await destination.request(
+      'expect-probe',
+      meeting.listen(from, source.helloReply.fingerprint),
+      { timeoutMs: GRACE_MS },
+    )
+  } catch (error) {
+    return failure('network', error, 'the destination cannot listen for data')
+  }
+  const target = formatListen(listening)
+  try {
+    const { roundTripUs } = await source.request(
+      'probe',
+      meeting.connect(listening, 1, destination.helloReply.fingerprint),
+      { timeoutMs: profile.migration.linkTimeoutMs + GRACE_MS },
+    )
+    const way = `${from === null ? '' : `from ${from} `}to ${target}`
+    const how = `${maxStreams === 1 ? 'one connection' : `${maxStreams} connections`}, ${encrypt ? 'TLS 1.3' : 'in the clear'}`
+    return ok(
+      'network',
+      'data',
+      `data gets from source to destination (${way}; ${how}): there and back in ${timeText(roundTripUs)}`,
+    )
+  } catch (error) {
+    return failure('network', error, `no data gets from source to destination (${target})`)
+  }
+}
