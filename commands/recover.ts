@@ -84,7 +84,7 @@ be asked. Safe to repeat.`
     const { basename } = await import('node:path')
     const { isLive } = await import('../src/control/client.js')
     const run = basename(path, '.ndjson')
-    if (!(await isLive(path))) return
+    if (!(await isLive(this.stateDir, path))) return
     const { FerryError } = await import('../src/errors.js')
     throw new FerryError({
       code: 'recover/live',

@@ -30,7 +30,7 @@ export default class Report extends BaseCommand<typeof Report> {
       this.warn(`the last line of ${saved.path} is cut off and was left out: its writer died writing it`)
     if (report.outcome === 'incomplete') {
       const { isLive } = await import('../src/control/client.js')
-      if (await isLive(saved.path))
+      if (await isLive(this.stateDir, saved.path))
         this.warn(`run ${report.run} is under way: \`ferry status ${report.run}\` shows it`)
     }
     this.log(reportText(report, process.stdout.isTTY ? { width: process.stdout.columns } : {}))

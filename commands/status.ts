@@ -38,10 +38,11 @@ event in a pipe.`
         import('../src/ui/status-text.js'),
       ])
       const status = await runStatus(found)
-      const live = found.connection !== null && status.ended === null
+      const live = (found.connection ?? found.driver) !== null && status.ended === null
       this.log(
         statusText(status, {
           live,
+          driver: found.driver,
           nowMs: Date.now(),
           ...(process.stdout.isTTY && { width: process.stdout.columns }),
         }),

@@ -76,7 +76,7 @@ export abstract class RunCommand<C extends typeof Command> extends BaseCommand<C
 
   /** What makes a run one that scripts and other terminals can follow and steer. */
   private async steered(profile: Profile): Promise<Pick<OperationInput, 'run' | 'serve' | 'expected'>> {
-    const [{ serveRun }, { runtimeFolder }, { forecastBefore }] = await Promise.all([
+    const [{ serveRun }, { lastingFolder, runtimeFolder }, { forecastBefore }] = await Promise.all([
       import('./control/server.js'),
       import('./control/runtime-folder.js'),
       import('./report/plan-forecast.js'),
@@ -85,7 +85,7 @@ export abstract class RunCommand<C extends typeof Command> extends BaseCommand<C
     const { bandwidth, downtimeLimitMs } = profile.migration
     return {
       ...(this.waiting !== null && { run: this.waiting.run }),
-      serve: (control) => serveRun(control, runtimeFolder(stateDir)),
+      serve: (control) => serveRun(control, runtimeFolder(stateDir), lastingFolder(stateDir)),
       expected: (plan) => forecastBefore(plan, { stateDir, bandwidth, downtimeLimitMs }),
     }
   }

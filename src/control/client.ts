@@ -1,15 +1,25 @@
 /** Finding a run: under way, over, or left by a ferry that died. */
 import { EXIT, FerryError } from '../errors.js'
-import type { EventRecord } from '../run/event.js'
+import type { Event, EventRecord } from '../run/event.js'
+import { driverOf } from '../run/journal-lock.js'
 import { findJournal, readJournal, readStart } from '../run/journal-read.js'
 import { statusOf, type RunStatus } from '../run/status.js'
 import { RunConnection } from './connection.js'
+import { lastingFolder, runSocket } from './runtime-folder.js'
+
+/** A ferry that just ended is a process for a moment more, and one whose socket went has another soon. */
+const TRIES = 20
+const PAUSE_MS = 100
+
+type RunStart = Extract<Event, { type: 'run-start' }>
 
 export interface FoundRun {
   readonly run: string
   readonly journal: string
   /** Null when no ferry drives it any more. */
   readonly connection: RunConnection | null
+  /** A process that drives it although it cannot be asked: the run goes on, its socket is gone. */
+  readonly driver: number | null
   /** Of a run that is over or was left: what its journal holds. */
   readonly records: readonly EventRecord[]
 }
@@ -19,16 +29,33 @@ export async function findRun(stateDir: string, run: string): Promise<FoundRun> 
   const journal = findJournal(stateDir, run)
   const start = readStart(journal)?.body
   if (start?.type !== 'run-start') throw notBegun(journal)
-  const connection = start.control === undefined ? null : await RunConnection.connect(start.control)
-  const records = connection === null ? readJournal(journal).records : []
-  return { run: start.run, journal, connection, records }
+  const { run: id } = start
+  for (let left = TRIES; ; left--) {
+    const connection = await connect(stateDir, start)
+    if (connection !== null) return { run: id, journal, connection, driver: null, records: [] }
+    const { records } = readJournal(journal)
+    // Another's end, or one who recovers the run, is no ferry that drives it.
+    const over = records.some(({ body }) => body.type === 'run-end' || body.type === 'recover-start')
+    const driver = over ? null : driverOf(stateDir, id)
+    if (driver === null || left === 0) return { run: id, journal, connection, driver, records }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+  }
+}
+
+/** At the socket it was given, or where it went when that was gone. */
+async function connect(stateDir: string, { control, run }: RunStart): Promise<RunConnection | null> {
+  if (control === undefined) return null
+  return (
+    (await RunConnection.connect(control)) ??
+    (await RunConnection.connect(runSocket(lastingFolder(stateDir), run)))
+  )
 }
 
 /** Whether a ferry drives the run at this moment. */
-export async function isLive(journal: string): Promise<boolean> {
+export async function isLive(stateDir: string, journal: string): Promise<boolean> {
   const start = readStart(journal)?.body
-  if (start?.type !== 'run-start' || start.control === undefined) return false
-  const connection = await RunConnection.connect(start.control)
+  if (start?.type !== 'run-start') return false
+  const connection = await connect(stateDir, start)
   connection?.close()
   return connection !== null
 }
@@ -62,16 +89,33 @@ export function revive(status: RunStatus): RunStatus {
   }
 }
 
-/** The connection, or an error that says why there is none: the run is over, or its ferry died. */
-export function liveConnection({ connection, records, run }: FoundRun): RunConnection {
+/** The connection, or an error that says why there is none: the run is over, out of reach, or its ferry died. */
+export function liveConnection({ connection, driver, records, run }: FoundRun): RunConnection {
   if (connection !== null) return connection
   const { ended } = statusOf(records)
-  if (ended === null) throw died(run)
+  if (ended === null) throw left({ driver, run })
   throw new FerryError({
     code: 'run/over',
     exit: EXIT.error,
     message: `run ${run} is over: ${ended.outcome}`,
     suggestions: [`\`ferry report ${run}\` shows what happened`],
+  })
+}
+
+/** Why a run that has no end cannot be asked. */
+export function left({ driver, run }: Pick<FoundRun, 'driver' | 'run'>): FerryError {
+  return driver === null ? died(run) : outOfReach(run, driver)
+}
+
+function outOfReach(run: string, driver: number): FerryError {
+  return new FerryError({
+    code: 'run/out-of-reach',
+    exit: EXIT.unknown,
+    message: `process ${driver} drives run ${run}, but its socket is gone: it cannot be asked anything`,
+    suggestions: [
+      `\`kill -INT ${driver}\` cancels the run, or lets it end as it stands if it is past its cutover`,
+      `\`ferry status ${run}\` reads its journal meanwhile`,
+    ],
   })
 }
 

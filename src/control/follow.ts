@@ -3,7 +3,7 @@ import { FerryError } from '../errors.js'
 import type { EventRecord } from '../run/event.js'
 import { readJournal } from '../run/journal-read.js'
 import { withoutSecrets } from '../run/journal.js'
-import { died, type FoundRun } from './client.js'
+import { left, type FoundRun } from './client.js'
 
 export interface Following {
   /** The first number that is wanted. */
@@ -39,5 +39,5 @@ export async function followRun(
   // What its journal holds beyond what was given.
   const { records } = readJournal(found.journal)
   for (const record of records) give(record)
-  if (follow && !ended && !records.some(({ body }) => body.type === 'run-end')) throw died(found.run)
+  if (follow && !ended && !records.some(({ body }) => body.type === 'run-end')) throw left(found)
 }

@@ -40,7 +40,11 @@ export async function knownRuns(
 async function look(stateDir: string, id: string): Promise<KnownRun> {
   const found = await findRun(stateDir, findJournal(stateDir, id))
   try {
-    return { run: id, status: await runStatus(found), live: found.connection !== null }
+    return {
+      run: id,
+      status: await runStatus(found),
+      live: found.connection !== null || found.driver !== null,
+    }
   } finally {
     found.connection?.close()
   }

@@ -6,7 +6,7 @@ import { EXIT, FerryError, fromSystemError } from '../errors.js'
 /** sun_path holds 108 bytes with the NUL that ends it. */
 export const LONGEST_SOCKET_PATH = 107
 
-/** $XDG_RUNTIME_DIR/ferry, for root without one /run/ferry, else <state-dir>/run. */
+/** $XDG_RUNTIME_DIR/ferry, for root without one /run/ferry, else the lasting one, <state-dir>/run. */
 export function runtimeFolder(
   stateDir: string,
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -14,7 +14,12 @@ export function runtimeFolder(
 ): string {
   const xdg = env['XDG_RUNTIME_DIR']
   if (xdg && isAbsolute(xdg)) return join(xdg, 'ferry')
-  return uid === 0 ? '/run/ferry' : join(stateDir, 'run')
+  return uid === 0 ? '/run/ferry' : lastingFolder(stateDir)
+}
+
+/** Where a run is served whose runtime folder went with its user's last session. */
+export function lastingFolder(stateDir: string): string {
+  return join(stateDir, 'run')
 }
 
 export function runSocket(folder: string, run: string): string {

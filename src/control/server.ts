@@ -1,5 +1,5 @@
 /** The socket of a run that is under way: whoever may open it may ask how the run stands, and steer it. */
-import { chmodSync, unlinkSync } from 'node:fs'
+import { chmodSync, existsSync, unlinkSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { EXIT, fromSystemError, usageError } from '../errors.js'
 import { toJson } from '../json.js'
@@ -23,15 +23,20 @@ const MOST_UNREAD_BYTES = 8 * 1024 * 1024
 /** How long those who still read are given when the run is over. */
 const GOODBYE_MS = 2000
 
+/** How often a socket is looked for that may have gone with its folder. */
+const LOOK_MS = 1000
+
 /**
  * Serves a run until `close`. Throws a FerryError when the socket cannot be made.
  *
+ * A runtime folder goes when its user has logged out everywhere (systemd-logind), and a detached run goes on: it is
+ * served from `later` then. Connections there are stay.
+ *
  * INVARIANT: nothing a client sends, or does not read, can end or stop the run, but the requests that are there for it.
  */
-export async function serveRun(control: RunControl, folder: string): Promise<Served> {
-  const socket = prepareRuns(folder, control.run)
+export async function serveRun(control: RunControl, folder: string, later = folder): Promise<Served> {
   const connections = new Set<Socket>()
-  const server = createServer((connection) => {
+  const take = (connection: Socket): void => {
     connection.on('error', () => connection.destroy())
     connections.add(connection)
     connection.on('close', () => connections.delete(connection))
@@ -41,10 +46,42 @@ export async function serveRun(control: RunControl, folder: string): Promise<Ser
       return
     }
     new Conversation(connection, control)
-  })
-  await listen(server, socket)
-  server.on('error', () => undefined)
-  return { socket, close: () => goodbye(server, connections, socket) }
+  }
+  const open = async (at: string): Promise<Listening> => {
+    const socket = prepareRuns(at, control.run)
+    const server = createServer(take)
+    await listen(server, socket)
+    server.on('error', () => undefined)
+    return { server, socket }
+  }
+  const first = await open(folder)
+  let last = first
+  let moving: Promise<void> | null = null
+  const look = (): void => {
+    if (moving !== null || existsSync(last.socket)) return
+    // Closing a server removes its path, which may be another's by then.
+    last.server.close()
+    moving = open(later).then(
+      (opened) => void (last = opened),
+      // Where it cannot be, it may be able to be later: the run is what matters.
+      () => undefined,
+    )
+    void moving.then(() => (moving = null))
+  }
+  const timer = setInterval(look, LOOK_MS).unref()
+  return {
+    socket: first.socket,
+    close: async () => {
+      clearInterval(timer)
+      await moving
+      await goodbye(last.server, connections, last.socket)
+    },
+  }
+}
+
+interface Listening {
+  readonly server: Server
+  readonly socket: string
 }
 
 async function listen(server: Server, socket: string): Promise<void> {

@@ -105,11 +105,14 @@ function ready(host: string, connection: Connection, ended: Promise<HelperEnd>):
   })
 }
 
-/** Of this process alone (0700), gone with it; in the user's runtime folder where there is one. */
+/**
+ * Of this process alone (0700), gone with it. Not in the user's runtime folder if it can be helped: that one goes with
+ * the user's last session, and a detached run needs its connections for longer.
+ */
 function socketFolder(): string {
   if (folder !== undefined) return folder
   const runtime = process.env['XDG_RUNTIME_DIR']
-  for (const parent of [runtime, tmpdir(), '/tmp']) {
+  for (const parent of [tmpdir(), '/tmp', runtime]) {
     if (
       parent === undefined ||
       parent === '' ||

@@ -21,7 +21,7 @@ export function lockJournal(stateDir: string, run: string): () => void {
       }
       const holder = readFileSync(path, 'utf8')
       // An empty file is one that is being written.
-      const lives = holder === '' || identity(Number.parseInt(holder, 10)) === holder
+      const lives = holder === '' || isAlive(holder)
       if (left === 0 || lives) throw busy(run, `process ${holder.split(' ')[0] ?? ''} does (${path})`)
       rmSync(path, { force: true })
     }
@@ -30,6 +30,20 @@ export function lockJournal(stateDir: string, run: string): () => void {
 
 export function drivenBy(stateDir: string, run: string): string {
   return join(stateDir, 'driven', run)
+}
+
+/** The process on this host that writes the run's journal, and lives; null: none. */
+export function driverOf(stateDir: string, run: string): number | null {
+  try {
+    const holder = readFileSync(drivenBy(stateDir, run), 'utf8')
+    return isAlive(holder) ? Number.parseInt(holder, 10) : null
+  } catch {
+    return null
+  }
+}
+
+function isAlive(holder: string): boolean {
+  return identity(Number.parseInt(holder, 10)) === holder
 }
 
 export function busy(run: string, why: string): FerryError {
@@ -45,7 +59,9 @@ export function busy(run: string, why: string): FerryError {
 function identity(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return `${pid} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''}`
+    const [state = '', ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    // One that has ended and is not waited for writes nothing any more.
+    return 'ZX'.includes(state) ? null : `${pid} ${rest[18] ?? ''}`
   } catch {
     return null
   }

@@ -22,11 +22,20 @@ export function forecastText(expectedUs: number, range: BlackoutForecast | null)
 
 export function statusText(
   status: RunStatus,
-  options: { readonly live: boolean; readonly nowMs: number; readonly width?: number },
+  options: {
+    readonly live: boolean
+    /** A process that drives it and cannot be asked; what is shown is from its journal. */
+    readonly driver?: number | null
+    readonly nowMs: number
+    readonly width?: number
+  },
 ): string {
   const { forecast, limits, round } = status
   const lines = [`${status.command} ${status.workload}: ${headline(status, options)}`, `run ${status.run}`]
   const row = (name: string, text: string): void => void lines.push(`  ${name.padEnd(9)}  ${text}`)
+  if (typeof options.driver === 'number') {
+    row('reach', `its socket is gone: from its journal; \`kill -INT ${options.driver}\` cancels it`)
+  }
   if (status.phases.length > 0) {
     row(
       'done',

@@ -21,6 +21,8 @@ export interface Scene {
   startIn(env: Readonly<Record<string, string>>, command: string): Ferry
   /** The process that carries out a run in the background. */
   pidOf(run: string): number
+  /** The run's socket, as long as its runtime folder is there. */
+  socketOf(run: string): string
   /** Starts `ferry` with the scene's state folder and nothing else. */
   ferry(...argv: string[]): Ferry
   runs(): readonly string[]
@@ -78,6 +80,7 @@ export function scene({ forecasts, ...replies }: Script = {}): Scene {
     startFrom: (profile, command, ...argv) =>
       launch(stateDir, [command, ...argv, ...helpers.flat()], { inputFile: profile }),
     startIn: (env, command) => launch(stateDir, [command, QUICKSTART, ...helpers.flat()], { env }),
+    socketOf: (run) => join(stateDir, 'ferry', 'runs', `${run}.sock`),
     pidOf: (run) => {
       const found = readdirSync('/proc').find((pid) => {
         if (!/^\d+$/u.test(pid)) return false

@@ -1,7 +1,7 @@
 /** A run that is asked and steered from other terminals, and one that has none. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { describe, expect, it, vi } from 'vitest'
 import { said, scene, type Scene } from './ferry.js'
 
 const FITS = [1000]
@@ -164,6 +164,48 @@ describe('ferry status --watch', () => {
     expect(exitCode).toBe(0)
     expect(stderr).toContain('run ended: done')
     expect(stdout).toContain('ended, done')
+  })
+})
+
+describe('a runtime folder that goes with its user’s last session', () => {
+  it('takes no detached run with it: it is asked and let go as before', async () => {
+    const { here, run } = await held(FITS)
+    await here.ferry('await', run, '--condition', 'held', '--timeout', '20s')
+    const socket = here.socketOf(run)
+    rmSync(dirname(socket), { recursive: true })
+    const list = async () => json((await here.ferry('list', '--json')).stdout).runs[0].state
+    // A process that drives it is there, so it is never called dead, whether or not it listens again already.
+    expect(await list()).toBe('held')
+    await vi.waitFor(
+      () => expect(existsSync(join(here.stateDir, 'run', 'runs', `${run}.sock`))).toBe(true),
+      10_000,
+    )
+    expect((await here.ferry('status', run)).stdout).toContain('HELD before-cutover')
+    expect((await here.ferry('cutover', run)).exitCode).toBe(0)
+    const ended = await here.ferry('await', run, '--condition', 'ended', '--timeout', '20s')
+    expect(ended.stdout).toContain('done')
+    expect(existsSync(socket)).toBe(false)
+  })
+
+  it('and where the run can listen nowhere, its journal still tells how it stands', async () => {
+    const { here, run } = await held(FITS)
+    await here.ferry('await', run, '--condition', 'held', '--timeout', '20s')
+    writeFileSync(join(here.stateDir, 'run'), 'no folder')
+    rmSync(dirname(here.socketOf(run)), { recursive: true })
+    const pid = here.pidOf(run)
+    const status = await here.ferry('status', run)
+    expect(status.stdout).toContain('HELD before-cutover')
+    expect(status.stdout).toContain(`kill -INT ${pid}`)
+    const cutover = await here.ferry('cutover', run)
+    expect([cutover.exitCode, cutover.stderr]).toEqual([
+      9,
+      expect.stringContaining('error[run/out-of-reach]'),
+    ])
+    process.kill(pid, 'SIGINT')
+    await vi.waitFor(
+      async () => expect((await here.ferry('status', run)).stdout).toContain('ended, cancelled'),
+      20_000,
+    )
   })
 })
 

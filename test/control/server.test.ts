@@ -1,9 +1,9 @@
 /** The socket of a run, with real sockets and a run made of a stream of events. */
-import { mkdtempSync, mkdirSync, statSync, writeFileSync, chmodSync, existsSync } from 'node:fs'
+import { mkdtempSync, mkdirSync, rmSync, statSync, writeFileSync, chmodSync, existsSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { RunConnection } from '../../src/control/connection.js'
 import { MAX_CONNECTIONS, MAX_REQUEST_BYTES } from '../../src/control/messages.js'
 import { runSocket, runtimeFolder } from '../../src/control/runtime-folder.js'
@@ -27,6 +27,7 @@ const START: Event = {
 const END: Event = { type: 'run-end', outcome: 'done', exit: 0, elapsedUs: 1 }
 
 interface Scene {
+  readonly control: RunControl
   readonly events: EventStream
   readonly served: Served
   readonly asked: unknown[]
@@ -70,7 +71,7 @@ async function scene(over: Partial<RunControl> = {}): Promise<Scene> {
     closing.unshift(async () => connection.close())
     return connection
   }
-  return { events, served, asked, open }
+  return { control, events, served, asked, open }
 }
 
 async function code(promise: Promise<unknown>): Promise<string> {
@@ -262,6 +263,21 @@ describe('where the socket stands', () => {
     closing.push(() => served.close())
     expect(statSync(runs).mode & 0o777).toBe(0o700)
     expect(served.socket).toBe(runSocket(open, RUN))
+  })
+
+  it('is made again elsewhere when its folder goes, and those who are connected stay', async () => {
+    const [first, later] = [folder(), folder()]
+    const { control } = await scene()
+    const served = await serveRun(control, first, later)
+    closing.push(() => served.close())
+    const connected = await RunConnection.connect(served.socket)
+    closing.unshift(async () => connected?.close())
+    rmSync(first, { recursive: true })
+    await vi.waitFor(() => expect(existsSync(runSocket(later, RUN))).toBe(true), 10_000)
+    expect(await connected?.request('status', {})).toMatchObject({ run: RUN })
+    const another = await RunConnection.connect(runSocket(later, RUN))
+    expect(await another?.request('status', {})).toMatchObject({ run: RUN })
+    another?.close()
   })
 
   it('is not taken from another run', async () => {
