@@ -1,5 +1,6 @@
 import { Args, Flags } from '@oclif/core'
 import { BaseCommand } from '../src/base-command.js'
+import type { HelperEnd } from '../src/link/connection.js'
 
 export default class Hold extends BaseCommand<typeof Hold> {
   static override summary = 'open a workload’s devices and memory, and keep them open'
@@ -8,7 +9,7 @@ in a helper that stays, maps and pins them, and comes back. A migration whose pr
 takes the workload from there, whichever ferry starts it; \`ferry release --hold PROFILE\` closes it.
 
 A profile with \`handOut\` lets one user ask for duplicates of the descriptors (devices, containers or iommufd, memory)
-over a unix socket; profiles/examples/take-descriptors.py is such a client.`
+over a unix socket; profiles/examples/take-descriptors.c is such a client.`
 
   static override examples = [
     { description: 'hold a workload', command: '<%= config.bin %> <%= command.id %> node.yaml' },
@@ -38,7 +39,7 @@ over a unix socket; profiles/examples/take-descriptors.py is such a client.`
   }
 
   async run(): Promise<object> {
-    const [{ loadProfile }, { holdWorkload, systemdUnit }] = await Promise.all([
+    const [{ loadProfile }, { holdWorkload, lostHolder, systemdUnit }] = await Promise.all([
       import('../src/profile/load.js'),
       import('../src/run/hold-workload.js'),
     ])
@@ -75,12 +76,15 @@ over a unix socket; profiles/examples/take-descriptors.py is such a client.`
       `  migrate it with \`source: {from: holder}\`; close it with \`ferry release --hold ${this.args.profile}\``,
     )
     if (handOut !== null) this.log(`  descriptors for uid ${handOut.uid} at ${handOut.socket}`)
-    if (this.flags.foreground) await this.stay(gone)
+    if (this.flags.foreground) {
+      const lost = lostHolder(workload, await this.stay(gone))
+      if (lost !== null) throw lost
+    }
     return { workload, socket, pid, devices, handOut }
   }
 
   /** The holder may also be released by somebody else, or move its workload away. */
-  private async stay(gone: Promise<unknown>): Promise<void> {
+  private async stay(gone: Promise<HelperEnd>): Promise<HelperEnd> {
     const { onSignals } = await import('../src/run/signals.js')
     const { releaseHeld } = await import('../src/run/reach.js')
     const profile = this.args.profile
@@ -96,8 +100,9 @@ over a unix socket; profiles/examples/take-descriptors.py is such a client.`
     )
     // The holder is no child that node waits for: something must keep this process alive.
     const alive = setInterval(() => undefined, 60_000)
-    await gone
+    const end = await gone
     clearInterval(alive)
     restore()
+    return end
   }
 }

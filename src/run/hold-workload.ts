@@ -2,6 +2,7 @@
 import { EXIT, FerryError } from '../errors.js'
 import { holderSocket } from '../plan/sockets.js'
 import type { Call } from '../phases/phase.js'
+import { endText, type HelperEnd } from '../link/connection.js'
 import type { Op, StatusReply } from '../link/protocol.js'
 import { blockedError, prepare, type PrepareOptions } from './prepare.js'
 import { newRunId } from './run-id.js'
@@ -19,7 +20,7 @@ export interface Held {
   readonly handOut: { readonly socket: string; readonly uid: number } | null
   readonly devices: StatusReply['devices']
   /** Settles when the holder is gone; it does not keep ferry waiting unless somebody awaits it. */
-  readonly gone: Promise<unknown>
+  readonly gone: Promise<HelperEnd>
 }
 
 /** Opens everything or nothing: a failure half-way closes what was opened and throws a FerryError. */
@@ -62,6 +63,19 @@ export async function holdWorkload(input: HoldInput): Promise<Held> {
     await close()
     throw error
   }
+}
+
+/** What became of a holder that was waited for; null when it closed its devices in order, whoever asked for it. */
+export function lostHolder(workload: string, end: HelperEnd): FerryError | null {
+  if (end.exitCode === 0) return null
+  return new FerryError({
+    code: 'hold/lost',
+    exit: EXIT.error,
+    message: `the holder of ${workload} ${endText(end)}, and nobody asked it to`,
+    suggestions: [
+      'hold the workload again; should another host’s still be there, release that one first (`--hold`)',
+    ],
+  })
 }
 
 /** The unit a host's systemd starts a holder by. Paths are absolute; `ferry` is the one that prints it. */
