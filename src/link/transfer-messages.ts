@@ -216,5 +216,6 @@ export interface RecordParams {
   readonly discard?: boolean
 }
 export interface RecordReply {
-  readonly record: 'none' | 'prepared' | 'committed' | 'discarded'
+  /** settled: committed, ran, and the devices were handed on or closed as the run said. */
+  readonly record: 'none' | 'prepared' | 'committed' | 'discarded' | 'settled'
 }

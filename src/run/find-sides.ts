@@ -72,6 +72,7 @@ export async function findDestination(
   }
   const left = record ?? (await recordOf(client, 'destination', seat, run))
   if (left === null) return found('unreachable')
+  if (left === 'settled') return found('settled')
   if (left === 'committed') return found(GONE[settled])
   return found(left === 'discarded' ? 'gone-discarded' : 'gone-open')
 }

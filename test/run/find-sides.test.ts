@@ -46,6 +46,12 @@ describe('a destination', () => {
     expect(await find(holder, 'discarded', 'no')).toBe('gone-discarded')
   })
 
+  it('is settled where its helper wrote so, whether or not its answer was heard', async () => {
+    for (const settled of ['no', 'handing', 'holding', 'done'] as const)
+      expect(await find({}, 'settled', settled)).toBe('settled')
+    expect(await find({}, 'committed', 'handing')).toBe('gone-handing')
+  })
+
   it('is asked at its own socket first', async () => {
     const at = {
       '/run.sock': { run: RUN, workload: null, phase: 'cutover', devices },

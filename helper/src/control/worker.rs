@@ -160,6 +160,7 @@ impl Worker {
             self.session.keep()?;
             self.doors.close(Purpose::Run);
         } else {
+            self.session.note_settled();
             self.close_all();
         }
         nothing()

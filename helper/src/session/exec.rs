@@ -80,6 +80,7 @@ impl Session {
         let names: Vec<String> = given.iter().map(|descriptor| descriptor.name.replace(':', "_")).collect();
         let pid = start(&params.command, &given, &names)?;
         self.hand_over();
+        self.note_settled();
         let program = params.command.first().cloned().unwrap_or_default();
         let reply = ExecReply { pid: pid.as_raw_nonzero().get().unsigned_abs(), names };
         Ok((reply, Child { pid, program, _memory: memory }))

@@ -22,11 +22,12 @@ pub fn look(params: &RecordParams) -> Result<RecordReply> {
     let record = FileRecord::new(dir, &params.run, 0, params.role)?;
     let found = if params.discard { Some(discard(&record)?) } else { record.read()?.map(|found| found.decision) };
     let state = match found {
-        Some(Decision::Commit) if params.discard => {
+        Some(Decision::Commit | Decision::Settled) if params.discard => {
             return Err(HelperError::new("record/committed", format!("run {} is recorded as committed", params.run))
                 .suggest("it cannot be dropped any more: `ferry recover` finishes it"));
         }
         Some(Decision::Commit) => RecordState::Committed,
+        Some(Decision::Settled) => RecordState::Settled,
         Some(Decision::Discard) => RecordState::Discarded,
         None if record.beside().exists() => RecordState::Prepared,
         None => RecordState::None,
@@ -80,6 +81,9 @@ mod tests {
         assert_eq!(ask(&dir, false).expect("committed"), RecordState::Committed);
         assert_eq!(ask(&dir, true).err().map(|error| error.code), Some("record/committed"));
         assert_eq!(ask(&dir, false).expect("unchanged"), RecordState::Committed);
+        living.settled().expect("settle");
+        assert_eq!(ask(&dir, false).expect("settled"), RecordState::Settled);
+        assert_eq!(ask(&dir, true).err().map(|error| error.code), Some("record/committed"));
         std::fs::remove_dir_all(&dir).expect("clean up");
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::shared::Shared;
 use super::{Session, out_of_order};
 use crate::control::message::{
-    CheckReply, ConnectParams, ConnectReply, CutoverOutcome, CutoverParams, CutoverReply, ListenParams, ListenReply,
-    LostPage, Phase, PrecopyParams, PrecopyReply, ReceiveOutcome, ReceiveReply, Role, RollbackParams, RollbackReply,
+    CheckReply, ConnectParams, ConnectReply, CutoverOutcome, CutoverParams, CutoverReply, Event, EventSink,
+    ListenParams, ListenReply, LostPage, Phase, PrecopyParams, PrecopyReply, ReceiveOutcome, ReceiveReply, Role,
+    RollbackParams, RollbackReply,
 };
 use crate::control::num::{Bytes, Iova};
 use crate::device::sim::{SimDevice, check};
@@ -160,6 +161,21 @@ impl Session {
             lost_pages: report.lost_pages,
             lost: lost.collect(),
         })
+    }
+
+    /// Where the workload of a run runs: that what becomes of it is no longer this helper's is written down, for an
+    /// owner who does not hear the answer. Without it the run would need a person; nothing else is lost.
+    pub fn note_settled(&self) {
+        let Ok(claimed) = self.claimed() else { return };
+        if claimed.role != Role::Destination || self.shared.phase() != Phase::Running {
+            return;
+        }
+        let noted = FileRecord::new(&claimed.record_dir, &claimed.run, claimed.epoch, claimed.role)
+            .and_then(|record| record.settled());
+        if let Err(error) = noted {
+            let message = format!("that the run is over here could not be written down: {error}");
+            self.shared.emit(Event::Log { level: "warn", message, device: None });
+        }
     }
 
     fn record(&self) -> Result<NotedRecord> {

@@ -36,6 +36,8 @@ pub trait CommitRecord {
 pub enum Decision {
     Commit,
     Discard,
+    /// A destination that committed, ran, and handed its devices on or closed them as the run said.
+    Settled,
 }
 
 /// A record as it stands in its file.
@@ -162,6 +164,15 @@ impl FileRecord {
             serde_json::to_string(&recorded).map_err(|error| HelperError::new("helper/bug", error.to_string()))?;
         file.write_all(format!("{text}\n").as_bytes()).map_err(|error| fail("write", &error))?;
         file.sync_all().map_err(|error| fail("fsync", &error))
+    }
+
+    /// In place of the COMMIT; durable when it returns.
+    ///
+    /// # Errors
+    /// `record/write`. What was recorded before may still stand.
+    pub fn settled(&self) -> Result<()> {
+        self.write(&self.beside(), Decision::Settled)?;
+        self.replace()
     }
 
     /// In place of whatever is there. From here on a failure leaves open what a crash would leave on disk.

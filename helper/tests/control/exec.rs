@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::driver::wait_for;
 use crate::place::{BYTES, Place};
+use crate::records::ask;
 use crate::run::Pair;
 
 #[test]
@@ -49,6 +50,7 @@ fn the_command_sees_its_descriptors_by_name_and_the_helper_stays_with_it() {
     assert_eq!(lines[4], "0022");
 
     assert_eq!(pair.destination.ok("status", json!({}))["run"], json!(null), "given back");
+    assert_eq!(ask(&there, "destination", false), Ok(json!("settled")), "for an owner who did not hear the reply");
     pair.destination.hang_up();
     assert!(pair.destination.pipes_ended() && pair.destination.is_alive(), "it keeps the memory mapped");
     fs::write(there.dir.join("stop"), "").expect("stop");

@@ -6,7 +6,7 @@ use crate::driver::Driver;
 use crate::place::Place;
 use crate::run::Pair;
 
-fn ask(place: &Place, role: &str, discard: bool) -> Result<Value, Value> {
+pub fn ask(place: &Place, role: &str, discard: bool) -> Result<Value, Value> {
     let params = json!({"recordDir": place.at("records"), "run": "r1", "role": role, "discard": discard});
     Driver::serve().ask("record", params).map(|reply| reply["record"].clone())
 }
@@ -24,4 +24,16 @@ fn a_dead_helpers_record_is_read_by_another() {
     assert_eq!(ask(&there, "destination", false), Ok(json!("committed")));
     assert_eq!(ask(&there, "destination", true).expect_err("committed")["code"], "record/committed");
     assert_eq!(ask(&here, "destination", true), Ok(json!("discarded")));
+}
+
+#[test]
+fn a_destination_that_closed_what_ran_there_says_so() {
+    let (here, there) = (Place::new(), Place::new());
+    let mut pair = Pair::moved(&here, &there);
+    assert_eq!(ask(&there, "destination", false), Ok(json!("committed")));
+    pair.destination.ok("release", json!({}));
+    assert_eq!(ask(&there, "destination", false), Ok(json!("settled")));
+    assert_eq!(ask(&there, "destination", true).expect_err("settled")["code"], "record/committed");
+    pair.source.ok("release", json!({}));
+    assert_eq!(ask(&here, "source", false), Ok(json!("committed")), "it only lets go");
 }

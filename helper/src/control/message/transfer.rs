@@ -185,6 +185,7 @@ pub enum RecordState {
     Prepared,
     Committed,
     Discarded,
+    Settled,
 }
 
 #[derive(Debug, Serialize)]
