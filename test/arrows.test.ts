@@ -23,7 +23,7 @@ const ARROWS: Readonly<Record<string, Readonly<Record<string, Strength>>>> = {
   run: { profile: 'values', inventory: 'values', plan: 'values', phases: 'values', link: 'values' },
   // The socket of a run that is under way: both ends of it.
   control: { run: 'values', link: 'values' },
-  doctor: { profile: 'types', link: 'values' },
+  doctor: { profile: 'values', link: 'values' },
   // They know events and the journal, so that a saved journal replays both.
   report: { run: 'values', plan: 'types', link: 'types' },
   ui: { doctor: 'types', run: 'values', report: 'values', plan: 'types', inventory: 'types', link: 'types' },

@@ -1,6 +1,6 @@
 /** Who has the devices before and after: holders on two hosts, and what a destination does with what it got. */
 import { execa } from 'execa'
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -166,6 +166,29 @@ describe.runIf(isRoot)('holders on two hosts', { timeout: 120_000 }, () => {
     await noneLeft()
   })
 
+  it('knows of a command that was started, whoever lived to see it: recover ends the run', async () => {
+    const [driver, started] = [join(hosts.folder, 'driver'), join(hosts.folder, 'started')]
+    const script = `kill -KILL $$(cat ${driver}); touch ${started}; exec sleep 5`
+    const profile = hosts.profile(
+      moving('a', {
+        source: { from: 'open' },
+        destination: { then: { exec: ['/bin/sh', '-c', script] } },
+        releaseSource: 'onCommit',
+      }),
+      'exec-killed.yaml',
+    )
+    const run = hosts.ferry(['migrate', profile, '--hold', 'before-cutover'])
+    writeFileSync(driver, String(run.pid))
+    await hosts.journalWith('a hold', ({ records }) => records.some(({ body }) => body.type === 'hold'))
+    await hosts.json('cutover', 'last')
+    expect((await run.ended).signal).toBe('SIGKILL')
+    await until('the command', () => existsSync(started))
+    const recovered = await hosts.json('recover', 'last')
+    expect(recovered.exit, recovered.stdout + recovered.stderr).toBe(EXIT.done)
+    expect(recovered.envelope?.result.destination).toBe('settled')
+    await noneLeft()
+  })
+
   it('keeps the devices running when the command cannot be started, until recover finds it mended', async () => {
     const program = join(hosts.folder, 'workload.sh')
     const profile = hosts.profile(
@@ -176,7 +199,6 @@ describe.runIf(isRoot)('holders on two hosts', { timeout: 120_000 }, () => {
     expect(moved.exit, moved.stdout + moved.stderr).toBe(EXIT.needsPerson)
     expect(moved.envelope?.error.message).toMatch(/runs on the destination, but could not be handed over/u)
     expect(await hosts.helpers('b')).toHaveLength(1)
-    const { writeFileSync } = await import('node:fs')
     writeFileSync(program, '#!/bin/sh\nexit 0\n', { mode: 0o755 })
     const recovered = await hosts.json('recover', 'last')
     expect(recovered.exit, recovered.stdout + recovered.stderr).toBe(EXIT.done)
