@@ -30,7 +30,12 @@ const GONE = {
   no: 'gone-committed',
 } as const
 
-export async function findSource(reach: Reach, seat: Seat, run: string): Promise<Found<SourceFound>> {
+/** @param wentBack the journal says that the source ran again and was told to let go. */
+export async function findSource(
+  reach: Reach,
+  seat: Seat,
+  { run, wentBack }: { readonly run: string; readonly wentBack: boolean },
+): Promise<Found<SourceFound>> {
   const { client, problems, record, status } = await look('source', reach, seat, run)
   const holds = status !== null && status.workload !== null
   const found = (kind: SourceFound): Found<SourceFound> => ({ found: kind, client, holds, problems })
@@ -44,7 +49,7 @@ export async function findSource(reach: Reach, seat: Seat, run: string): Promise
     return found(running ? 'runs' : 'answers')
   }
   if (record === 'committed') return found('gone-committed')
-  return found('gone-open')
+  return found(wentBack ? 'runs' : 'gone-open')
 }
 
 export async function findDestination(

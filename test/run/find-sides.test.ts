@@ -78,8 +78,15 @@ describe('a destination', () => {
 })
 
 describe('a source', () => {
-  const find = async (at: Answers, record: RecordReply['record']) =>
-    (await findSource(host(at, record), SEAT, RUN)).found
+  const find = async (at: Answers, record: RecordReply['record'], wentBack = false) =>
+    (await findSource(host(at, record), SEAT, { run: RUN, wentBack })).found
+
+  it('that is gone is lost, unless it was seen to run and told to let go', async () => {
+    expect(await find({}, 'none')).toBe('gone-open')
+    expect(await find({}, 'none', true)).toBe('runs')
+    expect(await find({}, 'discarded', true)).toBe('runs')
+    expect(await find({}, 'committed', true)).toBe('gone-committed')
+  })
 
   it('that holds again runs, unless it committed: then this holder is another’s', async () => {
     expect(await find({ '/holder.sock': HOLDER }, 'none')).toBe('runs')

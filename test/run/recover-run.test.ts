@@ -1,0 +1,223 @@
+/** `ferry recover` over everything a dead ferry can leave, and over recoveries that die themselves. */
+import fc from 'fast-check'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import type { Event, EventRecord, Seats } from '../../src/run/event.js'
+import { readJournal } from '../../src/run/journal-read.js'
+import { recoverRun, type Recovered } from '../../src/run/recover-run.js'
+import { LeftPair, RUN, WORKLOAD, type Mishap } from './left-pair.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'ferry-recover-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+/** How far the two helpers came by themselves once the cutover was begun, whoever heard of it. */
+const MOMENTS = [
+  'stopped',
+  'source committed',
+  'destination runs',
+  'settling',
+  'settled',
+  'source released',
+] as const
+type Moment = (typeof MOMENTS)[number]
+type Then = Seats['then']
+const THENS: readonly Then[] = [{ kind: 'hold' }, { kind: 'close' }, { kind: 'exec', command: ['vmm'] }]
+
+interface Scene {
+  readonly moment: Moment
+  /** The helpers came no further because the data connection broke, or because they were waiting. */
+  readonly then: Then
+  readonly dead: readonly ('source' | 'destination')[]
+  /** `from: holder` */
+  readonly sourceHolds?: boolean
+}
+
+function seatsOf(then: Then): Seats {
+  const seat = (name: string) => ({
+    host: { host: name, helper: null, become: null, stateDir: null },
+    sockets: [`/${name}/run.sock`, `/${name}/holder.sock`],
+    recordDir: `/${name}/records`,
+    devices: ['nic'],
+  })
+  return {
+    source: seat('a'),
+    destination: seat('b'),
+    then,
+    releaseSource: 'on-commit',
+    workload: WORKLOAD,
+    handOut: null,
+  } as Seats
+}
+
+const SETTLE_OP = { hold: 'stay', close: 'release', exec: 'exec' } as const
+
+/** The pair as it was left, and what the ferry had written of it: every request before it is made. */
+function leave({ dead, moment, sourceHolds = false, then }: Scene): {
+  readonly pair: LeftPair
+  readonly bodies: readonly Event[]
+} {
+  const pair = new LeftPair()
+  const { destination, source } = pair
+  pair.sourceHolds = sourceHolds
+  const at = MOMENTS.indexOf(moment)
+  const bodies: Event[] = [
+    {
+      ...{ type: 'run-start', run: RUN, command: 'migrate', profile: WORKLOAD, file: 'w.yaml' },
+      ...{ version: '0', plan: {}, seats: seatsOf(then) },
+    },
+    { type: 'phase-start', phase: 'cutover' },
+    intent(1, 'source', 'cutover'),
+  ]
+  if (at >= 1) source.record = 'committed'
+  if (at >= 2) {
+    destination.record = 'committed'
+    destination.devices = 'running'
+  }
+  if (at >= 3) {
+    bodies.push({ type: 'outcome', step: 1, ok: true, elapsedUs: 1, reply: { outcome: 'running' } })
+    bodies.push({ type: 'phase-start', phase: 'commit' }, intent(2, 'destination', SETTLE_OP[then.kind]))
+  }
+  if (at >= 4) {
+    destination.ofRun = false
+    if (then.kind === 'hold') destination.holds = true
+    else {
+      destination.record = 'settled'
+      destination.devices = then.kind === 'exec' ? 'handed' : 'closed'
+    }
+  }
+  if (at >= 5) {
+    bodies.push(
+      { type: 'outcome', step: 2, ok: true, elapsedUs: 1, reply: {} },
+      intent(3, 'source', 'release'),
+    )
+    source.ofRun = false
+    source.devices = 'closed'
+    source.alive = false
+  }
+  for (const side of dead) pair.kill(side)
+  return { pair, bodies }
+}
+
+function intent(step: number, side: 'source' | 'destination', op: string): Event {
+  return { type: 'intent', step, phase: 'commit', side, op, text: op, params: {} }
+}
+
+let made = 0
+function journal(bodies: readonly Event[]): { readonly stateDir: string; readonly path: string } {
+  const stateDir = join(folder, String(++made))
+  mkdirSync(join(stateDir, 'runs'), { recursive: true, mode: 0o700 })
+  const path = join(stateDir, 'runs', `${RUN}.ndjson`)
+  const records = bodies.map((body, index): EventRecord => ({
+    seq: index + 1,
+    time: '2026-11-22T15:17:33.000Z',
+    atUs: index,
+    body,
+  }))
+  writeFileSync(path, records.map((record) => `${JSON.stringify(record)}\n`).join(''), { mode: 0o600 })
+  return { stateDir, path }
+}
+
+async function recover(
+  pair: LeftPair,
+  { path, stateDir }: { readonly stateDir: string; readonly path: string },
+  resumeSource = false,
+): Promise<Recovered> {
+  return recoverRun({ saved: readJournal(path), stateDir, version: '0', resumeSource, reach: pair.reach })
+}
+
+/** As if the recovery's ferry had died: what came after its last request is not written, and maybe half a line is. */
+function tear(path: string, torn: boolean): void {
+  const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1)
+  const last = lines.findLastIndex((line) => /"type":"(?:intent|recover-start)"/u.test(line))
+  writeFileSync(path, `${lines.slice(0, last + 1).join('\n')}\n${torn ? '{"seq":' : ''}`)
+}
+
+const scenes = fc.record({
+  moment: fc.constantFrom(...MOMENTS),
+  then: fc.constantFrom(...THENS),
+  dead: fc.subarray(['source', 'destination'] as const),
+  sourceHolds: fc.boolean(),
+})
+const mishaps: fc.Arbitrary<readonly Mishap[]> = fc.array(
+  fc.record({ nth: fc.integer({ min: 1, max: 8 }), kind: fc.constantFrom('unsent', 'unheard', 'dies') }),
+  { maxLength: 2 },
+)
+const recoveries = fc.array(fc.record({ mishaps, dies: fc.boolean(), torn: fc.boolean() }), { maxLength: 3 })
+
+/** True of every state that is ever reached. */
+function holdsAlways(pair: LeftPair): void {
+  expect(pair.running.length, `${pair.running.join(' and ')} run; ${pair.trace.join(', ')}`).toBeLessThan(2)
+  if (pair.sourceRanAgain) expect(['none', 'discarded']).toContain(pair.destination.record)
+}
+
+function holdsAfter(pair: LeftPair, { outcome }: Recovered): void {
+  holdsAlways(pair)
+  if (outcome === 'done') expect(['committed', 'settled']).toContain(pair.destination.record)
+  if (outcome === 'done') expect(pair.source.devices).toBe('closed')
+  if (outcome === 'rolled-back')
+    expect([pair.sourceRanAgain, pair.destination.record]).toEqual([
+      true,
+      expect.stringMatching(/none|discarded/u),
+    ])
+}
+
+describe('recovering a run', () => {
+  it('never lets two sides run, whatever was left and however often recovering fails', async () => {
+    await fc.assert(
+      fc.asyncProperty(scenes, recoveries, async (scene, tries) => {
+        const { bodies, pair } = leave(scene)
+        const saved = journal(bodies)
+        for (const { dies, mishaps, torn } of tries) {
+          pair.again(mishaps)
+          const recovered = await recover(pair, saved)
+          holdsAfter(pair, recovered)
+          if (dies) tear(saved.path, torn)
+        }
+        pair.again([])
+        const last = await recover(pair, saved)
+        holdsAfter(pair, last)
+        // Nobody is missing: it must have come to a good end.
+        if (!pair.lostOne && pair.sourceHolds && last.outcome === 'rolled-back')
+          expect(pair.running).toEqual(['source'])
+        if (!pair.lostOne) expect(['done', 'rolled-back']).toContain(last.outcome)
+        // And it stays where it is.
+        const before = JSON.stringify([pair.source, pair.destination])
+        expect((await recover(pair, saved)).outcome).toBe(last.outcome)
+        expect(JSON.stringify([pair.source, pair.destination])).toBe(before)
+      }),
+      { numRuns: 600 },
+    )
+  })
+
+  it.each<[Moment, Recovered['outcome']]>([
+    ['stopped', 'rolled-back'],
+    ['source committed', 'rolled-back'],
+    ['destination runs', 'done'],
+    ['settling', 'done'],
+    ['settled', 'done'],
+    ['source released', 'done'],
+  ])('finds both sides where the ferry died with them %s', async (moment, outcome) => {
+    for (const then of THENS) {
+      const { bodies, pair } = leave({ moment, then, dead: [] })
+      expect((await recover(pair, journal(bodies))).outcome, then.kind).toBe(outcome)
+    }
+  })
+
+  it('finishes what a dead source committed', async () => {
+    const { bodies, pair } = leave({ moment: 'source committed', then: { kind: 'hold' }, dead: ['source'] })
+    const { did, outcome } = await recover(pair, journal(bodies))
+    expect([did, outcome, pair.running]).toEqual(['finish', 'done', ['destination']])
+  })
+
+  it('runs the source of a destination that is lost only when told to', async () => {
+    const scene: Scene = { moment: 'destination runs', then: { kind: 'hold' }, dead: ['destination'] }
+    const { bodies, pair } = leave(scene)
+    const saved = journal(bodies)
+    expect((await recover(pair, saved)).outcome).toBe('needs-person')
+    expect(pair.running).toEqual([])
+    expect((await recover(pair, saved, true)).outcome).toBe('rolled-back')
+    expect(pair.sourceRanAgain).toBe(true)
+  })
+})
