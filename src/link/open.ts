@@ -20,7 +20,7 @@ export interface OpenOptions extends ClientOptions {
 }
 
 /** How long a helper may take to greet us once its host was reached. */
-const HELLO_TIMEOUT_MS = 20_000
+const HELLO_TIMEOUT_MS = 60_000
 
 /**
  * Starts the helper of a host, or reaches one that runs, and greets it. Whatever goes wrong is a FerryError and leaves

@@ -216,6 +216,9 @@ export interface RecordParams {
   readonly discard?: boolean
 }
 export interface RecordReply {
-  /** settled: committed, ran, and the devices were handed on or closed as the run said. */
+  /**
+   * settled: a destination committed, ran, and its devices were handed on or closed as the run said; a source was
+   * rolled back and its devices ran when it let go.
+   */
   readonly record: 'none' | 'prepared' | 'committed' | 'discarded' | 'settled'
 }

@@ -8,8 +8,8 @@ export type SourceFound =
   /** Its helper answers, with the run's devices stopped or about to be; it may have recorded COMMIT. */
   | 'answers'
   /**
-   * Its helper answers and its devices run: the run was rolled back, or a holder went back to holding. Or they were
-   * seen to, and were closed since as they were to be.
+   * Its helper answers and its devices run: the run was rolled back, or a holder went back to holding. Or they did,
+   * and were closed since as they were to be.
    */
   | 'runs'
   /** Its helper answers and was released, or left before, after a commit: nothing of the run is left there. */

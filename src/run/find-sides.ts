@@ -30,12 +30,7 @@ const GONE = {
   no: 'gone-committed',
 } as const
 
-/** @param wentBack the journal says that the source ran again and was told to let go. */
-export async function findSource(
-  reach: Reach,
-  seat: Seat,
-  { run, wentBack }: { readonly run: string; readonly wentBack: boolean },
-): Promise<Found<SourceFound>> {
+export async function findSource(reach: Reach, seat: Seat, run: string): Promise<Found<SourceFound>> {
   const { client, problems, record, status } = await look('source', reach, seat, run)
   const holds = status !== null && status.workload !== null
   const found = (kind: SourceFound): Found<SourceFound> => ({ found: kind, client, holds, problems })
@@ -49,7 +44,7 @@ export async function findSource(
     return found(running ? 'runs' : 'answers')
   }
   if (record === 'committed') return found('gone-committed')
-  return found(wentBack ? 'runs' : 'gone-open')
+  return found(record === 'settled' ? 'runs' : 'gone-open')
 }
 
 export async function findDestination(

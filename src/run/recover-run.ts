@@ -1,7 +1,7 @@
 /** `ferry recover`: finding both sides of a run whose end nobody saw, and finishing it in the only safe direction. */
 import { EXIT, FerryError, OUTCOME_EXIT } from '../errors.js'
 import { errorBodyOf } from '../link/helper-error.js'
-import type { HelperErrorBody, Role, RollbackReply } from '../link/protocol.js'
+import type { HelperErrorBody, Role } from '../link/protocol.js'
 import { settle } from '../phases/settle.js'
 import { decideRecovery, type Recovery } from './decide-recovery.js'
 import type { Outcome, Seats } from './event.js'
@@ -54,7 +54,7 @@ export async function recoverRun(input: RecoverInput): Promise<Recovered> {
   events.emit({ type: 'recover-start', epoch, version: input.version })
   const startedUs = events.nowUs()
   const [source, destination] = await Promise.all([
-    findSource(input.reach, seats.source, { run, wentBack: wentBack(input.saved) }),
+    findSource(input.reach, seats.source, run),
     findDestination(input.reach, seats.destination, {
       run,
       workload: seats.workload,
@@ -239,23 +239,6 @@ function startOf(saved: SavedJournal): { readonly run: string; readonly seats: S
     })
   }
   return { run: start.run, seats: start.seats }
-}
-
-/** The source was seen to run again, and was then told to let go: that nothing of it is left there is as it should be. */
-export function wentBack({ records }: Pick<SavedJournal, 'records'>): boolean {
-  const rollbacks = new Set<number>()
-  let ran = false
-  for (const { body } of records) {
-    if (body.type === 'outcome' && rollbacks.has(body.step)) {
-      const { devices, needsPerson } = (body.reply ?? {}) as Partial<RollbackReply>
-      ran =
-        body.ok && needsPerson?.length === 0 && devices?.every(({ state }) => state === 'RUNNING') === true
-    }
-    if (body.type !== 'intent' || body.side !== 'source') continue
-    if (body.op === 'rollback') rollbacks.add(body.step)
-    if (body.op === 'release' && ran) return true
-  }
-  return false
 }
 
 /** `holding`, `handing`: the last request to hold, or to start the command, got no answer of the helper's own. */

@@ -78,14 +78,14 @@ describe('a destination', () => {
 })
 
 describe('a source', () => {
-  const find = async (at: Answers, record: RecordReply['record'], wentBack = false) =>
-    (await findSource(host(at, record), SEAT, { run: RUN, wentBack })).found
+  const find = async (at: Answers, record: RecordReply['record']) =>
+    (await findSource(host(at, record), SEAT, RUN)).found
 
-  it('that is gone is lost, unless it was seen to run and told to let go', async () => {
+  it('that is gone is lost, unless it wrote down that its devices ran when it let go', async () => {
     expect(await find({}, 'none')).toBe('gone-open')
-    expect(await find({}, 'none', true)).toBe('runs')
-    expect(await find({}, 'discarded', true)).toBe('runs')
-    expect(await find({}, 'committed', true)).toBe('gone-committed')
+    expect(await find({}, 'discarded')).toBe('gone-open')
+    expect(await find({}, 'settled')).toBe('runs')
+    expect(await find({}, 'committed')).toBe('gone-committed')
   })
 
   it('that holds again runs, unless it committed: then this holder is another’s', async () => {

@@ -130,7 +130,8 @@ export class LeftPair {
           side.ofRun = false
           return {}
         }
-        if (role === 'destination' && side.devices === 'running' && side.ofRun) side.record = 'settled'
+        // Noted before anything is closed: by a destination that runs, and by a source that runs again.
+        if (side.devices === 'running' && side.ofRun) side.record = 'settled'
         side.devices = 'closed'
         side.ofRun = false
         side.holds = false

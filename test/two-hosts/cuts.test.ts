@@ -53,6 +53,22 @@ describe.runIf(isRoot)('links that die', { timeout: 120_000 }, () => {
     await sourceCameBack()
   })
 
+  it('the ssh connection to the source in pre-copy: it went back unseen, and recover finds that out', async () => {
+    const run = hosts.ferry(['migrate', profile({}, {}, { bandwidth: '2MiB/s' }), '--json'])
+    await hosts.journalWith('a round under way', (journal) =>
+      journal.told('source', { event: 'round-start' }),
+    )
+    await hosts.cut('ssh-a')
+    const ended = await run.ended
+    expect(ended.exit, ended.stdout + ended.stderr).toBe(EXIT.needsPerson)
+    expect(ended.stdout).toContain('ferry recover')
+    await hosts.mend('ssh-a')
+    await until('the end of the source’s helper', async () => (await hosts.helpers('a')).length === 0)
+    const recovered = await hosts.json('recover', 'last')
+    expect(recovered.exit, recovered.stdout + recovered.stderr).toBe(EXIT.rolledBack)
+    expect((await hosts.json('recover', 'last')).exit).toBe(EXIT.rolledBack)
+  })
+
   it('the ssh connection to the destination in pre-copy', async () => {
     const run = hosts.ferry(['migrate', profile({}, {}, { bandwidth: '2MiB/s' }), '--json'])
     await hosts.journalWith('a round under way', (journal) =>

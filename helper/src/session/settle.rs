@@ -35,6 +35,7 @@ impl Session {
             self.back_to_holding();
             return Standing::Holding;
         }
+        self.note_settled();
         self.release();
         Standing::Nothing
     }

@@ -11,6 +11,7 @@ use crate::control::message::{
     RollbackParams, RollbackReply,
 };
 use crate::control::num::{Bytes, Iova};
+use crate::device::DeviceState;
 use crate::device::sim::{SimDevice, check};
 use crate::error::{HelperError, Result};
 use crate::transfer::destination::Destination;
@@ -163,19 +164,28 @@ impl Session {
         })
     }
 
-    /// Where the workload of a run runs: that what becomes of it is no longer this helper's is written down, for an
-    /// owner who does not hear the answer. Without it the run would need a person; nothing else is lost.
-    pub fn note_settled(&self) {
+    /// That this side of the run is over as it should be, and what is closed next is closed on purpose: a destination
+    /// whose workload runs, a source whose devices run again. For an owner who does not hear of it; without it the run
+    /// would need a person, and nothing else is lost.
+    pub fn note_settled(&mut self) {
         let Ok(claimed) = self.claimed() else { return };
-        if claimed.role != Role::Destination || self.shared.phase() != Phase::Running {
+        let (role, record) =
+            (claimed.role, FileRecord::new(&claimed.record_dir, &claimed.run, claimed.epoch, claimed.role));
+        let over = match role {
+            Role::Destination => self.shared.phase() == Phase::Running,
+            Role::Source => self.shared.phase() == Phase::RolledBack && !self.is_committed() && self.all_run(),
+        };
+        if !over {
             return;
         }
-        let noted = FileRecord::new(&claimed.record_dir, &claimed.run, claimed.epoch, claimed.role)
-            .and_then(|record| record.settled());
-        if let Err(error) = noted {
+        if let Err(error) = record.and_then(|record| record.settled()) {
             let message = format!("that the run is over here could not be written down: {error}");
             self.shared.emit(Event::Log { level: "warn", message, device: None });
         }
+    }
+
+    fn all_run(&mut self) -> bool {
+        self.states().is_ok_and(|devices| devices.iter().all(|at| at.state == DeviceState::Running))
     }
 
     fn record(&self) -> Result<NotedRecord> {

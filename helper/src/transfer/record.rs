@@ -36,7 +36,8 @@ pub trait CommitRecord {
 pub enum Decision {
     Commit,
     Discard,
-    /// A destination that committed, ran, and handed its devices on or closed them as the run said.
+    /// A destination that committed, ran, and handed its devices on or closed them as the run said; a source whose
+    /// devices ran again before it let go.
     Settled,
 }
 
@@ -166,7 +167,7 @@ impl FileRecord {
         file.sync_all().map_err(|error| fail("fsync", &error))
     }
 
-    /// In place of the COMMIT; durable when it returns.
+    /// In place of whatever is there; durable when it returns.
     ///
     /// # Errors
     /// `record/write`. What was recorded before may still stand.

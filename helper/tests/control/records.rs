@@ -37,3 +37,18 @@ fn a_destination_that_closed_what_ran_there_says_so() {
     pair.source.ok("release", json!({}));
     assert_eq!(ask(&here, "source", false), Ok(json!("committed")), "it only lets go");
 }
+
+#[test]
+fn a_source_whose_devices_ran_again_says_so_before_it_lets_go() {
+    let (here, there) = (Place::new(), Place::new());
+    let mut pair = Pair::connected(&here, &there);
+    // Nobody asks it to: its owner is gone.
+    pair.source.hang_up();
+    pair.source.end_status();
+    assert_eq!(ask(&here, "source", false), Ok(json!("settled")));
+
+    let (here, there) = (Place::new(), Place::new());
+    let mut pair = Pair::connected(&here, &there);
+    pair.source.kill();
+    assert_eq!(ask(&here, "source", false), Ok(json!("none")), "killed, it says nothing");
+}
