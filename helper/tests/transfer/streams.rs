@@ -22,6 +22,9 @@ fn rounds_ended(ran: &Ran) -> usize {
 /// Threads take what there is, and on a busy machine one may come too late for its share of a few megabytes.
 const TRIES: usize = 10;
 
+/// The ends of rounds, whatever their number here: no page.
+const WORDS: u64 = 4096;
+
 /// How many streams carried a share that is more than words.
 fn busy(ran: &Ran) -> usize {
     ran.carried.iter().filter(|bytes| **bytes > MIB / 4).count()
@@ -34,7 +37,12 @@ fn pages_go_over_the_streams_in_use_and_no_others() {
             let ran = Rig { r#use: Some(used), ..rig(streams) }.run();
             ran.assert_moved();
             assert_eq!(ran.carried.len(), usize::from(streams));
-            assert!(ran.carried[usize::from(used)..].iter().all(|bytes| *bytes < MIB / 4), "{:?}", ran.carried);
+            // Counted in the order they came in, and all but the first are dialled at once.
+            assert!(
+                ran.carried.iter().filter(|bytes| **bytes > WORDS).count() <= usize::from(used),
+                "{:?}",
+                ran.carried
+            );
             busy(&ran) == usize::from(used)
         });
         assert!(all_in_use, "never all {used} of {streams}");
