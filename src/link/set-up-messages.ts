@@ -32,6 +32,8 @@ export interface StayParams {
 export interface ReleaseParams {
   /** A holder keeps what it held before the run, devices RUNNING; a helper that holds nothing ignores it. */
   readonly keep?: boolean
+  /** The run is not over as it should be, and is not recorded so: what runs here is closed all the same. */
+  readonly giveUp?: boolean
 }
 /** Starts a command with the descriptors by systemd's LISTEN_FDS convention, then gives its own copies back. */
 export interface ExecParams {

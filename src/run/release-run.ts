@@ -51,7 +51,7 @@ export async function releaseRun(
       const client = await ofRun(reach, side, seats[side], run)
       if (client !== null) found.push({ side, client })
     }
-    if (found.length > 0) await journaled(saved, stateDir, run, found)
+    if (found.length > 0) await journaled(saved, stateDir, run, { found, giveUp })
     return { run, workload: seats.workload, devices, released: found.length > 0 }
   } finally {
     await Promise.all(found.map(({ client }) => client.close()))
@@ -74,7 +74,13 @@ async function journaled(
   saved: SavedJournal,
   stateDir: string,
   run: string,
-  found: readonly { readonly side: Role; readonly client: Client }[],
+  {
+    found,
+    giveUp,
+  }: {
+    readonly found: readonly { readonly side: Role; readonly client: Client }[]
+    readonly giveUp: boolean
+  },
 ): Promise<void> {
   const recoveries = saved.records.filter(({ body }) => body.type === 'recover-start').length
   const steps = saved.records.flatMap(({ body }) => (body.type === 'intent' ? [body.step] : []))
@@ -87,7 +93,12 @@ async function journaled(
   try {
     for (const { client, side } of found) {
       client.bind(run, 1 + recoveries)
-      await requests.step({ side, op: 'release', params: {}, text: `release the ${side}` })
+      await requests.step({
+        side,
+        op: 'release',
+        params: giveUp ? { giveUp } : {},
+        text: `release the ${side}`,
+      })
     }
   } finally {
     journal.close()

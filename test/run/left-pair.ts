@@ -131,7 +131,7 @@ export class LeftPair {
           return {}
         }
         // Noted before anything is closed: by a destination that runs, and by a source that runs again.
-        if (side.devices === 'running' && side.ofRun) side.record = 'settled'
+        if (side.devices === 'running' && side.ofRun && params['giveUp'] !== true) side.record = 'settled'
         side.devices = 'closed'
         side.ofRun = false
         side.holds = false

@@ -44,6 +44,8 @@ describe('releasing a run', () => {
     given.pair.again([])
     expect(await given.release(true)).toMatchObject({ released: true })
     expect(devices(given.pair)).toEqual(['closed', 'closed'])
+    // Nobody may take it for a run that ended well.
+    expect(given.pair.destination.record).toBe('committed')
   })
 
   it('leaves a holder alone that took the workload up since', async () => {

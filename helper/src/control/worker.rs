@@ -160,7 +160,9 @@ impl Worker {
             self.session.keep()?;
             self.doors.close(Purpose::Run);
         } else {
-            self.session.note_settled();
+            if !asked.give_up {
+                self.session.note_settled();
+            }
             self.close_all();
         }
         nothing()

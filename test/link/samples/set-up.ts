@@ -110,4 +110,5 @@ export function setUpSamples(tape: SampleTape): void {
   )
   tape.pair('release', {}, {})
   tape.pair('release', { keep: true }, {})
+  tape.pair('release', { giveUp: true }, {})
 }

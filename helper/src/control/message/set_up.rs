@@ -44,6 +44,7 @@ pub struct StayParams {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ReleaseParams {
     pub keep: bool,
+    pub give_up: bool,
 }
 
 #[derive(Debug, Deserialize)]
