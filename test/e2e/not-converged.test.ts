@@ -13,7 +13,9 @@ function nothingCommitted(scene: Scene): void {
   const folder = join(scene.stateDir, 'records')
   const records = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.json')) : []
   for (const name of records) {
-    expect(JSON.parse(readFileSync(join(folder, name), 'utf8')).decision).toBe('discard')
+    const { decision, role } = JSON.parse(readFileSync(join(folder, name), 'utf8'))
+    // settled: the source's devices ran again before it let go.
+    expect(decision).toBe(role === 'source' ? 'settled' : 'discard')
   }
 }
 

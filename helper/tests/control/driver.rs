@@ -17,6 +17,8 @@ pub struct Driver {
     process: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<Value>,
+    /// Replies that came while others, or events, were waited for: several requests may be under way.
+    early: Vec<Value>,
     stderr: Receiver<String>,
     next: u64,
     pub run: String,
@@ -55,7 +57,7 @@ impl Driver {
             let _ = tell.send(text);
         });
         let stdin = process.stdin.take();
-        Self { process, stdin, lines, stderr, next: 1, run: "r1".into(), epoch: 1 }
+        Self { process, stdin, lines, early: Vec::new(), stderr, next: 1, run: "r1".into(), epoch: 1 }
     }
 
     /// Sends a request and returns its id.
@@ -68,13 +70,25 @@ impl Driver {
         id
     }
 
-    /// The reply to `id`; what comes before it is dropped.
+    /// The reply to `id`; events that come before it are dropped.
     pub fn reply(&mut self, id: u64) -> Result<Value, Value> {
+        let of = |line: &Value| line["id"] == id;
+        let line = match self.early.iter().position(of) {
+            Some(index) => self.early.remove(index),
+            None => self.next_line(of).unwrap_or_else(|| panic!("no reply to {id}")),
+        };
+        if line["error"].is_null() { Ok(line["ok"].clone()) } else { Err(line["error"].clone()) }
+    }
+
+    fn next_line(&mut self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
         let until = Instant::now() + LONG;
         loop {
-            let line = self.lines.recv_timeout(until - Instant::now()).unwrap_or_else(|_| panic!("no reply to {id}"));
-            if line["id"] == id {
-                return if line["error"].is_null() { Ok(line["ok"].clone()) } else { Err(line["error"].clone()) };
+            let line = self.lines.recv_timeout(until.saturating_duration_since(Instant::now())).ok()?;
+            if wanted(&line) {
+                return Some(line);
+            }
+            if line["id"].is_u64() {
+                self.early.push(line);
             }
         }
     }
@@ -100,12 +114,7 @@ impl Driver {
 
     /// The next event called `name`.
     pub fn event(&mut self, name: &str) -> Value {
-        loop {
-            let line = self.lines.recv_timeout(LONG).unwrap_or_else(|_| panic!("no event {name}"));
-            if line["event"] == name {
-                return line;
-            }
-        }
+        self.next_line(|line| line["event"] == name).unwrap_or_else(|| panic!("no event {name}"))
     }
 
     /// Ends the connection; the process may stay.
