@@ -12,7 +12,7 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
     ].join(' '),
     [
       'With --profile, both hosts of the profile are measured against what it needs, and what it does not need is not',
-      'asked for; the data connections from source to destination are made once, timed and closed. Nothing is changed',
+      'asked for; between two hosts the data connections are made once, timed and closed. Nothing is changed',
       'but one thing: a helper that is not on another host is copied to its cache folder.',
     ].join(' '),
   ].join('\n\n')

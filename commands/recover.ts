@@ -64,16 +64,15 @@ be asked. Safe to repeat.`
       if (asked) this.log('recovered: the destination has the workload')
       return recovered
     }
+    const back = source === 'ran' ? 'ran again, was checked, and let go' : 'runs and was checked'
     if (asked && error === null)
-      this.log('recovered: the destination holds nothing of the run, the source runs')
+      this.log(`recovered: the destination holds nothing of the run, the source ${back}`)
     throw new FerryError({
       code: error?.code ?? `run/${outcome}`,
       exit: exit as typeof EXIT.rolledBack,
       message:
         error?.message ??
-        (asked
-          ? `run ${run} was rolled back: the source runs and was checked`
-          : `run ${run} ended ${outcome}`),
+        (asked ? `run ${run} was rolled back: the source ${back}` : `run ${run} ended ${outcome}`),
       suggestions: error?.suggestion === undefined ? [] : [error.suggestion],
       result: recovered,
     })
@@ -98,8 +97,10 @@ be asked. Safe to repeat.`
 const WORDS: Readonly<Record<string, string>> = {
   answers: 'is stopped',
   runs: 'runs',
+  ran: 'ran again before its helper closed the devices',
   released: 'was released',
   settled: 'has the workload',
+  'gone-settled': 'ran, and its devices were held, handed on or closed as the profile says',
   stuck: 'committed and could not start every device',
   open: 'waits without a commit',
   discarded: 'has discarded it',

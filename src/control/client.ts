@@ -37,7 +37,8 @@ export async function findRun(stateDir: string, run: string): Promise<FoundRun> 
     // Another's end, or one who recovers the run, is no ferry that drives it.
     const over = records.some(({ body }) => body.type === 'run-end' || body.type === 'recover-start')
     const driver = over ? null : driverOf(stateDir, id)
-    if (driver === null || left === 0) return { run: id, journal, connection, driver, records }
+    if (driver === null || left === 0 || start.control === undefined)
+      return { run: id, journal, connection, driver, records }
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
   }
 }
@@ -111,7 +112,7 @@ function outOfReach(run: string, driver: number): FerryError {
   return new FerryError({
     code: 'run/out-of-reach',
     exit: EXIT.unknown,
-    message: `process ${driver} drives run ${run}, but its socket is gone: it cannot be asked anything`,
+    message: `process ${driver} drives run ${run} and listens nowhere: it cannot be asked anything`,
     suggestions: [
       `\`kill -INT ${driver}\` cancels the run, or lets it end as it stands if it is past its cutover`,
       `\`ferry status ${run}\` reads its journal meanwhile`,

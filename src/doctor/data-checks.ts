@@ -8,7 +8,9 @@ import { fail, failure, ok, warn, type Check } from './check.js'
 import type { Examined } from './examine.js'
 import { timeText } from './quantity.js'
 
-/** The helper's own limit for dialling, and a little for the way there. */
+/** Less than the destination waits for a probe. */
+const DIAL_MS = 8000
+/** For the way to a helper and back. */
 const GRACE_MS = 5000
 
 export async function dataChecks(
@@ -19,7 +21,8 @@ export async function dataChecks(
   if (source.client === null || destination.client === null) return []
   const routed = await routeOf(profile, source.client)
   if (routed.from === undefined) return routed.checks
-  return [...routed.checks, await dataCheck(profile, routed.from, source.client, destination.client)]
+  const { client, said } = destination
+  return [...routed.checks, await dataCheck(profile, routed.from, source.client, { client, said })]
 }
 
 interface Routed {
@@ -53,13 +56,13 @@ async function dataCheck(
   profile: Profile,
   from: string | null,
   source: HelperClient,
-  destination: HelperClient,
+  destination: { readonly client: HelperClient; readonly said: readonly string[] },
 ): Promise<Check> {
   const meeting = meetingOf(profile)
   const { encrypt, maxStreams } = profile.transport
   let listening
   try {
-    listening = await destination.request(
+    listening = await destination.client.request(
       'expect-probe',
       meeting.listen(from, source.helloReply.fingerprint),
       { timeoutMs: GRACE_MS },
@@ -68,11 +71,13 @@ async function dataCheck(
     return failure('network', error, 'the destination cannot listen for data')
   }
   const target = formatListen(listening)
+  const connect = meeting.connect(listening, 1, destination.client.helloReply.fingerprint)
+  const linkTimeoutMs = Math.min(connect.linkTimeoutMs, DIAL_MS)
   try {
     const { roundTripUs } = await source.request(
       'probe',
-      meeting.connect(listening, 1, destination.helloReply.fingerprint),
-      { timeoutMs: profile.migration.linkTimeoutMs + GRACE_MS },
+      { ...connect, linkTimeoutMs },
+      { timeoutMs: linkTimeoutMs + GRACE_MS },
     )
     const way = `${from === null ? '' : `from ${from} `}to ${target}`
     const how = `${maxStreams === 1 ? 'one connection' : `${maxStreams} connections`}, ${encrypt ? 'TLS 1.3' : 'in the clear'}`
@@ -82,6 +87,8 @@ async function dataCheck(
       `data gets from source to destination (${way}; ${how}): there and back in ${timeText(roundTripUs)}`,
     )
   } catch (error) {
-    return failure('network', error, `no data gets from source to destination (${target})`)
+    // It says why it turned a connection away, and says it to its own owner alone.
+    const why = destination.said.map((line) => `; the destination ${line}`).join('')
+    return failure('network', error, `no data gets from source to destination (${target}${why})`)
   }
 }

@@ -28,6 +28,8 @@ export interface Examined {
   readonly client: HelperClient | null
   readonly facts: ScriptFacts | null
   readonly clock: Clock | null
+  /** Warnings of its helper, which grow while it is open. */
+  readonly said: readonly string[]
 }
 export interface Clock {
   /** Of the control channel: a line to the helper and back. */
@@ -52,7 +54,8 @@ export async function examine(seat: Seat, options: ExamineOptions): Promise<Exam
   } catch (error) {
     return blind(seat, [failure('ssh', error)])
   }
-  const client = await openOn(host, seat, options, checks)
+  const said: string[] = []
+  const client = await openOn(host, seat, options, { checks, said })
   const hello = client?.helloReply ?? null
   const folder = spec.stateDir ?? (client === null ? null : stateDirOf(client, spec, options.stateDir))
   const facts = await factsOf(host, seat, folder, checks)
@@ -68,7 +71,7 @@ export async function examine(seat: Seat, options: ExamineOptions): Promise<Exam
     )
   const clock = client === null || host.local ? null : await clockOf(client)
   if (clock !== null) checks.push(clockCheck(clock), networkCheck(clock))
-  return { seat, report: reportOf(seat, facts?.hostname ?? null, checks), client, facts, clock }
+  return { seat, report: reportOf(seat, facts?.hostname ?? null, checks), client, facts, clock, said }
 }
 
 function reportOf(seat: Seat, hostname: string | null, checks: readonly Check[]): HostReport {
@@ -90,14 +93,14 @@ function reportOf(seat: Seat, hostname: string | null, checks: readonly Check[])
 }
 
 function blind(seat: Seat, checks: readonly Check[]): Examined {
-  return { seat, report: reportOf(seat, null, checks), client: null, facts: null, clock: null }
+  return { seat, report: reportOf(seat, null, checks), client: null, facts: null, clock: null, said: [] }
 }
 
 async function openOn(
   host: Host,
   { keepaliveMs, spec, sides }: Seat,
   { helper, onStderr, root }: ExamineOptions,
-  checks: Check[],
+  { checks, said }: { readonly checks: Check[]; readonly said: string[] },
 ): Promise<HelperClient | null> {
   const where = root === undefined ? {} : { root }
   try {
@@ -109,6 +112,9 @@ async function openOn(
       keepaliveMs,
       ...where,
       ...(onStderr && { onStderr }),
+      onEvent: (event) => {
+        if (event.event === 'log' && event.level === 'warn') said.push(event.message)
+      },
     })
     const { build, protocol, version } = client.helloReply
     const how =

@@ -66,11 +66,11 @@ async function sourceRuns(context: PhaseContext): Promise<void> {
     state.needsPerson.push({
       code: 'source/helper-died',
       message:
-        `the source's helper died or was lost holding ${devices}: the kernel closed them, which resets a device, and ` +
-        'nobody is left who can say in which state they are',
+        `the source's helper died or was lost while it had ${devices}, and nobody is left who can say in which state ` +
+        'they are: when it ends the kernel closes them, which resets a device',
       suggestion:
-        '`ferry recover` with this run says whether the helper brought them back to RUNNING before it let go; if not, ' +
-        'look at them with `ferry devices` on the source, and start the workload again there',
+        '`ferry recover` with this run says whether the helper brought them back to RUNNING first; if not, look at ' +
+        'them with `ferry devices` on the source, and start the workload again there',
     })
     return
   }

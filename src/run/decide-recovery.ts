@@ -7,11 +7,10 @@
 export type SourceFound =
   /** Its helper answers, with the run's devices stopped or about to be; it may have recorded COMMIT. */
   | 'answers'
-  /**
-   * Its helper answers and its devices run: the run was rolled back, or a holder went back to holding. Or they did,
-   * and were closed since as they were to be.
-   */
+  /** Its helper answers and its devices run: the run was rolled back, or a holder went back to holding. */
   | 'runs'
+  /** Its helper wrote down that every device ran again, as it was, before it let go of them. */
+  | 'ran'
   /** Its helper answers and was released, or left before, after a commit: nothing of the run is left there. */
   | 'released'
   | 'gone-committed'
@@ -22,8 +21,10 @@ export type SourceFound =
 /** A destination as it is found. */
 export type DestinationFound =
   | 'runs'
-  /** It ran, and its devices were handed on, held or closed as the profile says. */
+  /** It ran, and a holder holds it as the profile says. */
   | 'settled'
+  /** It ran, and its devices were handed on, held or closed as the profile says; where they are now, nobody says. */
+  | 'gone-settled'
   /** It recorded COMMIT and could not start every device. */
   | 'stuck'
   /** Its helper answers and has no COMMIT. */
@@ -51,7 +52,7 @@ export type Recovery =
       readonly remedy: string
     }
 
-const GONE = new Set<SourceFound>(['gone-committed', 'gone-open'])
+const GONE = new Set<SourceFound>(['gone-committed', 'gone-open', 'ran'])
 
 /**
  * INVARIANTS (one runner): `go-back` only when the destination can never run this run again: it answers without COMMIT
@@ -79,20 +80,18 @@ export function decideRecovery(
       )
     case 'runs':
     case 'settled':
-      if (source === 'runs') {
-        return {
-          do: 'refuse',
-          outcome: 'sides-disagree',
-          why: 'the devices run on both sides',
-          remedy:
-            'stop one of the workloads at once; which of them is the right one, nobody but you can tell',
-        }
+    case 'gone-settled':
+      // Whoever asks for the source must not see it closed instead.
+      if (options.resumeSource && source === 'answers') {
+        return person(
+          destination === 'gone-settled'
+            ? 'the destination ran, and its devices were held, handed on or closed as the profile says: the workload ' +
+                'may run anywhere by now'
+            : 'the destination has the workload and runs',
+          'the source stays stopped; `ferry recover RUN` without --resume-source ends the run and lets it go',
+        )
       }
-      if (source === 'unreachable') {
-        return unknown('the destination runs, and the source cannot be reached to let go of its devices', '')
-      }
-      if (destination === 'settled' && source !== 'answers') return { do: 'nothing', outcome: 'done' }
-      return { do: 'settle' }
+      return destinationRuns(source, destination)
     case 'gone-committed':
     case 'gone-handing':
       return destinationLost(source, destination, options.resumeSource)
@@ -112,9 +111,25 @@ export function decideRecovery(
         return unknown('the destination holds nothing of the run, and the source cannot be reached', '')
       }
       if (destination === 'gone-open') return { do: 'go-back', discard: 'record' }
-      if (source === 'runs') return { do: 'nothing', outcome: 'rolled-back' }
+      if (source === 'runs' || source === 'ran') return { do: 'nothing', outcome: 'rolled-back' }
       return { do: 'go-back', discard: 'none' }
   }
+}
+
+function destinationRuns(source: SourceFound, destination: DestinationFound): Recovery {
+  if (source === 'runs') {
+    return {
+      do: 'refuse',
+      outcome: 'sides-disagree',
+      why: 'the devices run on both sides',
+      remedy: 'stop one of the workloads at once; which of them is the right one, nobody but you can tell',
+    }
+  }
+  if (source === 'unreachable') {
+    return unknown('the destination runs, and the source cannot be reached to let go of its devices', '')
+  }
+  if (destination !== 'runs' && source !== 'answers') return { do: 'nothing', outcome: 'done' }
+  return { do: 'settle' }
 }
 
 function destinationLost(

@@ -24,7 +24,7 @@ export interface Found<F extends string = string> {
 /** What the journal knows of the destination's devices being held, handed on or closed as the profile says. */
 export type Settling = 'done' | 'holding' | 'handing' | 'no'
 const GONE = {
-  done: 'settled',
+  done: 'gone-settled',
   holding: 'gone-committed',
   handing: 'gone-handing',
   no: 'gone-committed',
@@ -44,7 +44,7 @@ export async function findSource(reach: Reach, seat: Seat, run: string): Promise
     return found(running ? 'runs' : 'answers')
   }
   if (record === 'committed') return found('gone-committed')
-  return found(record === 'settled' ? 'runs' : 'gone-open')
+  return found(record === 'settled' ? 'ran' : 'gone-open')
 }
 
 export async function findDestination(
@@ -72,7 +72,7 @@ export async function findDestination(
   }
   const left = record ?? (await recordOf(client, 'destination', seat, run))
   if (left === null) return found('unreachable')
-  if (left === 'settled') return found('settled')
+  if (left === 'settled') return found('gone-settled')
   if (left === 'committed') return found(GONE[settled])
   return found(left === 'discarded' ? 'gone-discarded' : 'gone-open')
 }

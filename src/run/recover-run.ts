@@ -167,7 +167,7 @@ async function settleBoth(
   const { handOut, releaseSource, then, workload } = seats
   // The last of the destination's sockets is the holder's.
   const socket = seats.destination.sockets.at(-1) ?? ''
-  if (destination.found !== 'settled') await settle(steps.step, { then, workload, socket, handOut })
+  if (!/settled$/u.test(destination.found)) await settle(steps.step, { then, workload, socket, handOut })
   if (releaseSource === 'on-commit' && source.found === 'answers') {
     await steps.step({ side: 'source', op: 'release', params: {}, text: 'release the source' })
   }
@@ -197,7 +197,8 @@ async function goBack(
     })
     await steps.step({ side: 'destination', op: 'release', params: {}, text: 'release the destination' })
   }
-  if (source.found !== 'answers' && source.found !== 'runs') {
+  const back = source.found === 'runs' || source.found === 'ran'
+  if (source.found !== 'answers' && !back) {
     return {
       outcome: 'needs-person',
       error: {
@@ -209,7 +210,7 @@ async function goBack(
       },
     }
   }
-  if (source.found === 'runs') return { outcome: 'rolled-back', error: null }
+  if (back) return { outcome: 'rolled-back', error: null }
   const params = { peerDiscarded: true }
   const text = 'bring the devices back to RUNNING'
   const { devices, needsPerson } = await steps.step({ side: 'source', op: 'rollback', params, text })

@@ -34,7 +34,10 @@ export function statusText(
   const lines = [`${status.command} ${status.workload}: ${headline(status, options)}`, `run ${status.run}`]
   const row = (name: string, text: string): void => void lines.push(`  ${name.padEnd(9)}  ${text}`)
   if (typeof options.driver === 'number') {
-    row('reach', `its socket is gone: from its journal; \`kill -INT ${options.driver}\` cancels it`)
+    row(
+      'reach',
+      `process ${options.driver} listens nowhere: from its journal; \`kill -INT ${options.driver}\` cancels it`,
+    )
   }
   if (status.phases.length > 0) {
     row(

@@ -1,5 +1,6 @@
 /** Every fault the simulator can make, on either side: what ferry says of the run is what became of it. */
 import { describe, expect, it } from 'vitest'
+import { EXIT } from '../../src/exit-codes.js'
 import { ended, reportAgrees, sourceRuns } from './expect.js'
 import { Scene } from './ferry.js'
 import { device, faulty, workload, type Fault } from './workload.js'
@@ -57,6 +58,9 @@ describe.concurrent('a device that does not come back by itself: exit 6, with it
       expect(result.envelope?.error.message).toMatch(/RUNNING.*device\/set-failed/su)
       const states = scene.journal().states('source', 'nic')
       expect(states.slice(-2)).toEqual(['ERROR', 'RUNNING'])
+      // It runs, but not as it was: recovering does not make that well.
+      const recovered = await scene.ferry(['recover', 'last', '--json']).ended
+      expect(recovered.exit, recovered.stdout).toBe(EXIT.needsPerson)
       expect(scene.journal().states('source', 'other').at(-1) ?? 'RUNNING').toBe('RUNNING')
     },
   )

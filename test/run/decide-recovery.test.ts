@@ -10,6 +10,7 @@ import {
 const SOURCES: readonly SourceFound[] = [
   'answers',
   'runs',
+  'ran',
   'released',
   'gone-committed',
   'gone-open',
@@ -18,6 +19,7 @@ const SOURCES: readonly SourceFound[] = [
 const DESTINATIONS: readonly DestinationFound[] = [
   'runs',
   'settled',
+  'gone-settled',
   'stuck',
   'open',
   'discarded',
@@ -28,7 +30,7 @@ const DESTINATIONS: readonly DestinationFound[] = [
   'unreachable',
 ]
 /** Found like this, a destination may be running now, or may start to without being asked again. */
-const MAY_RUN: readonly DestinationFound[] = ['runs', 'settled', 'stuck', 'unreachable']
+const MAY_RUN: readonly DestinationFound[] = ['runs', 'settled', 'gone-settled', 'stuck', 'unreachable']
 
 const decide = (source: SourceFound, destination: DestinationFound, resumeSource = false): Recovery =>
   decideRecovery(source, destination, { resumeSource })
@@ -54,7 +56,7 @@ describe('decideRecovery', () => {
           if (decided.do === 'finish') {
             expect([source, destination]).toEqual(['gone-committed', 'open'])
           }
-          if (decided.do === 'settle') expect(['runs', 'settled']).toContain(destination)
+          if (decided.do === 'settle') expect(['runs', 'settled', 'gone-settled']).toContain(destination)
         },
       ),
     )
@@ -64,6 +66,11 @@ describe('decideRecovery', () => {
     ['answers', 'runs', { do: 'settle' }],
     ['answers', 'settled', { do: 'settle' }],
     ['gone-committed', 'settled', { do: 'nothing', outcome: 'done' }],
+    ['answers', 'gone-settled', { do: 'settle' }],
+    ['released', 'gone-settled', { do: 'nothing', outcome: 'done' }],
+    ['ran', 'gone-discarded', { do: 'nothing', outcome: 'rolled-back' }],
+    ['ran', 'open', { do: 'go-back', discard: 'ask' }],
+    ['ran', 'gone-committed', { do: 'refuse', outcome: 'needs-person' }],
     ['answers', 'open', { do: 'go-back', discard: 'ask' }],
     ['gone-committed', 'open', { do: 'finish' }],
     ['answers', 'gone-open', { do: 'go-back', discard: 'record' }],
@@ -80,6 +87,9 @@ describe('decideRecovery', () => {
   it('gives up what a lost destination did since only when told to', () => {
     expect(decide('answers', 'gone-committed', true)).toEqual({ do: 'go-back', discard: 'none' })
     expect(decide('gone-committed', 'gone-committed', true)).toMatchObject({ do: 'refuse' })
+    // And never closes the source instead.
+    for (const destination of ['runs', 'settled', 'gone-settled'] as const)
+      expect(decide('answers', destination, true)).toMatchObject({ do: 'refuse', outcome: 'needs-person' })
   })
 
   it('does not call a destination lost whose command may have the devices', () => {

@@ -48,7 +48,7 @@ describe('a destination', () => {
 
   it('is settled where its helper wrote so, whether or not its answer was heard', async () => {
     for (const settled of ['no', 'handing', 'holding', 'done'] as const)
-      expect(await find({}, 'settled', settled)).toBe('settled')
+      expect(await find({}, 'settled', settled)).toBe('gone-settled')
     expect(await find({}, 'committed', 'handing')).toBe('gone-handing')
   })
 
@@ -84,7 +84,7 @@ describe('a source', () => {
   it('that is gone is lost, unless it wrote down that its devices ran when it let go', async () => {
     expect(await find({}, 'none')).toBe('gone-open')
     expect(await find({}, 'discarded')).toBe('gone-open')
-    expect(await find({}, 'settled')).toBe('runs')
+    expect(await find({}, 'settled')).toBe('ran')
     expect(await find({}, 'committed')).toBe('gone-committed')
   })
 

@@ -82,11 +82,9 @@ export function leave({ dead, moment, sourceHolds = false, then }: Scene): {
   }
   if (at >= 4) {
     destination.ofRun = false
+    destination.record = 'settled'
     if (then.kind === 'hold') destination.holds = true
-    else {
-      destination.record = 'settled'
-      destination.devices = then.kind === 'exec' ? 'handed' : 'closed'
-    }
+    else destination.devices = then.kind === 'exec' ? 'handed' : 'closed'
   }
   if (at >= 5) {
     bodies.push(

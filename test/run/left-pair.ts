@@ -115,6 +115,7 @@ export class LeftPair {
         return { outcome: 'running' }
       case 'stay':
         if (side.devices !== 'running') throw this.refusal(role, op, 'request/out-of-order')
+        side.record = 'settled'
         side.holds = true
         side.ofRun = false
         return {}

@@ -185,7 +185,7 @@ describe.runIf(isRoot)('holders on two hosts', { timeout: 120_000 }, () => {
     await until('the command', () => existsSync(started))
     const recovered = await hosts.json('recover', 'last')
     expect(recovered.exit, recovered.stdout + recovered.stderr).toBe(EXIT.done)
-    expect(recovered.envelope?.result.destination).toBe('settled')
+    expect(recovered.envelope?.result.destination).toBe('gone-settled')
     await noneLeft()
   })
 

@@ -154,7 +154,7 @@ fn take(service: &Arc<Service>, connection: &Arc<Connection>, line: &[u8]) {
     }
 }
 
-/// What belongs to no run is answered here, to anybody; the rest is the owner's. `None`: the worker will answer.
+/// What belongs to no run is answered here, to anybody; the rest is the owner's. `None`: another thread will answer.
 fn answer(service: &Arc<Service>, connection: &Arc<Connection>, request: Request) -> Option<Result<Value>> {
     let given = request.params.clone();
     Some(match request.op.as_str() {
@@ -168,7 +168,15 @@ fn answer(service: &Arc<Service>, connection: &Arc<Connection>, request: Request
         "expect-probe" => params(given).and_then(|asked| {
             json(&probe::expect(&asked, &connection.identity, Arc::clone(&connection.output) as Arc<dyn EventSink>)?)
         }),
-        "probe" => params(given).and_then(|asked| json(&probe::probe(&asked, &connection.identity)?)),
+        "probe" => {
+            // Dialling takes its time, and pings must be answered meanwhile.
+            let (connection, id) = (Arc::clone(connection), request.id);
+            thread::spawn(move || {
+                let made = params(given).and_then(|asked| json(&probe::probe(&asked, &connection.identity)?));
+                connection.output.reply(Some(id), &made);
+            });
+            return None;
+        }
         _ => return service.asked(connection, request),
     })
 }

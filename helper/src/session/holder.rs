@@ -87,6 +87,7 @@ impl Session {
     pub fn stay(&mut self, workload: &str) -> Result<()> {
         self.may_stay()?;
         self.untrack()?;
+        self.note_settled();
         let claim = match (self.held.take(), self.claimed.take()) {
             (Some(held), _) => held.claim,
             (None, claimed) => claimed.and_then(|claimed| claimed.claim),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::shared::Shared;
 use super::{Session, out_of_order};
 use crate::control::message::{
-    CheckReply, ConnectParams, ConnectReply, CutoverOutcome, CutoverParams, CutoverReply, Event, EventSink,
-    ListenParams, ListenReply, LostPage, Phase, PrecopyParams, PrecopyReply, ReceiveOutcome, ReceiveReply, Role,
-    RollbackParams, RollbackReply,
+    CheckReply, ConnectParams, ConnectReply, CutoverOutcome, CutoverParams, CutoverReply, ListenParams, ListenReply,
+    LostPage, Phase, PrecopyParams, PrecopyReply, ReceiveOutcome, ReceiveReply, Role, RollbackParams, RollbackReply,
 };
 use crate::control::num::{Bytes, Iova};
+use crate::control::process::say;
 use crate::device::DeviceState;
 use crate::device::sim::{SimDevice, check};
 use crate::error::{HelperError, Result};
@@ -173,19 +173,26 @@ impl Session {
             (claimed.role, FileRecord::new(&claimed.record_dir, &claimed.run, claimed.epoch, claimed.role));
         let over = match role {
             Role::Destination => self.shared.phase() == Phase::Running,
-            Role::Source => self.shared.phase() == Phase::RolledBack && !self.is_committed() && self.all_run(),
+            Role::Source => self.shared.phase() == Phase::RolledBack && self.is_back(),
         };
         if !over {
             return;
         }
         if let Err(error) = record.and_then(|record| record.settled()) {
-            let message = format!("that the run is over here could not be written down: {error}");
-            self.shared.emit(Event::Log { level: "warn", message, device: None });
+            // The owner may be gone, and an event unheard.
+            say(&format!("that the run is over here could not be written down: {error}"));
         }
     }
 
-    fn all_run(&mut self) -> bool {
-        self.states().is_ok_and(|devices| devices.iter().all(|at| at.state == DeviceState::Running))
+    /// A device that only a reset brought back runs, too, and not as it was.
+    fn is_back(&mut self) -> bool {
+        let undone = match &self.side {
+            Some(Side::Source(source)) => source.is_back(),
+            // Nobody was ever connected.
+            None => true,
+            Some(Side::Listening(_) | Side::Destination(_)) => false,
+        };
+        undone && self.states().is_ok_and(|devices| devices.iter().all(|at| at.state == DeviceState::Running))
     }
 
     fn record(&self) -> Result<NotedRecord> {

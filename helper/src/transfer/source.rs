@@ -116,6 +116,11 @@ impl Source {
         self.machine.is_committed()
     }
 
+    /// Whether every device runs here again, as it was.
+    pub fn is_back(&self) -> bool {
+        self.machine.state() == State::RolledBack && self.needs_person.is_empty()
+    }
+
     /// Tells the destination what will move; once per connection.
     pub(super) fn introduce(&mut self, devices: &[Stepper]) -> Result<()> {
         if self.introduced {

@@ -38,6 +38,11 @@ fn a_destination_that_closed_what_ran_there_says_so() {
     assert_eq!(ask(&here, "source", false), Ok(json!("committed")), "it only lets go");
 
     let (here, there) = (Place::new(), Place::new());
+    let mut held = Pair::moved(&here, &there);
+    held.destination.ok("stay", there.stay(serde_json::Value::Null));
+    assert_eq!(ask(&there, "destination", false), Ok(json!("settled")), "it is a holder, and no longer the run's");
+
+    let (here, there) = (Place::new(), Place::new());
     let mut given_up = Pair::moved(&here, &there);
     given_up.destination.ok("release", json!({"giveUp": true}));
     assert_eq!(ask(&there, "destination", false), Ok(json!("committed")));
