@@ -25,7 +25,7 @@ export interface Master {
 }
 
 /** ssh's own ConnectTimeout does not count a ProxyCommand or a login shell that hangs. */
-const CONNECT_MS = 60_000
+const CONNECT_MS = 120_000
 const CLOSE_MS = 1000
 const READY = 'ferry-is-in'
 /** Unix sockets' paths end at 107 bytes, and ssh makes the socket under a name 17 longer first (muxserver_listen). */
