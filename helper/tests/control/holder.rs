@@ -13,16 +13,19 @@ fn hold(place: &Place) -> Driver {
     driver
 }
 
+/// The last one's run is over a moment before the last one has left.
+fn claim_when_free(driver: &mut Driver, params: Value) -> Result<Value, Value> {
+    wait_for("a free holder", || match driver.ask("claim", params.clone()) {
+        Err(error) if error["code"] == "owner/busy" => None,
+        other => Some(other),
+    })
+}
+
 /// A new ferry with run `run` on the holder, set up.
 fn driven(place: &Place, run: &str) -> Driver {
     let mut driver = Driver::attach(&place.holder());
     driver.run = run.to_owned();
-    // The last one's run is over a moment before the last one has left.
-    let claimed = wait_for("a free holder", || match driver.ask("claim", place.claim("source", run)) {
-        Err(error) if error["code"] == "owner/busy" => None,
-        other => Some(other),
-    });
-    assert_eq!(claimed, Ok(json!({"held": true})));
+    assert_eq!(claim_when_free(&mut driver, place.claim("source", run)), Ok(json!({"held": true})));
     for (op, params) in set_up_requests() {
         driver.ok(op, params);
     }
@@ -125,6 +128,8 @@ fn a_run_that_does_not_fit_names_what_differs() {
         assert!(error["code"] == "holder/mismatch" && message.contains(part), "{part}: {error}");
     };
     maker.hang_up();
+    let first = claim_when_free(&mut driver, place.claim("destination", "r2"));
+    assert_eq!(first.expect_err("a holder loads nothing")["code"], "holder/mismatch");
     wrong(&mut driver, "claim", place.claim("destination", "r2"), "run");
     let mut stranger = place.claim("source", "r2");
     stranger["devices"] = json!(["dev-0", "dev-1"]);

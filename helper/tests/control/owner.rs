@@ -117,7 +117,7 @@ fn a_killed_proxy_is_an_owner_that_is_gone() {
     let mut pair = Pair::moved(&here, &there);
     pair.source.hang_up();
     let mut second = Driver::attach(&here.socket("r1"));
-    second.ok("check", json!({}));
+    crate::driver::wait_for("the owner gone", || second.ask("check", json!({})).ok());
     let mut third = Driver::attach(&here.socket("r1"));
     assert_eq!(third.refused("check", json!({})), "owner/busy");
     second.kill();
