@@ -61,7 +61,8 @@ be asked. Safe to repeat.`
     if (asked) this.log(`run ${run}: the source ${WORDS[source]}, the destination ${WORDS[destination]}`)
     else this.log(`run ${run} ended ${outcome}: there is nothing to recover`)
     if (exit === EXIT.done) {
-      if (asked) this.log('recovered: the destination has the workload')
+      const where = destination === 'gone-settled' ? 'ran, and the run is done' : 'has the workload'
+      if (asked) this.log(`recovered: the destination ${where}`)
       return recovered
     }
     const back = source === 'ran' ? 'ran again, was checked, and let go' : 'runs and was checked'

@@ -46,6 +46,7 @@ export async function recoverRun(input: RecoverInput): Promise<Recovered> {
   const { run, seats } = startOf(input.saved)
   const over = endedFor(input.saved)
   if (over !== null && !input.resumeSource) return nothingLeft(run, over)
+  if (over === 'done') throw doneAlready(run)
   const epoch = 2 + input.saved.records.filter(({ body }) => body.type === 'recover-start').length
   const journal = takeUp(input.saved, input.stateDir, run)
   const events = new EventStream(undefined, input.saved.records.at(-1))
@@ -109,6 +110,19 @@ const SETTLED: ReadonlySet<Outcome> = new Set([
 function endedFor({ records }: SavedJournal): Outcome | null {
   const end = records.findLast(({ body }) => body.type === 'run-end')?.body
   return end?.type === 'run-end' && SETTLED.has(end.outcome) ? end.outcome : null
+}
+
+/** Nothing is asked and nothing is written: a run that is done stays so. */
+function doneAlready(run: string): FerryError {
+  return new FerryError({
+    code: 'recover/done',
+    exit: EXIT.error,
+    message: `run ${run} is done: the destination ran, and the workload may be anywhere by now; the source is not resumed`,
+    suggestions: [
+      'move the workload back from whoever holds it, or start it anew',
+      `\`ferry release ${run}\` lets go of what the source may still keep`,
+    ],
+  })
 }
 
 /** Neither side is asked: what they do since then is no business of this run. */

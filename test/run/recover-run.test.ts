@@ -97,6 +97,14 @@ describe('recovering a run', { timeout: 120_000 }, () => {
     expect([did, outcome, pair.running]).toEqual(['finish', 'done', ['destination']])
   })
 
+  it('does not run the source of a run that is done, and leaves it done', async () => {
+    const { bodies, pair } = leave({ moment: 'settled', then: { kind: 'hold' }, dead: ['destination'] })
+    const saved = journal([...bodies, { type: 'run-end', outcome: 'done', exit: 0, elapsedUs: 1 }])
+    await expect(recover(pair, saved, true)).rejects.toMatchObject({ code: 'recover/done' })
+    expect(pair.trace).toEqual([])
+    expect((await recover(pair, saved)).outcome).toBe('done')
+  })
+
   it('runs the source of a destination that is lost only when told to', async () => {
     const scene: Scene = { moment: 'destination runs', then: { kind: 'hold' }, dead: ['destination'] }
     const { bodies, pair } = leave(scene)
