@@ -50,6 +50,9 @@ pub fn probe(asked: &ConnectParams, identity: &Identity) -> Result<ConnectReply>
 
 #[cfg(test)]
 mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::control::message::Event;
 
@@ -59,41 +62,24 @@ mod tests {
         fn emit(&self, _: Event) {}
     }
 
-    fn asked(peer: &str) -> ListenParams {
-        ListenParams {
-            address: "127.0.0.1".to_owned(),
-            interface: None,
-            from: None,
-            port: 0,
-            encrypt: true,
-            peer: peer.to_owned(),
-            secret: "5e".repeat(32),
-            link_timeout_ms: 2000,
-            keepalive_ms: 2000,
-            streams: 3,
+    /// What both ends are told, and `more`.
+    fn end<T: DeserializeOwned>(peer: &Identity, more: Value) -> T {
+        let mut all = json!({
+            "encrypt": true, "peer": peer.fingerprint(), "secret": "5e".repeat(32), "linkTimeoutMs": 2000,
+            "keepaliveMs": 2000, "streams": 3, "address": "127.0.0.1",
+        });
+        for (name, value) in more.as_object().expect("an object") {
+            all[name.as_str()] = value.clone();
         }
-    }
-
-    fn towards(ListenReply { address, port }: ListenReply, peer: &str) -> ConnectParams {
-        ConnectParams {
-            address,
-            port,
-            encrypt: true,
-            peer: peer.to_owned(),
-            secret: "5e".repeat(32),
-            link_timeout_ms: 2000,
-            keepalive_ms: 2000,
-            streams: 3,
-            r#use: 1,
-            bind: None,
-        }
+        serde_json::from_value(all).expect("parameters")
     }
 
     #[test]
     fn all_connections_come_once_and_only_from_the_one_expected() {
         let [here, there, stranger] = [(); 3].map(|()| Arc::new(Identity::generate().expect("identity")));
-        let listening = expect(&asked(there.fingerprint()), &here, Arc::new(Nobody)).expect("listen");
-        let way = towards(listening, here.fingerprint());
+        let asked = end(&there, json!({"port": 0, "from": null}));
+        let listening = expect(&asked, &here, Arc::new(Nobody)).expect("listen");
+        let way: ConnectParams = end(&here, json!({"port": listening.port, "use": 1, "bind": null}));
         assert!(probe(&way, &stranger).is_err());
         probe(&way, &there).expect("connect");
         probe(&ConnectParams { link_timeout_ms: 200, ..way }, &there).expect_err("its connections have come");
