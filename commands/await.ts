@@ -1,8 +1,8 @@
 import { Flags } from '@oclif/core'
 import { EXIT, EXIT_CODES, type ExitCode } from '../src/exit-codes.js'
 import type { FoundRun } from '../src/control/client.js'
-import { RUN_ARG, RunQuery } from '../src/run-query.js'
-import type { RunStatus } from '../src/run/status.js'
+import { RUN_ARG, RunQuery } from '../src/cli/run-query.js'
+import type { RunStatus } from '../src/journal/status.js'
 
 export default class Await extends RunQuery<typeof Await> {
   static override summary = 'wait until a run is held, committed, or over'
@@ -42,7 +42,7 @@ before it was so gives its own exit code, one whose ferry died 9, and a wait tha
       const { condition } = this.flags
       const [{ left }, { conditionMet }] = await Promise.all([
         import('../src/control/client.js'),
-        import('../src/run/status.js'),
+        import('../src/journal/status.js'),
       ])
       const status = await this.wait(found, timeoutMs)
       const result = { run: found.run, condition, status }
@@ -103,6 +103,6 @@ before it was so gives its own exit code, one whose ferry died 9, and a wait tha
 }
 
 async function journalOf(found: FoundRun): Promise<FoundRun['records']> {
-  const { readJournal } = await import('../src/run/journal-read.js')
+  const { readJournal } = await import('../src/journal/read.js')
   return readJournal(found.journal).records
 }

@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core'
 import { EXIT, EXIT_CODES, type ExitCode } from '../src/exit-codes.js'
-import { RUN_ARG, RunQuery } from '../src/run-query.js'
+import { RUN_ARG, RunQuery } from '../src/cli/run-query.js'
 
 export default class Cancel extends RunQuery<typeof Cancel> {
   static override summary = 'ask a run to stop and put everything back'

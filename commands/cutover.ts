@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core'
 import { EXIT } from '../src/exit-codes.js'
-import type { CutoverAnswer } from '../src/run/hold-keeper.js'
-import { RUN_ARG, RunQuery } from '../src/run-query.js'
+import type { CutoverAnswer } from '../src/run/hold-timer.js'
+import { RUN_ARG, RunQuery } from '../src/cli/run-query.js'
 
 export default class Cutover extends RunQuery<typeof Cutover> {
   static override summary = 'let a held run go'

@@ -1,7 +1,7 @@
 import { Args, Flags } from '@oclif/core'
 import { EXIT } from '../src/exit-codes.js'
-import type { Estimate } from '../src/report/estimate.js'
-import { RunCommand, type EndedRun } from '../src/run-command.js'
+import type { Estimate } from '../src/forecast/estimate.js'
+import { RunCommand, type EndedRun } from '../src/cli/run-command.js'
 
 export default class DirtyLog extends RunCommand<typeof DirtyLog> {
   static override summary = 'watch how fast the devices of a workload dirty its memory'
@@ -61,7 +61,7 @@ go. From what it saw it estimates the rounds and the blackout of a migration. No
     const [{ measureDirt, pin }, { estimateText }, { estimate, estimateTerms }] = await Promise.all([
       import('../src/phases/index.js'),
       import('../src/ui/dirty-text.js'),
-      import('../src/report/estimate.js'),
+      import('../src/forecast/estimate.js'),
     ])
     const { bandwidth, downtimeLimitMs } = profile.migration
     const terms = estimateTerms(given, bandwidth, downtimeLimitMs)

@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core'
-import { BaseCommand } from '../src/base-command.js'
+import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
 
 export default class Doctor extends BaseCommand<typeof Doctor> {
@@ -40,7 +40,7 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
       multiple: true,
       ignoreStdin: true,
       parse: async (text) => {
-        const { parseHost } = await import('../src/profile/address.js')
+        const { parseHost } = await import('../src/profile/schema/address.js')
         const host = parseHost(text)
         if (host.ok) return host.value
         const { usageError } = await import('../src/errors.js')
@@ -68,7 +68,7 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
   async run(): Promise<object> {
     const { become, profile: file, set } = this.flags
     const hosts = [...new Set(this.args.host ?? [])]
-    const { seatOfHost, seatsOfProfile } = await import('../src/doctor/seat.js')
+    const { seatOfHost, seatsOfProfile } = await import('../src/doctor/examined-host.js')
     const { usageError } = await import('../src/errors.js')
     if (file === undefined && set !== undefined) throw usageError('set', '--set goes with --profile')
     if (file !== undefined && (hosts.length > 0 || become !== undefined)) {

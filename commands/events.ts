@@ -1,6 +1,6 @@
 import { Flags } from '@oclif/core'
 import { EXIT } from '../src/exit-codes.js'
-import { RUN_ARG, RunQuery } from '../src/run-query.js'
+import { RUN_ARG, RunQuery } from '../src/cli/run-query.js'
 
 export default class Events extends RunQuery<typeof Events> {
   static override summary = "print a run's events, a JSON object a line"

@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core'
-import { BaseCommand } from '../src/base-command.js'
-import type { HelperEnd } from '../src/link/connection.js'
+import { BaseCommand } from '../src/cli/base-command.js'
+import type { HelperEnd } from '../src/host/connection.js'
 
 export default class Hold extends BaseCommand<typeof Hold> {
   static override summary = 'open a workload’s devices and memory, and keep them open'
@@ -86,7 +86,7 @@ over a unix socket; profiles/examples/take-descriptors.c is such a client.`
   /** The holder may also be released by somebody else, or move its workload away. */
   private async stay(gone: Promise<HelperEnd>): Promise<HelperEnd> {
     const { onSignals } = await import('../src/run/signals.js')
-    const { releaseHeld } = await import('../src/run/reach.js')
+    const { releaseHeld } = await import('../src/recovery/reach.js')
     const profile = this.args.profile
     const restore = onSignals(
       () => {

@@ -1,5 +1,5 @@
 import { Flags } from '@oclif/core'
-import { BaseCommand } from '../src/base-command.js'
+import { BaseCommand } from '../src/cli/base-command.js'
 
 export default class List extends BaseCommand<typeof List> {
   static override summary = 'list runs, newest first'

@@ -2,7 +2,7 @@ import { Args, Flags } from '@oclif/core'
 import { EXIT_CODES } from '../src/exit-codes.js'
 import type { Profile } from '../src/profile/profile.js'
 import type { startDetached } from '../src/control/detach.js'
-import { RunCommand } from '../src/run-command.js'
+import { RunCommand } from '../src/cli/run-command.js'
 
 const HOLD_POINTS = ['after-pin', 'after-dirty-log', 'before-cutover'] as const
 

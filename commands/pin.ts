@@ -1,7 +1,7 @@
 import { Args, Flags } from '@oclif/core'
 import { EXIT } from '../src/exit-codes.js'
-import type { HelloReply } from '../src/link/protocol.js'
-import { RunCommand } from '../src/run-command.js'
+import type { HelloReply } from '../src/protocol/protocol.js'
+import { RunCommand } from '../src/cli/run-command.js'
 
 export default class Pin extends RunCommand<typeof Pin> {
   static override summary = "pin a workload's memory on the source for real, report what it took, and let go"

@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core'
-import { BaseCommand } from '../src/base-command.js'
+import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
 
 export default class Plan extends BaseCommand<typeof Plan> {
@@ -70,8 +70,8 @@ export default class Plan extends BaseCommand<typeof Plan> {
     })
     await prepared.close()
     const { plan } = prepared
-    const { estimateTerms } = await import('../src/report/estimate.js')
-    const { findSample, namedSample } = await import('../src/report/sample.js')
+    const { estimateTerms } = await import('../src/forecast/estimate.js')
+    const { findSample, namedSample } = await import('../src/forecast/sample.js')
     const { downtimeLimitMs, bandwidth: planned } = profile.migration
     const input = {
       plan,
@@ -82,7 +82,7 @@ export default class Plan extends BaseCommand<typeof Plan> {
     const found =
       sample === undefined ? findSample(input) : { sample: namedSample(sample, input), passedOver: null }
     const { planText } = await import('../src/ui/plan-text.js')
-    const { planForecast } = await import('../src/report/plan-forecast.js')
+    const { planForecast } = await import('../src/forecast/plan-forecast.js')
     const blackout = planForecast(plan, input.terms, found.sample)
     this.log(
       planText(plan, {

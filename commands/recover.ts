@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core'
-import { BaseCommand } from '../src/base-command.js'
+import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
 
 export default class Recover extends BaseCommand<typeof Recover> {
@@ -37,9 +37,9 @@ be asked. Safe to repeat.`
 
   async run(): Promise<object> {
     const [{ findJournal, readJournal }, { recoverRun }, { makeReach }, { FerryError }] = await Promise.all([
-      import('../src/run/journal-read.js'),
-      import('../src/run/recover-run.js'),
-      import('../src/run/reach.js'),
+      import('../src/journal/read.js'),
+      import('../src/recovery/recover.js'),
+      import('../src/recovery/reach.js'),
       import('../src/errors.js'),
     ])
     const saved = readJournal(findJournal(this.stateDir, this.args.run))

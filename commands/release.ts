@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core'
-import { BaseCommand } from '../src/base-command.js'
+import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
 
 export default class Release extends BaseCommand<typeof Release> {
@@ -43,7 +43,7 @@ With --hold it closes a holder instead: the workload of that profile stops exist
 
   async run(): Promise<object> {
     const { usageError } = await import('../src/errors.js')
-    const { makeReach, releaseHeld } = await import('../src/run/reach.js')
+    const { makeReach, releaseHeld } = await import('../src/recovery/reach.js')
     const options = { stateDir: this.stateDir, helper: this.flags.helper, root: this.config.root }
     const { hold } = this.flags
     if ((hold === undefined) === (this.args.run === undefined)) {
@@ -54,8 +54,8 @@ With --hold it closes a holder instead: the workload of that profile stops exist
       this.log(`released ${released.workload}: ${released.devices.join(', ')} closed`)
       return released
     }
-    const { findJournal, readJournal } = await import('../src/run/journal-read.js')
-    const { releaseRun } = await import('../src/run/release-run.js')
+    const { findJournal, readJournal } = await import('../src/journal/read.js')
+    const { releaseRun } = await import('../src/recovery/release.js')
     const saved = readJournal(findJournal(this.stateDir, this.args.run ?? 'last'))
     const released = await releaseRun(saved, this.stateDir, makeReach(options), this.flags['give-up'])
     this.log(

@@ -1,5 +1,5 @@
 import { Args } from '@oclif/core'
-import { BaseCommand } from '../src/base-command.js'
+import { BaseCommand } from '../src/cli/base-command.js'
 
 export default class Report extends BaseCommand<typeof Report> {
   static override summary = 'show what happened in a run, from its journal alone'
@@ -21,7 +21,7 @@ export default class Report extends BaseCommand<typeof Report> {
   }
 
   async run(): Promise<object> {
-    const { findJournal, readJournal } = await import('../src/run/journal-read.js')
+    const { findJournal, readJournal } = await import('../src/journal/read.js')
     const { buildReport } = await import('../src/report/build.js')
     const { reportText } = await import('../src/ui/report-text.js')
     const saved = readJournal(findJournal(this.stateDir, this.args.run))

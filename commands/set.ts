@@ -1,6 +1,6 @@
 import { Args } from '@oclif/core'
 import { EXIT } from '../src/exit-codes.js'
-import { RUN_ARG, RunQuery } from '../src/run-query.js'
+import { RUN_ARG, RunQuery } from '../src/cli/run-query.js'
 
 export default class Set extends RunQuery<typeof Set> {
   static override summary = 'change a limit of a run that is under way'

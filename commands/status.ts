@@ -1,7 +1,7 @@
 import { Args, Flags } from '@oclif/core'
 import { EXIT } from '../src/exit-codes.js'
 import type { FoundRun } from '../src/control/client.js'
-import { RunQuery } from '../src/run-query.js'
+import { RunQuery } from '../src/cli/run-query.js'
 
 export default class Status extends RunQuery<typeof Status> {
   static override summary = 'show how a run stands'

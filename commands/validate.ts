@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core'
-import { BaseCommand } from '../src/base-command.js'
+import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
 import type { Profile } from '../src/profile/profile.js'
 
@@ -50,7 +50,7 @@ In values, \${VAR} is replaced from the environment: \${VAR:-default}, \${VAR:?w
       const { printProfile } = await import('../src/profile/print.js')
       this.log(printProfile(profile).trimEnd())
     } else {
-      const { formatSize } = await import('../src/profile/quantity.js')
+      const { formatSize } = await import('../src/profile/schema/quantity.js')
       const { devices, memory } = profile
       const bytes = memory.reduce((sum, region) => sum + region.bytes, 0n)
       const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`

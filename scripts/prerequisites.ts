@@ -1,6 +1,6 @@
 /** What building and testing need on this machine; a missing one is named with its remedy. */
 import { execa } from 'execa'
-import { nodeVersionProblem } from '../src/node-version.js'
+import { nodeVersionProblem } from '../src/cli/node-version.js'
 
 /** The helper's rust-version. */
 const RUST = { major: 1, minor: 85 }

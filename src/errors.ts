@@ -1,10 +1,10 @@
 /**
  * Expected failures are values: a stable code a script can match, the exit code, a message that says what and
  * where, and suggestions that say what to do. Anything thrown that is not a FerryError is a bug in ferry and is
- * reported as one. src/error-report.ts turns them into text and JSON.
+ * reported as one. src/cli/error-text.ts turns them into text and JSON.
  */
 import { EXIT, type ExitCode } from './exit-codes.js'
-import type { HelperErrorBody, Role } from './link/protocol.js'
+import type { HelperErrorBody, Role } from './protocol/protocol.js'
 
 export { EXIT, EXIT_CODES, OUTCOME_EXIT, type ExitCode, type ExitName } from './exit-codes.js'
 

@@ -1,4 +1,4 @@
-import type { Outcome } from './run/event.js'
+import type { Outcome } from './journal/event.js'
 
 /**
  * What a script may branch on: the one table of exit codes. Help, the README and the tests are made from it.

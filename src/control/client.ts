@@ -1,9 +1,9 @@
 /** Finding a run: under way, over, or left by a ferry that died. */
 import { EXIT, FerryError } from '../errors.js'
-import type { Event, EventRecord } from '../run/event.js'
-import { driverOf } from '../run/journal-lock.js'
-import { findJournal, readJournal, readStart } from '../run/journal-read.js'
-import { statusOf, type RunStatus } from '../run/status.js'
+import type { Event, EventRecord } from '../journal/event.js'
+import { driverOf } from '../journal/lock.js'
+import { findJournal, readJournal, readStart } from '../journal/read.js'
+import { statusOf, type RunStatus } from '../journal/status.js'
 import { RunConnection } from './connection.js'
 import { lastingFolder, runSocket } from './runtime-folder.js'
 

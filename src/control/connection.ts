@@ -1,8 +1,8 @@
 import { connect as open, type Socket } from 'node:net'
 import { EXIT, FerryError, fromSystemError } from '../errors.js'
 import { toJson } from '../json.js'
-import { LineReader, type Line } from '../link/lines.js'
-import type { EventRecord } from '../run/event.js'
+import { LineReader, type Line } from '../host/lines.js'
+import type { EventRecord } from '../journal/event.js'
 import { fromControlError, type ControlMessage, type ControlOp, type ControlRequests } from './messages.js'
 
 /** Lines of a run's own answers: a run-start holds its plan. */

@@ -7,8 +7,8 @@ import { closeSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } f
 import { join } from 'node:path'
 import { EXIT, FerryError, fromSystemError, toFerryError, type FerryErrorOptions } from '../errors.js'
 import { toJson } from '../json.js'
-import { runsFolder } from '../run/journal.js'
-import { isRunId, newRunId } from '../run/run-id.js'
+import { runsFolder } from '../journal/journal.js'
+import { isRunId, newRunId } from '../journal/run-id.js'
 
 /** Names the run to the process that carries it out; its word is awaited on descriptor 3. */
 const VARIABLE = 'FERRY_DETACHED'

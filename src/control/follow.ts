@@ -1,8 +1,8 @@
 /** A run's events from the first to the last, whoever is there to give them. */
 import { FerryError } from '../errors.js'
-import type { EventRecord } from '../run/event.js'
-import { readJournal } from '../run/journal-read.js'
-import { withoutSecrets } from '../run/journal.js'
+import type { EventRecord } from '../journal/event.js'
+import { readJournal } from '../journal/read.js'
+import { withoutSecrets } from '../journal/journal.js'
 import { left, type FoundRun } from './client.js'
 
 export interface Following {

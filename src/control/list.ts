@@ -1,7 +1,7 @@
 /** Every run of a state folder, with what is known of it. */
 import { EXIT, FerryError } from '../errors.js'
-import { findJournal, listRuns } from '../run/journal-read.js'
-import type { RunStatus } from '../run/status.js'
+import { findJournal, listRuns } from '../journal/read.js'
+import type { RunStatus } from '../journal/status.js'
 import { findRun, runStatus } from './client.js'
 
 export interface KnownRun {

@@ -6,9 +6,9 @@
  *   event    {"id":1,"event":{…}}        of the `events` request 1, before its reply
  */
 import { EXIT_CODES, FerryError, toFerryError, type ExitCode } from '../errors.js'
-import type { EventRecord, Settable } from '../run/event.js'
-import type { CutoverAnswer } from '../run/hold-keeper.js'
-import type { Condition, RunStatus } from '../run/status.js'
+import type { EventRecord, Settable } from '../journal/event.js'
+import type { CutoverAnswer } from '../run/hold-timer.js'
+import type { Condition, RunStatus } from '../journal/status.js'
 
 export const MAX_REQUEST_BYTES = 64 * 1024
 export const MAX_CONNECTIONS = 32

@@ -3,12 +3,12 @@ import { chmodSync, existsSync, unlinkSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { EXIT, fromSystemError, usageError } from '../errors.js'
 import { toJson } from '../json.js'
-import { LineReader, type Line } from '../link/lines.js'
+import { LineReader, type Line } from '../host/lines.js'
 import type { RunControl, Served } from '../run/control.js'
-import type { EventRecord } from '../run/event.js'
+import type { EventRecord } from '../journal/event.js'
 import { SETTABLE } from '../run/settings.js'
-import { withoutSecrets } from '../run/journal.js'
-import { CONDITIONS, conditionMet } from '../run/status.js'
+import { withoutSecrets } from '../journal/journal.js'
+import { CONDITIONS, conditionMet } from '../journal/status.js'
 import {
   MAX_CONNECTIONS,
   MAX_REQUEST_BYTES,

@@ -1,6 +1,6 @@
 /** What `ferry doctor` says of a host: a list of checks, from the way to it up to the room it has. */
 import { FerryError } from '../errors.js'
-import type { Role } from '../link/protocol.js'
+import type { Role } from '../protocol/protocol.js'
 
 /** In the order in which they are looked at: what stands below needs what stands above. */
 export const LAYERS = [

@@ -1,8 +1,8 @@
 /** Whether the data connections come about, from source to destination, and how long a word takes on them. */
 import { FerryError } from '../errors.js'
 import type { HelperClient } from '../link/client.js'
-import { meetingOf, sourceAddress } from '../link/meeting.js'
-import { formatListen } from '../profile/address.js'
+import { meetingOf, sourceAddress } from '../link/data-connection.js'
+import { formatListen } from '../profile/schema/address.js'
 import type { Profile } from '../profile/profile.js'
 import { fail, failure, ok, warn, type Check } from './check.js'
 import type { Examined } from './examine.js'

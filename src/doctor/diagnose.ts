@@ -4,7 +4,7 @@ import { LAYERS, ok, warn, type Check, type Diagnosis, type HostReport } from '.
 import { dataChecks } from './data-checks.js'
 import { CLOCK_US, examine, type Examined, type ExamineOptions } from './examine.js'
 import { timeText } from './quantity.js'
-import type { Seat } from './seat.js'
+import type { Seat } from './examined-host.js'
 
 /** @param profile whose two sides the seats are; null: hosts that have nothing to do with each other. */
 export async function diagnose(

@@ -1,10 +1,10 @@
 /** Looks at one host, layer by layer. What cannot be reached is a check that failed, never an error. */
 import { FerryError } from '../errors.js'
 import type { HelperClient } from '../link/client.js'
-import { hostOf, type Host } from '../link/host.js'
+import { hostOf, type Host } from '../host/host.js'
 import { installHelper } from '../link/install.js'
 import { openHelper } from '../link/open.js'
-import type { HelloReply } from '../link/protocol.js'
+import type { HelloReply } from '../protocol/protocol.js'
 import { stateDirOf } from '../link/state-dir.js'
 import { fail, failure, LAYERS, ok, warn, type Check, type HostReport } from './check.js'
 import { readFacts, type ScriptFacts } from './facts.js'
@@ -12,7 +12,7 @@ import { iommuChecks, kernelChecks, vfioChecks } from './kernel-checks.js'
 import { timeText } from './quantity.js'
 import { roomChecks, rootChecks, stateChecks } from './room-checks.js'
 import { SCRIPT } from './script.js'
-import type { Seat } from './seat.js'
+import type { Seat } from './examined-host.js'
 
 export interface ExamineOptions {
   /** --state-dir; counts on this host. */

@@ -1,4 +1,4 @@
-import type { Role } from '../link/protocol.js'
+import type { Role } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 
 /** What is wanted of a host. Null where nobody has said: there is no profile. */

@@ -1,5 +1,5 @@
 /** Who the helper is on a host, and the room it has there: privileges, memory, huge pages, the state folder. */
-import type { HelloReply } from '../link/protocol.js'
+import type { HelloReply } from '../protocol/protocol.js'
 import type { Check } from './check.js'
 import { fail, ok, warn } from './check.js'
 import type { ScriptFacts } from './facts.js'

@@ -1,4 +1,4 @@
-import type { BackendKind, DeviceFacts, HostFacts } from '../link/protocol.js'
+import type { BackendKind, DeviceFacts, HostFacts } from '../protocol/protocol.js'
 import type { BackendFacts } from './inventory.js'
 
 /** Whether a backend can open this device on this host: null when the host could not be asked. */

@@ -1,4 +1,4 @@
-import type { InventoryParams, InventoryReply } from '../link/protocol.js'
+import type { InventoryParams, InventoryReply } from '../protocol/protocol.js'
 import { buildInventory } from './eligibility.js'
 import type { Inventory } from './inventory.js'
 

@@ -1,5 +1,5 @@
 import { helperErrorText } from '../errors.js'
-import type { DeviceFacts, HostFacts, InventoryReply } from '../link/protocol.js'
+import type { DeviceFacts, HostFacts, InventoryReply } from '../protocol/protocol.js'
 import { backendAvailability, backendsOf } from './backends.js'
 import type { Inventory, InventoryDevice, Reason } from './inventory.js'
 import { isRefusal, reason } from './reasons.js'

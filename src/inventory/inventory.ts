@@ -1,4 +1,4 @@
-import type { BackendKind, DeviceFacts, HostFacts } from '../link/protocol.js'
+import type { BackendKind, DeviceFacts, HostFacts } from '../protocol/protocol.js'
 
 /** What one host has, with what each device can and cannot do. */
 export interface Inventory {

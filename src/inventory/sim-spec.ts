@@ -1,4 +1,4 @@
-import type { SimSpec } from '../link/protocol.js'
+import type { SimSpec } from '../protocol/protocol.js'
 import type { DeviceRef, Profile, Sim } from '../profile/profile.js'
 
 /** A profile's simulated device as the helper wants it: byte counts as decimal strings, IOVAs as 0x strings. */

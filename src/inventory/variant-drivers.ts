@@ -1,4 +1,4 @@
-import type { DeviceFacts } from '../link/protocol.js'
+import type { DeviceFacts } from '../protocol/protocol.js'
 
 /**
  * vfio-pci variant drivers that implement migration v2, and the functions they bind to. Ids are those of each

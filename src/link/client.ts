@@ -1,7 +1,7 @@
-import type { Connection, HelperEnd } from './connection.js'
+import type { Connection, HelperEnd } from '../host/connection.js'
 import { HelperRequestError } from './helper-error.js'
 import { keepAlive } from './keepalive.js'
-import { LineReader, type Line } from './lines.js'
+import { LineReader, type Line } from '../host/lines.js'
 import { diedError, noReplyError, strayBody, garbageBody, garbageError, versionError } from './link-error.js'
 import {
   PROTOCOL_VERSION,
@@ -9,8 +9,8 @@ import {
   type HelperErrorBody,
   type HelperEvent,
   type Op,
-} from './protocol.js'
-import type { Requests, Role } from './protocol.js'
+} from '../protocol/protocol.js'
+import type { Requests, Role } from '../protocol/protocol.js'
 
 export interface ClientOptions {
   readonly side: Role

@@ -1,5 +1,5 @@
 import { EXIT, FerryError, helperErrorText } from '../errors.js'
-import type { HelperErrorBody, Op, Role } from './protocol.js'
+import type { HelperErrorBody, Op, Role } from '../protocol/protocol.js'
 
 /** A helper answered a request with an error. The body stays whole: the journal keeps it as it came. */
 export class HelperRequestError extends FerryError {

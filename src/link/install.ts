@@ -13,8 +13,8 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { EXIT, FerryError } from '../errors.js'
-import type { Host } from './host.js'
-import { checkTrusted, findHelper, packageRoot, type LookUp } from './spawn.js'
+import type { Host } from '../host/host.js'
+import { checkTrusted, findHelper, packageRoot, type LookUp } from './find-helper.js'
 
 export interface Installed {
   /** Absolute, on that host. */

@@ -1,4 +1,4 @@
-import type { Requests } from './protocol.js'
+import type { Requests } from '../protocol/protocol.js'
 
 /** As far as a client is needed here; src/link's HelperClient is one. */
 export interface Pinged {

@@ -1,7 +1,7 @@
 /** What goes wrong between ferry and a helper, as errors of the request that waited. */
 import { EXIT, FerryError, type ExitCode } from '../errors.js'
-import { endText, type HelperEnd } from './connection.js'
-import { PROTOCOL_VERSION, type HelperErrorBody, type Op, type Role } from './protocol.js'
+import { endText, type HelperEnd } from '../host/connection.js'
+import { PROTOCOL_VERSION, type HelperErrorBody, type Op, type Role } from '../protocol/protocol.js'
 
 /** Whose error it is. */
 interface Speaker {

@@ -1,11 +1,11 @@
 import { EXIT, FerryError } from '../errors.js'
 import type { HostSpec } from '../profile/profile.js'
 import { HelperClient, type ClientOptions } from './client.js'
-import { hostOf, type Host } from './host.js'
+import { hostOf, type Host } from '../host/host.js'
 import { installHelper } from './install.js'
-import type { Role } from './protocol.js'
-import { explainHelper } from './ssh.js'
-import { checkTrusted, findHelper } from './spawn.js'
+import type { Role } from '../protocol/protocol.js'
+import { explainHelper } from '../host/ssh.js'
+import { checkTrusted, findHelper } from './find-helper.js'
 
 export interface OpenOptions extends ClientOptions {
   /** --helper or $FERRY_HELPER: run on this host before the profile's, copied to others in place of ferry's own. */

@@ -1,5 +1,5 @@
 import type { HostSpec } from '../profile/profile.js'
-import type { HelloReply } from './protocol.js'
+import type { HelloReply } from '../protocol/protocol.js'
 
 /**
  * The folder of records, sockets and holders on a side's host: the profile's, else --state-dir on this host, else the

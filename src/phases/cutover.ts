@@ -1,6 +1,6 @@
 import { fromHelperError, EXIT } from '../errors.js'
 import { HelperRequestError } from '../link/helper-error.js'
-import type { CutoverReply, HelperErrorBody } from '../link/protocol.js'
+import type { CutoverReply, HelperErrorBody } from '../protocol/protocol.js'
 import { putBack } from './rollback.js'
 import { pausesOf } from './pauses.js'
 import type { Phase } from './phase.js'

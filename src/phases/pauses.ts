@@ -1,5 +1,5 @@
 /** Where hooks run inside the blackout. */
-import type { CutoverPause } from '../link/protocol.js'
+import type { CutoverPause } from '../protocol/protocol.js'
 import type { PhaseContext } from './phase.js'
 
 const PAUSES: readonly CutoverPause[] = ['post-quiesce', 'post-stop', 'pre-resume']

@@ -10,7 +10,7 @@ import type {
   ReceiveReply,
   Requests,
   Role,
-} from '../link/protocol.js'
+} from '../protocol/protocol.js'
 import type { PhaseName, Plan, Step, UndoStep } from '../plan/plan.js'
 import { RUN_ID } from '../plan/sockets.js'
 import type { HoldPoint, HookPoint, Profile } from '../profile/profile.js'

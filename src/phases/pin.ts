@@ -1,6 +1,6 @@
 /** Both sides claim their devices, make the memory, open, map and pin; then the two helpers meet. */
-import { meetingOf, sourceAddress } from '../link/meeting.js'
-import { formatListen } from '../profile/address.js'
+import { meetingOf, sourceAddress } from '../link/data-connection.js'
+import { formatListen } from '../profile/schema/address.js'
 import { putBack } from './rollback.js'
 import { runPlanned, type Helper, type Phase, type PhaseContext } from './phase.js'
 

@@ -1,5 +1,5 @@
 import { EXIT, FerryError, fromHelperError } from '../errors.js'
-import type { PrecopyParams, PrecopyReply } from '../link/protocol.js'
+import type { PrecopyParams, PrecopyReply } from '../protocol/protocol.js'
 import { bytesText, microsText } from '../plan/quantities.js'
 import { pausesOf } from './pauses.js'
 import { putBack } from './rollback.js'

@@ -1,6 +1,6 @@
 /** Putting everything back: the source's devices RUNNING and seen to be, the destination empty-handed. */
 import { errorBodyOf } from '../link/helper-error.js'
-import type { DeviceState, HelperErrorBody, Requests, RollbackReply, Role } from '../link/protocol.js'
+import type { DeviceState, HelperErrorBody, Requests, RollbackReply, Role } from '../protocol/protocol.js'
 import type { Helper, Phase, PhaseContext } from './phase.js'
 
 /**

@@ -1,6 +1,6 @@
 import { backendAvailability } from '../inventory/backends.js'
 import type { Inventory } from '../inventory/inventory.js'
-import type { BackendKind } from '../link/protocol.js'
+import type { BackendKind } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import { isEmulated, isOpenable, type PlannedDevice, type PlannedSide } from './device.js'
 import { record, type Findings } from './findings.js'

@@ -1,4 +1,4 @@
-import type { BackendKind, Role, TrackerKind } from '../link/protocol.js'
+import type { BackendKind, Role, TrackerKind } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import { groupOf, isEmulated, isOpenable, type PlannedDevice, type PlannedSide } from './device.js'
 import { record, type Findings } from './findings.js'

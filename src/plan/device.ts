@@ -1,6 +1,6 @@
 import { isRefusal } from '../inventory/reasons.js'
 import type { Inventory, InventoryDevice, Reason } from '../inventory/inventory.js'
-import type { DeviceKind, MigrationFlag, Role } from '../link/protocol.js'
+import type { DeviceKind, MigrationFlag, Role } from '../protocol/protocol.js'
 import type { DeviceRef, ProfileDevice, Sim } from '../profile/profile.js'
 
 /** One device of the workload on one side, as the planner sees it. */

@@ -1,4 +1,4 @@
-import type { DeviceState } from '../link/protocol.js'
+import type { DeviceState } from '../protocol/protocol.js'
 import type { Profile, Sim } from '../profile/profile.js'
 import { stateBytesOf, type PlannedDevice } from './device.js'
 import { record, type Findings } from './findings.js'

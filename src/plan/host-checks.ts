@@ -1,5 +1,5 @@
 import type { Inventory } from '../inventory/inventory.js'
-import type { Role } from '../link/protocol.js'
+import type { Role } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import type { Draft } from './containers.js'
 import { isEmulated } from './device.js'

@@ -1,5 +1,5 @@
 import type { Inventory, Reason } from '../inventory/inventory.js'
-import type { BackendKind, Op, Requests, Role, TrackerKind } from '../link/protocol.js'
+import type { BackendKind, Op, Requests, Role, TrackerKind } from '../protocol/protocol.js'
 import type { TrackerCost } from './tracker-cost.js'
 
 /** What will happen, decided before anything is opened. */

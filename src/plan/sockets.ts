@@ -1,5 +1,5 @@
 /** Where helpers answer when their owner is gone, and whether such a path can be a socket's. */
-import type { Role } from '../link/protocol.js'
+import type { Role } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import { record, type Findings } from './findings.js'
 

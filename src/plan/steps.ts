@@ -1,6 +1,6 @@
 import { iovaText, simSpec } from '../inventory/sim-spec.js'
 import type { Inventory } from '../inventory/inventory.js'
-import type { DeviceParams, MemoryParams, Role } from '../link/protocol.js'
+import type { DeviceParams, MemoryParams, Role } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import type { PlannedDevice, PlannedSide } from './device.js'
 import { memoryBytes } from './memory.js'

@@ -1,4 +1,4 @@
-import type { BackendKind, TrackerKind } from '../link/protocol.js'
+import type { BackendKind, TrackerKind } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import type { PlanCode } from './codes.js'
 import { memoryBytes } from './memory.js'

@@ -1,4 +1,4 @@
-import type { TrackerKind } from '../link/protocol.js'
+import type { TrackerKind } from '../protocol/protocol.js'
 import { bytesText } from './quantities.js'
 
 /** What a tracker makes a round send beyond the pages that were written. */

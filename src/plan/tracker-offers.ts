@@ -1,5 +1,5 @@
 /** What each tracker could do for one device in the backend chosen for it. */
-import type { BackendKind, TrackerKind } from '../link/protocol.js'
+import type { BackendKind, TrackerKind } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import { isEmulated, isSingleton, type PlannedSide } from './device.js'
 

@@ -1,8 +1,8 @@
 /** Path -> Profile. */
 import { open } from 'node:fs/promises'
-import type { ProfileCode } from './codes.js'
+import type { ProfileCode } from './findings/codes.js'
 import { EXIT, FerryError, fromSystemError } from '../errors.js'
-import type { Environment } from './interpolate.js'
+import type { Environment } from './text/interpolate.js'
 import { parseProfile } from './parse.js'
 import type { Profile } from './profile.js'
 

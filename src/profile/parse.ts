@@ -1,15 +1,15 @@
 /** Text -> Profile: syntax, overrides, variables, shape, meaning; all findings of the first step that has any. */
 import { FerryError, EXIT } from '../errors.js'
-import { checkMeaning } from './checks.js'
-import { locate, readDocument, toValue } from './document.js'
-import type { Finding } from './finding.js'
-import { interpolate, type Environment } from './interpolate.js'
-import { issuesToFindings } from './issues.js'
-import { applyOverrides } from './override.js'
+import { checkMeaning } from './checks/checks.js'
+import { locate, readDocument, toValue } from './text/document.js'
+import type { Finding } from './findings/finding.js'
+import { interpolate, type Environment } from './text/interpolate.js'
+import { issuesToFindings } from './findings/issues.js'
+import { applyOverrides } from './text/override.js'
 import type { Profile } from './profile.js'
-import { renderFindings, toDiagnostic, type PlacedFinding } from './render.js'
+import { renderFindings, toDiagnostic, type PlacedFinding } from './findings/render.js'
 import { resolveProfile } from './resolve.js'
-import { profileSchema } from './schema.js'
+import { profileSchema } from './schema/schema.js'
 
 export interface ParseOptions {
   /** Name shown in findings. */

@@ -1,9 +1,9 @@
 /** A resolved profile as YAML again, every default written out; reading it back gives the same profile. */
 import { stringify } from 'yaml'
-import type { SimFault } from '../link/protocol.js'
-import { formatListen } from './address.js'
+import type { SimFault } from '../protocol/protocol.js'
+import { formatListen } from './schema/address.js'
 import type { Backing, DeviceRef, MemoryRegion, Profile, Sim, Transport } from './profile.js'
-import { formatRate, formatSize, formatTime } from './quantity.js'
+import { formatRate, formatSize, formatTime } from './schema/quantity.js'
 
 export function printProfile(profile: Profile): string {
   const { destination, migration } = profile

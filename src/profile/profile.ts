@@ -5,7 +5,7 @@ import type {
   MigrationFlag,
   SimFault,
   TrackerKind,
-} from '../link/protocol.js'
+} from '../protocol/protocol.js'
 
 /** A profile after defaults, interpolation and checks: what the rest of ferry works from. */
 export interface Profile {

@@ -1,9 +1,9 @@
-import { LOCAL_LISTEN } from './check-hosts.js'
-import { FINAL_POINTS, type HookInput } from './hook-schema.js'
-import type { BackingInput, RegionInput } from './memory-schema.js'
+import { LOCAL_LISTEN } from './checks/hosts.js'
+import { FINAL_POINTS, type HookInput } from './schema/hook.js'
+import type { BackingInput, RegionInput } from './schema/memory.js'
 import type { Backing, DeviceRef, Hook, HostSpec, MemoryRegion, Profile, Then, Transport } from './profile.js'
-import type { DeviceInput, ProfileInput } from './schema.js'
-import { toSim } from './sim-schema.js'
+import type { DeviceInput, ProfileInput } from './schema/schema.js'
+import { toSim } from './schema/sim.js'
 
 /** A checked profile as the rest of ferry works with it. */
 export function resolveProfile(input: ProfileInput, file: string): Profile {

@@ -1,6 +1,6 @@
 /** What was forecast of the blackout, when, and what it was. */
-import type { BlackoutForecast, CutoverReply } from '../link/protocol.js'
-import type { EventRecord, PlanForecast } from '../run/event.js'
+import type { BlackoutForecast, CutoverReply } from '../protocol/protocol.js'
+import type { EventRecord, PlanForecast } from '../journal/event.js'
 
 export interface Forecasts {
   /** Before the run; null in older journals, and where nothing is moved. */

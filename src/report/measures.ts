@@ -1,6 +1,13 @@
 /** Figures of a report, from replies and events. */
-import type { DirtyReply, HelperEvent, MapReply, Role, StatusReply, TrackReply } from '../link/protocol.js'
-import type { EventRecord } from '../run/event.js'
+import type {
+  DirtyReply,
+  HelperEvent,
+  MapReply,
+  Role,
+  StatusReply,
+  TrackReply,
+} from '../protocol/protocol.js'
+import type { EventRecord } from '../journal/event.js'
 import type { DirtyRead, PinReport, Report, RoundReport } from './report.js'
 import type { Steps } from './steps.js'
 

@@ -6,11 +6,11 @@ import type {
   Role,
   TrackerKind,
   TrackerRound,
-} from '../link/protocol.js'
+} from '../protocol/protocol.js'
 import type { PhaseName } from '../plan/plan.js'
-import type { Event, Outcome } from '../run/event.js'
+import type { Event, Outcome } from '../journal/event.js'
 import type { Forecasts } from './forecasts.js'
-import type { Steered } from './steered.js'
+import type { Steered } from './interventions.js'
 import type { EveryPage, TrackerRead } from './tracker-reads.js'
 
 /** What a journal says about its run. Times in microseconds, bytes as bigint. */

@@ -1,5 +1,5 @@
-import type { DeviceReply, DeviceState, Role, RollbackReply } from '../link/protocol.js'
-import type { EventRecord } from '../run/event.js'
+import type { DeviceReply, DeviceState, Role, RollbackReply } from '../protocol/protocol.js'
+import type { EventRecord } from '../journal/event.js'
 
 /** The last state each side told of a device: by an event, or in the reply to `device`, `rollback` or `status`. */
 export function lastStates(

@@ -1,6 +1,6 @@
-import type { HelperErrorBody, Role } from '../link/protocol.js'
+import type { HelperErrorBody, Role } from '../protocol/protocol.js'
 import type { PhaseName } from '../plan/plan.js'
-import type { EventRecord } from '../run/event.js'
+import type { EventRecord } from '../journal/event.js'
 
 /** An intent with what came of it. */
 export interface StepRecord<Reply = unknown> {

@@ -1,6 +1,6 @@
 /** What each tracker said, read by read, in a run that moved memory. */
-import type { CutoverReply, TrackerRound } from '../link/protocol.js'
-import type { EventRecord } from '../run/event.js'
+import type { CutoverReply, TrackerRound } from '../protocol/protocol.js'
+import type { EventRecord } from '../journal/event.js'
 
 /** One read of all trackers. */
 export interface TrackerRead {

@@ -1,8 +1,8 @@
 /** A run as those see it who come to it from outside while it is under way. */
-import type { EventRecord, Settable } from './event.js'
-import type { Subscriber } from './events.js'
-import type { CutoverAnswer, CutoverAsk } from './hold-keeper.js'
-import { withRecord, BLANK, type RunStatus } from './status.js'
+import type { EventRecord, Settable } from '../journal/event.js'
+import type { Subscriber } from '../journal/event-stream.js'
+import type { CutoverAnswer, CutoverAsk } from './hold-timer.js'
+import { withRecord, BLANK, type RunStatus } from '../journal/status.js'
 
 export interface RunControl {
   readonly run: string

@@ -2,11 +2,11 @@
 import { EXIT, FerryError } from '../errors.js'
 import { holderSocket } from '../plan/sockets.js'
 import type { Call } from '../phases/phase.js'
-import { endText, type HelperEnd } from '../link/connection.js'
-import type { Op, StatusReply } from '../link/protocol.js'
+import { endText, type HelperEnd } from '../host/connection.js'
+import type { Op, StatusReply } from '../protocol/protocol.js'
 import { blockedError, prepare, type PrepareOptions } from './prepare.js'
-import { newRunId } from './run-id.js'
-import { stateDirIn } from './seats.js'
+import { newRunId } from '../journal/run-id.js'
+import { stateDirIn } from './side-address.js'
 
 export interface HoldInput extends Omit<PrepareOptions, 'purpose'> {
   /** Told what is done, step by step. */

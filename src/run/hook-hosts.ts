@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { hostOf } from '../link/host.js'
+import { hostOf } from '../host/host.js'
 import type { Hook, Profile } from '../profile/profile.js'
 import type { HookHost } from './hooks.js'
 

@@ -1,8 +1,8 @@
 /** Running the commands of a profile's `hooks:` at their points. */
 import { EXIT, FerryError } from '../errors.js'
-import type { HelperErrorBody } from '../link/protocol.js'
+import type { HelperErrorBody } from '../protocol/protocol.js'
 import type { Hook, HookPoint, Profile } from '../profile/profile.js'
-import type { EventStream } from './events.js'
+import type { EventStream } from '../journal/event-stream.js'
 
 /** How a hook's command ended; what src/link's `run` answers. */
 export interface HookEnd {

@@ -1,19 +1,19 @@
 /** One run from its preparation to its last event: what `migrate`, `pin` and `dirty-log` have in common. */
 import { EXIT, FerryError } from '../errors.js'
-import type { HelperErrorBody, HelperEvent, Role } from '../link/protocol.js'
+import type { HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
 import type { Phase } from '../phases/index.js'
 import type { Plan } from '../plan/plan.js'
 import { StatusKeeper, type RunControl, type Served } from './control.js'
-import type { EventRecord, PlanForecast } from './event.js'
-import { EventStream, type Subscriber } from './events.js'
-import { Journal } from './journal.js'
+import type { EventRecord, PlanForecast } from '../journal/event.js'
+import { EventStream, type Subscriber } from '../journal/event-stream.js'
+import { Journal } from '../journal/journal.js'
 import { blockedError, prepare, type Prepared, type PrepareOptions } from './prepare.js'
 import { hookHosts } from './hook-hosts.js'
-import { newRunId } from './run-id.js'
+import { newRunId } from '../journal/run-id.js'
 import { Runner, type RunnerInput, type RunResult } from './runner.js'
 import { problemEvent } from './session.js'
 import { onSignals } from './signals.js'
-import { RoundThinner } from './thinning.js'
+import { RoundThinner } from '../journal/thin.js'
 
 export interface OperationInput extends Omit<PrepareOptions, 'onEvent' | 'onProblem'> {
   readonly command: RunnerInput['command']

@@ -1,10 +1,10 @@
 /** From what went wrong to how the run ended: the one place that knows the meaning of error codes. */
 import type { ExitCode } from '../errors.js'
 import { EXIT } from '../errors.js'
-import type { HelperErrorBody, Role } from '../link/protocol.js'
+import type { HelperErrorBody, Role } from '../protocol/protocol.js'
 import type { RunState } from '../phases/phase.js'
 import type { PhaseName } from '../plan/plan.js'
-import type { Outcome } from './event.js'
+import type { Outcome } from '../journal/event.js'
 
 export interface Failure {
   readonly phase: PhaseName

@@ -1,5 +1,5 @@
 import { usageError } from '../errors.js'
-import { parseRate, parseTime } from '../profile/quantity.js'
+import { parseRate, parseTime } from '../profile/schema/quantity.js'
 import type { HoldPoint, Profile } from '../profile/profile.js'
 
 /** What the command line lays over a profile's `migration:`. Absent: the profile's own. */

@@ -1,11 +1,11 @@
 /** What the phases work with: requests journaled before and after, steps remembered so they can be taken back. */
 import { EXIT, FerryError } from '../errors.js'
 import { errorBodyOf } from '../link/helper-error.js'
-import type { HelperErrorBody, Op, Requests, Role } from '../link/protocol.js'
+import type { HelperErrorBody, Op, Requests, Role } from '../protocol/protocol.js'
 import type { Call, Helper, PhaseContext, RunState, Settled, Steering } from '../phases/phase.js'
 import type { PhaseName, Plan, UndoStep } from '../plan/plan.js'
 import type { Profile } from '../profile/profile.js'
-import type { EventStream } from './events.js'
+import type { EventStream } from '../journal/event-stream.js'
 
 export interface SessionInput {
   readonly run: string

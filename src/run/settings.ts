@@ -1,10 +1,10 @@
 /** What `ferry set` can change while a run is under way. */
 import { usageError } from '../errors.js'
-import type { TuneParams } from '../link/protocol.js'
+import type { TuneParams } from '../protocol/protocol.js'
 import type { Limits } from '../phases/index.js'
 import type { Profile } from '../profile/profile.js'
-import { formatRate } from '../profile/quantity.js'
-import type { Settable } from './event.js'
+import { formatRate } from '../profile/schema/quantity.js'
+import type { Settable } from '../journal/event.js'
 import { readMs, readRate } from './overrides.js'
 
 export const SETTABLE = ['downtime-limit', 'bandwidth', 'streams'] as const satisfies readonly Settable[]

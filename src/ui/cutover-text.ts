@@ -1,5 +1,5 @@
 /** The answer to `ferry cutover`, as people read it. */
-import type { CutoverAnswer } from '../run/hold-keeper.js'
+import type { CutoverAnswer } from '../run/hold-timer.js'
 import { forecastText, momentText } from './status-text.js'
 import { duration } from './units.js'
 

@@ -1,6 +1,6 @@
 /** An inventory as people read it: a table where it fits, a block per device where it does not or on request. */
 import type { Inventory, InventoryDevice } from '../inventory/inventory.js'
-import type { HostFacts, TrackerFacts } from '../link/protocol.js'
+import type { HostFacts, TrackerFacts } from '../protocol/protocol.js'
 import { reasonText } from './reason-text.js'
 import { table } from './table.js'
 import { plural, size } from './units.js'

@@ -1,5 +1,5 @@
 /** What `ferry dirty-log` found: a table by round and tracker, and a small chart. */
-import { CONSTANT, type Estimate } from '../report/estimate.js'
+import { CONSTANT, type Estimate } from '../forecast/estimate.js'
 import type { DirtyRead, Report } from '../report/report.js'
 import { bars } from './chart.js'
 import { table } from './table.js'

@@ -1,6 +1,6 @@
 /** The blackout as it was forecast beside what it was. */
 import type { Forecasts } from '../report/forecasts.js'
-import type { PlanForecast } from '../run/event.js'
+import type { PlanForecast } from '../journal/event.js'
 import { forecastText } from './status-text.js'
 import { table } from './table.js'
 import { duration, rate } from './units.js'

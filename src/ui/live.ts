@@ -1,6 +1,6 @@
 /** The live view: at most eight lines on a terminal's stderr, painted over ten times a second. */
 import { styleText } from 'node:util'
-import type { EventRecord } from '../run/event.js'
+import type { EventRecord } from '../journal/event.js'
 import { bars, gauge, isUtf8 } from './chart.js'
 import { forecastText } from './status-text.js'
 import { cut } from './table.js'

@@ -1,7 +1,7 @@
 /** The plain view, for logs and pipes: a line for each event that matters, and a sign of life in between. */
-import type { EventRecord } from '../run/event.js'
+import type { EventRecord } from '../journal/event.js'
 import { forecastText } from './status-text.js'
-import { steeringLine } from './steering-text.js'
+import { steeringLine } from './interventions-text.js'
 import { duration, percent, plural, rate, size } from './units.js'
 import { phaseText } from './words.js'
 import { advance, EMPTY_VIEW, type ViewState } from './view-state.js'

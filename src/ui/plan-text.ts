@@ -1,8 +1,8 @@
 /** A plan as people read it before they run it. Blockers stand last, where the eye rests when the screen has scrolled. */
 import type { InventoryDevice } from '../inventory/inventory.js'
 import type { Blocker, DevicePair, Plan, Step } from '../plan/plan.js'
-import type { Found } from '../report/sample.js'
-import type { PlanForecast } from '../run/event.js'
+import type { Found } from '../forecast/sample.js'
+import type { PlanForecast } from '../journal/event.js'
 import { basisText } from './forecast-text.js'
 import { reasonText } from './reason-text.js'
 import { sampleText } from './sample-text.js'

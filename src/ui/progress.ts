@@ -1,5 +1,5 @@
-import { wantsColour } from '../error-report.js'
-import type { Subscriber } from '../run/events.js'
+import { wantsColour } from '../cli/error-text.js'
+import type { Subscriber } from '../journal/event-stream.js'
 import { LiveView } from './live.js'
 import { PlainView } from './plain.js'
 

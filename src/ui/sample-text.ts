@@ -1,6 +1,6 @@
 /** A dirty-log sample beside a plan: what was measured, when, whether it fits, and what it means for convergence. */
-import type { Figures } from '../report/figures.js'
-import type { Found, Misfit, Sample, SampleTracker } from '../report/sample.js'
+import type { Figures } from '../forecast/figures.js'
+import type { Found, Misfit, Sample, SampleTracker } from '../forecast/sample.js'
 import { estimateText } from './dirty-text.js'
 import { table } from './table.js'
 import { count, duration, plural, rate, size } from './units.js'

@@ -1,6 +1,6 @@
 /** How a run stands, as people read it. */
-import type { BlackoutForecast } from '../link/protocol.js'
-import type { RunStatus } from '../run/status.js'
+import type { BlackoutForecast } from '../protocol/protocol.js'
+import type { RunStatus } from '../journal/status.js'
 import { table } from './table.js'
 import { duration, percent, plural, rate, size } from './units.js'
 import { phaseText } from './words.js'

@@ -1,6 +1,6 @@
 /** The trackers of a plan: one line a device, or (`--explain`) all that was weighed for each. */
 import type { DeviceChoice, Plan } from '../plan/plan.js'
-import type { Sample } from '../report/sample.js'
+import type { Sample } from '../forecast/sample.js'
 import { figuresText } from './sample-text.js'
 import { table } from './table.js'
 import { textWidth, wrap } from './wrap.js'

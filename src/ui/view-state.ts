@@ -1,7 +1,7 @@
 /** What is known of a run at this moment: a fold over its events, for both views. */
-import type { BlackoutForecast, HelperEvent, Role } from '../link/protocol.js'
+import type { BlackoutForecast, HelperEvent, Role } from '../protocol/protocol.js'
 import type { PhaseName } from '../plan/plan.js'
-import type { EventRecord, HoldPoint } from '../run/event.js'
+import type { EventRecord, HoldPoint } from '../journal/event.js'
 
 export interface ViewState {
   readonly run: string

@@ -4,7 +4,7 @@ import { execa } from 'execa'
 import { HELPER_CRATE, release } from '../../scripts/cargo.js'
 
 export const REPO = fileURLToPath(new URL('../..', import.meta.url))
-export const FERRY = path.join(REPO, 'dist/src/cli.js')
+export const FERRY = path.join(REPO, 'dist/src/cli/cli.js')
 
 /** What one bench found. */
 export interface BenchTable {

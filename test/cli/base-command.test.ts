@@ -1,7 +1,7 @@
 import { Config, Plugin, settings } from '@oclif/core'
 import { readFileSync } from 'node:fs'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { BaseCommand, type Envelope } from '../../src/base-command.js'
+import { BaseCommand, type Envelope } from '../../src/cli/base-command.js'
 import { EXIT, FerryError, type ExitCode } from '../../src/errors.js'
 import { root } from './ferry.js'
 

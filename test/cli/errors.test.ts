@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { errorBody, errorText, wantsColour } from '../../src/error-report.js'
+import { errorBody, errorText, wantsColour } from '../../src/cli/error-text.js'
 import {
   EXIT,
   EXIT_CODES,

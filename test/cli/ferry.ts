@@ -1,6 +1,6 @@
 import { execa } from 'execa'
 import { fileURLToPath } from 'node:url'
-import type { Envelope } from '../../src/base-command.js'
+import type { Envelope } from '../../src/cli/base-command.js'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -20,7 +20,7 @@ export async function ferry(
   args: readonly string[],
   { env = {}, input = '' }: RunOptions = {},
 ): Promise<Ran> {
-  const { stdout, stderr, exitCode } = await execa('node', ['--import', 'tsx', 'src/cli.ts', ...args], {
+  const { stdout, stderr, exitCode } = await execa('node', ['--import', 'tsx', 'src/cli/cli.ts', ...args], {
     cwd: root,
     env,
     input,

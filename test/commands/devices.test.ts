@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import type { InventoryReply } from '../../src/link/protocol.js'
+import type { InventoryReply } from '../../src/protocol/protocol.js'
 import { EDU, edu, eduUnbound, mtty, reply, UUID_A, UUID_B } from '../inventory/fixtures.js'
 import { fakeHost, type FakeHost } from './fake-helper.js'
 

@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { PROTOCOL_VERSION, type InventoryReply } from '../../src/link/protocol.js'
+import { PROTOCOL_VERSION, type InventoryReply } from '../../src/protocol/protocol.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -60,7 +60,7 @@ require('node:readline').createInterface({ input: process.stdin }).on('line', (l
     ferry: (...args) =>
       execa(
         process.execPath,
-        ['--import', 'tsx', join(ROOT, 'src/cli.ts'), ...args, '--helper', helper, '--state-dir', folder],
+        ['--import', 'tsx', join(ROOT, 'src/cli/cli.ts'), ...args, '--helper', helper, '--state-dir', folder],
         { cwd: ROOT, reject: false },
       ),
     requests: () =>

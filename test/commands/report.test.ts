@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { toJson } from '../../src/json.js'
-import type { EventRecord } from '../../src/run/event.js'
+import type { EventRecord } from '../../src/journal/event.js'
 import { migrated } from '../report/records.js'
 import { scene } from './ferry.js'
 

@@ -10,9 +10,9 @@ import { runSocket, runtimeFolder } from '../../src/control/runtime-folder.js'
 import { serveRun } from '../../src/control/server.js'
 import { EXIT, FerryError } from '../../src/errors.js'
 import { StatusKeeper, type RunControl, type Served } from '../../src/run/control.js'
-import type { Event, EventRecord } from '../../src/run/event.js'
-import { EventStream } from '../../src/run/events.js'
-import type { CutoverAsk } from '../../src/run/hold-keeper.js'
+import type { Event, EventRecord } from '../../src/journal/event.js'
+import { EventStream } from '../../src/journal/event-stream.js'
+import type { CutoverAsk } from '../../src/run/hold-timer.js'
 
 const RUN = '20261122T151733-4f2a'
 const START: Event = {

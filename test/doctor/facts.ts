@@ -1,5 +1,5 @@
 /** A host that lacks nothing, to take things away from. */
-import type { HelloReply } from '../../src/link/protocol.js'
+import type { HelloReply } from '../../src/protocol/protocol.js'
 import type { ScriptFacts } from '../../src/doctor/facts.js'
 
 export const GIB = 1024n ** 3n

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { MAX_LINE_BYTES, PROTOCOL_VERSION } from '../../src/link/protocol.js'
+import { MAX_LINE_BYTES, PROTOCOL_VERSION } from '../../src/protocol/protocol.js'
 import { HELPER, temporaryFolder, until } from './ferry.js'
 
 const RUN = { run: '20261122T151733-4f2a', epoch: 3 }

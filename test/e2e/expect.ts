@@ -1,7 +1,7 @@
 /** What must hold at the end of a run, seen from its journal and from what ferry said. */
 import { expect } from 'vitest'
 import { EXIT, type ExitName } from '../../src/exit-codes.js'
-import type { CheckReply, StatusReply, RollbackReply } from '../../src/link/protocol.js'
+import type { CheckReply, StatusReply, RollbackReply } from '../../src/protocol/protocol.js'
 import type { Ended, Journal, Scene } from './ferry.js'
 import { gone } from './ferry.js'
 

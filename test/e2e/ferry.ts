@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
-import type { Op, Role } from '../../src/link/protocol.js'
-import type { EventRecord } from '../../src/run/event.js'
+import type { Op, Role } from '../../src/protocol/protocol.js'
+import type { EventRecord } from '../../src/journal/event.js'
 import type { Workload } from './workload.js'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))

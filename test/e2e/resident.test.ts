@@ -2,7 +2,7 @@
 import { ftruncateSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { StatusReply, TrackReply } from '../../src/link/protocol.js'
+import type { StatusReply, TrackReply } from '../../src/protocol/protocol.js'
 import { moved } from './expect.js'
 import { Scene } from './ferry.js'
 import { device, region, workload, type Workload } from './workload.js'

@@ -1,5 +1,5 @@
 /** Profiles of simulated workloads, small enough to move in a fraction of a second. */
-import type { DeviceState } from '../../src/link/protocol.js'
+import type { DeviceState } from '../../src/protocol/protocol.js'
 
 export type Fault = Readonly<Record<string, unknown>> & { readonly kind: string }
 

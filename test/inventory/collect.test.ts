@@ -8,7 +8,7 @@ import {
   variantDriverFor,
   VARIANT_DRIVERS,
 } from '../../src/inventory/variant-drivers.js'
-import type { InventoryParams } from '../../src/link/protocol.js'
+import type { InventoryParams } from '../../src/protocol/protocol.js'
 import { profile, sim, simDevice, realDevice } from '../plan/profiles.js'
 import { mtty, reply, UUID_A, UUID_B } from './fixtures.js'
 

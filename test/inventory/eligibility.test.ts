@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { buildInventory, judgeDevice } from '../../src/inventory/eligibility.js'
 import { isRefusal, REASON_CODES } from '../../src/inventory/reasons.js'
-import type { DeviceFacts, HostFacts } from '../../src/link/protocol.js'
+import type { DeviceFacts, HostFacts } from '../../src/protocol/protocol.js'
 import {
   edu,
   eduUnbound,

@@ -2,7 +2,7 @@
  * Inventory replies as helpers give them, in the shape a 6.12 kernel showed: mtty mdevs, QEMU's edu function, an
  * SR-IOV virtual function, groups that are not viable, noiommu, simulated devices.
  */
-import type { DeviceFacts, HostFacts, InventoryReply } from '../../src/link/protocol.js'
+import type { DeviceFacts, HostFacts, InventoryReply } from '../../src/protocol/protocol.js'
 
 export const UUID_A = 'b1a5e000-0000-4000-8000-00000000000a'
 export const UUID_B = 'b1a5e000-0000-4000-8000-00000000000b'

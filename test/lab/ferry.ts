@@ -1,12 +1,12 @@
 // `ferry` in the guest, as an operator or a script runs it, and what its journal says afterwards.
 import { expect } from 'vitest'
-import type { Envelope } from '../../src/base-command.js'
-import type { ErrorBody } from '../../src/error-report.js'
+import type { Envelope } from '../../src/cli/base-command.js'
+import type { ErrorBody } from '../../src/cli/error-text.js'
 import type { Inventory, InventoryDevice } from '../../src/inventory/inventory.js'
-import type { HelperEvent, Role } from '../../src/link/protocol.js'
+import type { HelperEvent, Role } from '../../src/protocol/protocol.js'
 import type { Plan } from '../../src/plan/plan.js'
 import type { Report } from '../../src/report/report.js'
-import type { Event, EventRecord } from '../../src/run/event.js'
+import type { Event, EventRecord } from '../../src/journal/event.js'
 import type { Guest, GuestProcess, RunOptions } from './guest.js'
 
 /** As JSON carries it: bytes are decimal strings. */

@@ -66,7 +66,7 @@ ip link set lo up
 insmod "$kernel/mdev.ko"
 insmod "$kernel/mtty.ko"
 
-printf '#!/bin/sh\nexec "%s" "%s/dist/src/cli.js" "$@"\n' "$node" "$repo" >/run/ferry-lab/bin/ferry
+printf '#!/bin/sh\nexec "%s" "%s/dist/src/cli/cli.js" "$@"\n' "$node" "$repo" >/run/ferry-lab/bin/ferry
 chmod +x /run/ferry-lab/bin/ferry
 
 export HOME=/tmp/home TMPDIR=/tmp TERM=dumb LANG=C.UTF-8

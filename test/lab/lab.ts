@@ -9,7 +9,7 @@ folder, and ends with the command's exit code. One argument with spaces in it is
 given to bash. --device adds a device, in QEMU's words.
 
   npm run lab -- ferry devices
-  npm run lab -- node dist/src/cli.js devices
+  npm run lab -- node dist/src/cli/cli.js devices
   npm run lab -- 'ls -l /dev/vfio; dmesg | tail'
   npm run lab -- --device edu --device edu lspci
 `

@@ -26,7 +26,7 @@ export async function unprivileged(guest: Guest, limits: readonly string[] = [])
     ...['env', `--chdir=${place}/repo`, `HOME=${place}/state`],
     ...(limits.length > 0 ? ['prlimit', ...limits] : []),
     ...['setpriv', ...identity, '--inh-caps=-all', '--bounding-set=-all'],
-    ...[`${place}/node`, `${place}/repo/dist/src/cli.js`],
+    ...[`${place}/node`, `${place}/repo/dist/src/cli/cli.js`],
   ]
 }
 

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { EXIT, FerryError } from '../../src/errors.js'
 import type { HelperClient } from '../../src/link/client.js'
 import { HelperRequestError } from '../../src/link/helper-error.js'
-import type { HelperErrorBody, HelperEvent } from '../../src/link/protocol.js'
+import type { HelperErrorBody, HelperEvent } from '../../src/protocol/protocol.js'
 import { fakeClient, temporaryFolder, type FakeScript } from './fake.js'
 
 const open: HelperClient[] = []
@@ -162,7 +162,7 @@ describe('HelperClient', () => {
   })
 
   it('does not wait for pipes that a child of a dead helper keeps open', async () => {
-    const { startProcess } = await import('../../src/link/process.js')
+    const { startProcess } = await import('../../src/host/process.js')
     const { HelperClient: Client } = await import('../../src/link/client.js')
     const pidFile = join(temporaryFolder(), 'pid')
     const script = `sleep 600 & echo $! >'${pidFile}'; exit 7`
@@ -186,7 +186,7 @@ describe('HelperClient', () => {
   })
 
   it('says what a program is that is no helper at all', async () => {
-    const { startProcess } = await import('../../src/link/process.js')
+    const { startProcess } = await import('../../src/host/process.js')
     const { HelperClient: Client } = await import('../../src/link/client.js')
     const missing = new Client(startProcess('/nonexistent/ferry-helper', [], 'it'), { side: 'source' })
     expect(await failure(missing.hello())).toMatchObject({ code: 'helper/spawn' })

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { HelperClient, type ClientOptions } from '../../src/link/client.js'
-import { startProcess } from '../../src/link/process.js'
+import { startProcess } from '../../src/host/process.js'
 
 export const FAKE_HELPER = fileURLToPath(new URL('../fake-helper.mjs', import.meta.url))
 

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { PROTOCOL_VERSION } from '../../src/link/protocol.js'
+import { PROTOCOL_VERSION } from '../../src/protocol/protocol.js'
 import { fakeHelper, temporaryFolder, type FakeAction } from './fake.js'
 
 /**

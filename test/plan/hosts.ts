@@ -1,7 +1,7 @@
 /** Inventories for planner tests. */
 import { buildInventory } from '../../src/inventory/eligibility.js'
 import type { Inventory } from '../../src/inventory/inventory.js'
-import type { DeviceFacts, HostFacts } from '../../src/link/protocol.js'
+import type { DeviceFacts, HostFacts } from '../../src/protocol/protocol.js'
 import { makePlan, type PlanOptions } from '../../src/plan/make-plan.js'
 import type { Plan } from '../../src/plan/plan.js'
 import type { Profile } from '../../src/profile/profile.js'

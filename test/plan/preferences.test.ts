@@ -1,6 +1,6 @@
 /** What a profile can say of trackers, in every combination with what devices and hosts have. */
 import { describe, expect, it } from 'vitest'
-import type { TrackerKind } from '../../src/link/protocol.js'
+import type { TrackerKind } from '../../src/protocol/protocol.js'
 import { mlx5Vf, mtty, UUID_A, UUID_B, VF_A, VF_B } from '../inventory/fixtures.js'
 import { blockers, plan, warnings } from './hosts.js'
 import { profile, realDevice, type Wishes } from './profiles.js'

@@ -1,5 +1,5 @@
 /** Profiles as the loader gives them, built in code. */
-import type { TrackerKind, BackendKind } from '../../src/link/protocol.js'
+import type { TrackerKind, BackendKind } from '../../src/protocol/protocol.js'
 import type { MemoryRegion, Profile, ProfileDevice, Sim } from '../../src/profile/profile.js'
 
 export const MIB = 1024n * 1024n

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { isRefusal } from '../../src/inventory/reasons.js'
-import type { DeviceFacts, TrackerFacts } from '../../src/link/protocol.js'
+import type { DeviceFacts, TrackerFacts } from '../../src/protocol/protocol.js'
 import { mlx5Vf, mtty } from '../inventory/fixtures.js'
 import { plan } from './hosts.js'
 import { profile, realDevice, simDevice } from './profiles.js'

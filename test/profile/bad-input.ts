@@ -1,4 +1,4 @@
-import type { ProfileCode } from '../../src/profile/codes.js'
+import type { ProfileCode } from '../../src/profile/findings/codes.js'
 import { BAD_HOOKS } from './bad-hooks.js'
 import { BAD_HOSTS } from './bad-hosts.js'
 import { BAD_TEXT } from './bad-text.js'

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadProfile } from '../../src/profile/load.js'
-import { profileJsonSchema } from '../../src/profile/schema.js'
+import { profileJsonSchema } from '../../src/profile/schema/schema.js'
 
 const folder = new URL('../../profiles/', import.meta.url)
 const names = readdirSync(folder).filter((name) => name.endsWith('.yaml'))

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { toJson } from '../../src/json.js'
 import { buildReport } from '../../src/report/build.js'
-import type { EventRecord } from '../../src/run/event.js'
+import type { EventRecord } from '../../src/journal/event.js'
 import { migrated, started } from './records.js'
 
 describe('buildReport', () => {

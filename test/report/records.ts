@@ -1,7 +1,7 @@
 /** The records of a run as a journal gives them back, with round figures. */
-import type { HelperEvent, Op, Requests, Role, TrackerRound } from '../../src/link/protocol.js'
+import type { HelperEvent, Op, Requests, Role, TrackerRound } from '../../src/protocol/protocol.js'
 import type { PhaseName } from '../../src/plan/plan.js'
-import type { Event, EventRecord, Outcome } from '../../src/run/event.js'
+import type { Event, EventRecord, Outcome } from '../../src/journal/event.js'
 
 export class Tape {
   readonly records: EventRecord[] = []

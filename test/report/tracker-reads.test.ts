@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { buildReport } from '../../src/report/build.js'
-import type { EventRecord } from '../../src/run/event.js'
+import type { EventRecord } from '../../src/journal/event.js'
 import { migrated, started, twoTrackers, type Tape } from './records.js'
 
 /** Everything a helper did not tell before it counted. */

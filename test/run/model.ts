@@ -15,7 +15,7 @@ import type {
   PrecopyParams,
   Requests,
   Role,
-} from '../../src/link/protocol.js'
+} from '../../src/protocol/protocol.js'
 import type { Helper } from '../../src/phases/index.js'
 
 /** Answered at once whatever is under way. */

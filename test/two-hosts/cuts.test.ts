@@ -1,7 +1,7 @@
 /** Links that die at the worst moments. What is where afterwards, and what brings it back together. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
-import type { CheckReply, StatusReply } from '../../src/link/protocol.js'
+import type { CheckReply, StatusReply } from '../../src/protocol/protocol.js'
 import { until } from '../e2e/ferry.js'
 import { device, workload, type Sim } from '../e2e/workload.js'
 import { isRoot, TwoHosts } from './hosts.js'

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
-import type { CheckReply, ConnectReply, PrecopyReply } from '../../src/link/protocol.js'
+import type { CheckReply, ConnectReply, PrecopyReply } from '../../src/protocol/protocol.js'
 import { device, region, workload } from '../e2e/workload.js'
 import { DATA, isRoot, TwoHosts } from './hosts.js'
 

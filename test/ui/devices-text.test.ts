@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { devicesText } from '../../src/ui/devices-text.js'
 import { wrap } from '../../src/ui/wrap.js'
-import type { TrackerKind } from '../../src/link/protocol.js'
+import type { TrackerKind } from '../../src/protocol/protocol.js'
 import {
   edu,
   EDU,

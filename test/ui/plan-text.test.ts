@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { estimateTerms } from '../../src/report/estimate.js'
-import type { Sample } from '../../src/report/sample.js'
+import { estimateTerms } from '../../src/forecast/estimate.js'
+import type { Sample } from '../../src/forecast/sample.js'
 import { planText } from '../../src/ui/plan-text.js'
 import { edu, EDU, mlx5Vf, mtty, UUID_A, UUID_B, VF_A, VF_B } from '../inventory/fixtures.js'
 import { inventory, plan } from '../plan/hosts.js'

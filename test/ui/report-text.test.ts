@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { buildReport } from '../../src/report/build.js'
 import { reportText } from '../../src/ui/report-text.js'
-import type { EventRecord } from '../../src/run/event.js'
+import type { EventRecord } from '../../src/journal/event.js'
 import { migrated, started, twoTrackers, type Tape } from '../report/records.js'
 
 const text = (tape: Tape): string => reportText(buildReport(tape.records), { utf8: true })

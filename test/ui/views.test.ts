@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { EventRecord } from '../../src/run/event.js'
+import type { EventRecord } from '../../src/journal/event.js'
 import { liveLines } from '../../src/ui/live.js'
 import { heartbeatText, plainLine, PlainView } from '../../src/ui/plain.js'
 import { advance, EMPTY_VIEW, type ViewState } from '../../src/ui/view-state.js'

@@ -1,5 +1,5 @@
 /** Simulated devices: one with everything that can be said of one, and one with the least. */
-import type { SimSpec } from '../../../src/link/protocol.js'
+import type { SimSpec } from '../../../src/protocol/protocol.js'
 
 export const SIM: SimSpec = {
   model: 'mdev',

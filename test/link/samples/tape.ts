@@ -5,7 +5,7 @@ import type {
   HelperEvent,
   Op,
   Requests,
-} from '../../../src/link/protocol.js'
+} from '../../../src/protocol/protocol.js'
 
 export type Sample =
   | {

@@ -1,0 +1,41 @@
+/** oclif's help, with the exit codes a script can branch on, and usage lines without the flags every command has. */
+import { CommandHelp, Help } from '@oclif/core'
+import { EXIT_CODES, type ExitCode } from '../exit-codes.js'
+
+type HelpSections = ReturnType<CommandHelp['sections']>
+
+class FerryCommandHelp extends CommandHelp {
+  protected override sections(): HelpSections {
+    const codes = (this.command as { exitCodes?: readonly ExitCode[] }).exitCodes ?? []
+    return [...super.sections(), { header: 'EXIT CODES', generate: () => exitCodeLines(codes) }]
+  }
+
+  protected override defaultUsage(): string {
+    const { command } = this
+    const own = Object.entries(command.flags).filter(([, flag]) => flag.helpGroup !== 'GLOBAL')
+    try {
+      this.command = { ...command, flags: Object.fromEntries(own) }
+      return super.defaultUsage()
+    } finally {
+      this.command = command
+    }
+  }
+}
+
+export default class FerryHelp extends Help {
+  protected override CommandHelpClass = FerryCommandHelp
+
+  protected override async showRootHelp(): Promise<void> {
+    await super.showRootHelp()
+    const all = Object.values(EXIT_CODES).map(({ exit }) => exit)
+    this.log(this.section('EXIT CODES', exitCodeLines(all)))
+    this.log('')
+  }
+}
+
+function exitCodeLines(codes: readonly ExitCode[]): string {
+  return Object.values(EXIT_CODES)
+    .filter(({ exit }) => codes.includes(exit))
+    .map(({ exit, meaning }) => `${exit}  ${meaning}`)
+    .join('\n')
+}

@@ -1,0 +1,31 @@
+/**
+ * The diagnostic log: off unless --log-level or --log-file asks for it. Written synchronously (about 7 µs a line),
+ * so that a crash loses nothing; never to stdout, which belongs to results.
+ */
+import { openSync } from 'node:fs'
+import { pino, type Logger as Pino } from 'pino'
+import { EXIT, fromSystemError } from '../errors.js'
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+export type Logger = Pick<Pino, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'child'>
+
+/** Opens the log on `file`, or on stderr without one. Throws a FerryError when the file cannot be written. */
+export function openLog(options: { readonly level?: LogLevel; readonly file?: string }): Logger {
+  const level = options.level ?? 'info'
+  const bindings = { base: { pid: process.pid }, level, timestamp: pino.stdTimeFunctions.isoTime }
+  if (options.file === undefined) return pino(bindings, pino.destination({ dest: 2, sync: true }))
+  // Opened here, because pino's destination reports a failed open by an event nobody would be waiting for.
+  let fd: number
+  try {
+    fd = openSync(options.file, 'a', 0o600)
+  } catch (error) {
+    throw fromSystemError(error, {
+      code: 'usage/log-file',
+      exit: EXIT.usage,
+      message: `the log file ${options.file} cannot be opened for writing`,
+      suggestions: ['give a path in a folder that exists and that you may write to'],
+    })
+  }
+  return pino(bindings, pino.destination({ dest: fd, sync: true }))
+}

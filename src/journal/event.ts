@@ -1,0 +1,155 @@
+import type { HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
+import type { PhaseName } from '../plan/plan.js'
+import type { HoldPoint, HookPoint, HostSpec, Profile, Then } from '../profile/profile.js'
+
+export type { HoldPoint, HookPoint }
+export type Settable = 'downtime-limit' | 'bandwidth' | 'streams'
+/** Where one side of a run is, for those who come after the ferry that started it. */
+export interface Seat {
+  readonly host: HostSpec
+  /** Where its helper may answer when its owner is gone, likeliest first, and the folder of its records: on that host. */
+  readonly sockets: readonly string[]
+  readonly recordDir: string
+  /** The devices of the run, by name. */
+  readonly devices: readonly string[]
+}
+export interface Seats {
+  readonly source: Seat
+  readonly destination: Seat
+  readonly then: Then
+  readonly releaseSource: Profile['releaseSource']
+  readonly workload: string
+  readonly handOut: Profile['handOut']
+}
+/** `bandwidth`: bytes per second, null: no cap. */
+export interface SavedLimits {
+  readonly downtimeLimitMs: number
+  readonly bandwidth: string | null
+  readonly streams: number
+}
+/** The blackout as it could be told before the run, in microseconds. */
+export interface PlanForecast {
+  /** What it cannot be shorter than. */
+  readonly atLeastUs: number
+  /** Null when nothing was measured that says how much is written. */
+  readonly expectedUs: number | null
+  readonly basis: {
+    /** Bytes per second; `assumed`: nobody said how fast it is. */
+    readonly bandwidth: string
+    readonly assumed: boolean
+    /** The `ferry dirty-log` run whose figures were taken. */
+    readonly sample: string | null
+  }
+}
+/**
+ * The one stream of a run. The journal stores it line by line, the terminal shows it, the report is computed from
+ * it: nothing a person sees about a run comes from anywhere else, so a saved journal replays all of it.
+ */
+export interface EventRecord {
+  readonly seq: number
+  /** ISO 8601, UTC, milliseconds. */
+  readonly time: string
+  /** Microseconds since the run began, monotonic. */
+  readonly atUs: number
+  readonly body: Event
+}
+export type Event =
+  | {
+      readonly type: 'run-start'
+      readonly run: string
+      readonly command: 'migrate' | 'pin' | 'dirty-log'
+      readonly profile: string
+      readonly file: string
+      readonly version: string
+      readonly plan: unknown
+      /** ferry's own process. Absent in older journals. */
+      readonly pid?: number
+      /** What `ferry recover` and `ferry release` reach both sides by. Absent in older journals, and for `pin`. */
+      readonly seats?: Seats
+      /** What the run begins with; `set` changes it. Absent in older journals, and for `pin`. */
+      readonly limits?: SavedLimits
+      readonly hold?: HoldPoint
+      /** What was forecast before anything was started, and what that rests on. */
+      readonly expected?: PlanForecast
+      /** Socket the run answers at while it is under way: on ferry's own host. */
+      readonly control?: string
+    }
+  | { readonly type: 'phase-start'; readonly phase: PhaseName }
+  | {
+      readonly type: 'phase-end'
+      readonly phase: PhaseName
+      readonly outcome: 'ok' | 'failed' | 'cancelled'
+      readonly elapsedUs: number
+    }
+  | {
+      readonly type: 'intent'
+      readonly step: number
+      readonly phase: PhaseName
+      readonly side: Role
+      readonly op: string
+      readonly text: string
+      readonly params: unknown
+    }
+  | {
+      readonly type: 'outcome'
+      readonly step: number
+      readonly ok: boolean
+      readonly elapsedUs: number
+      readonly reply?: unknown
+      readonly error?: HelperErrorBody
+    }
+  | { readonly type: 'helper'; readonly side: Role; readonly event: HelperEvent }
+  | { readonly type: 'cancel-asked' }
+  /** The run waits at a point, until `untilMs` (wall clock, milliseconds since the epoch) at most, or was let go. */
+  | {
+      readonly type: 'hold'
+      readonly point: HoldPoint
+      readonly state: 'held' | 'released' | 'timed-out'
+      readonly untilMs?: number
+    }
+  /** A cutover asked for later, or at the first moment that fits; `state` tells what became of it. */
+  | {
+      readonly type: 'cutover-asked'
+      readonly state: 'scheduled' | 'waiting' | 'accepted' | 'refused'
+      readonly atMs?: number
+      readonly forecastUs?: number
+      readonly limitUs?: number
+    }
+  | {
+      readonly type: 'hook'
+      readonly hook: string
+      readonly at: HookPoint
+      readonly on: 'source' | 'destination' | 'ferry'
+      readonly ok: boolean
+      readonly inBlackout: boolean
+      readonly elapsedUs: number
+      /** The last lines it wrote on stdout and stderr. */
+      readonly output: readonly string[]
+      readonly error?: HelperErrorBody
+    }
+  /** `ferry recover` took the run up again after its end; another `run-end` follows. */
+  | { readonly type: 'recover-start'; readonly epoch: number; readonly version: string }
+  /** `ferry set`. */
+  | {
+      readonly type: 'set'
+      readonly key: Settable
+      readonly value: string
+      /** All of them from now on. Absent in older journals. */
+      readonly limits?: SavedLimits
+    }
+  | {
+      readonly type: 'run-end'
+      readonly outcome: Outcome
+      readonly exit: number
+      readonly error?: HelperErrorBody
+      readonly elapsedUs: number
+    }
+export type Outcome =
+  | 'done'
+  | 'not-started'
+  | 'cancelled'
+  | 'rolled-back'
+  | 'needs-person'
+  | 'downtime-limit'
+  | 'sides-disagree'
+  | 'unknown'

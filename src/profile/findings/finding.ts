@@ -1,0 +1,26 @@
+import type { ProfileCode } from './codes.js'
+import type { Span } from '../text/source-text.js'
+
+/** Keys and indexes from the root of the profile. */
+export type Path = readonly (string | number)[]
+
+/** Something wrong with a profile: a place, a stable code, what is wrong there, what would be right. */
+export interface Finding {
+  readonly code: ProfileCode
+  /** Where, by key; `span` overrules it where there is no key to point at. */
+  readonly path: Path
+  readonly at?: 'key' | 'value'
+  readonly span?: Span
+  readonly message: string
+  /** Stands beside the caret. */
+  readonly label?: string
+  readonly help?: string
+}
+
+/** "devices[0].source.mdev", or "the profile" for the root. */
+export function pathText(path: Path): string {
+  if (path.length === 0) return 'the profile'
+  return path
+    .map((step, index) => (typeof step === 'number' ? `[${step}]` : index === 0 ? step : `.${step}`))
+    .join('')
+}

@@ -1,0 +1,153 @@
+/**
+ * The shape of a profile: which keys there are, what each takes, and its default. profiles/profile.schema.json, which
+ * editors read, is generated from it (`npm run schema`). What no shape can say (overlaps, duplicates, the two sides of
+ * a device) is in checks.ts.
+ */
+import { z } from 'zod'
+import { exactlyOne } from './exactly-one.js'
+import { hookSchema } from './hook.js'
+import { destinationSchema, sourceSchema, transportSchema } from './host.js'
+import { regionSchema } from './memory.js'
+import * as of from './scalars.js'
+import { simSchema } from './sim.js'
+
+const deviceRefSchema = exactlyOne(
+  z
+    .strictObject({
+      mdev: of.uuid().optional().meta({ description: 'UUID of a mediated device' }),
+      function: of.bdf().optional().meta({ description: 'PCI address of a physical or virtual function' }),
+      sim: simSchema.optional(),
+    })
+    .meta({ description: 'one of mdev, function, sim', minProperties: 1, maxProperties: 1 }),
+  '`mdev`, `function`, `sim`',
+)
+
+export const deviceSchema = z
+  .strictObject({
+    name: of.name().meta({ description: 'name of the device in plans and reports' }),
+    source: deviceRefSchema,
+    destination: deviceRefSchema,
+    backend: z
+      .enum(['auto', 'type1', 'iommufd', 'sim'])
+      .default('auto')
+      .meta({ description: 'who maps its memory: type1 (group and container) or iommufd (cdev)' }),
+    tracker: z
+      .enum(['auto', 'pinned', 'device', 'iommu', 'all'])
+      .default('auto')
+      .meta({ description: 'who knows which pages it wrote; auto: the planner chooses and says why' }),
+    container: of
+      .name()
+      .nullable()
+      .default(null)
+      .meta({ description: 'devices with the same name share one container; null: the planner decides' }),
+  })
+  .meta({ description: 'a device and where it goes' })
+
+export const trackersSchema = z
+  .strictObject({
+    prefer: z
+      .enum(['device', 'iommu'])
+      .default('device')
+      .meta({ description: 'which tracker to take when a function has both' }),
+    forbidAll: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'refuse a plan in which every page counts as dirty in every round' }),
+    mixedContainers: z.enum(['refuse', 'allow']).default('refuse').meta({
+      description:
+        'allow: emulated and physical groups may be named into one type1 container, to measure its price: every page dirty in every round',
+    }),
+    iommuHugePages: z.enum(['split', 'keep']).default('split').meta({
+      description:
+        'entries of page tables that track dirty pages: split, so that each is one page; keep huge ones, and one written byte makes 2 MiB or 1 GiB dirty',
+    }),
+  })
+  .meta({ description: 'rules for choosing trackers' })
+
+export const migrationSchema = z
+  .strictObject({
+    downtimeLimit: of
+      .milliseconds()
+      .prefault('300ms')
+      .meta({ description: 'ceiling of the blackout; nothing raises it' }),
+    precopy: z
+      .strictObject({
+        rounds: of.count(1, 100_000).default(30).meta({ description: 'at most this many rounds' }),
+        time: of.milliseconds().prefault('60s').meta({ description: 'at most this long' }),
+      })
+      .prefault({})
+      .meta({ description: 'bounds of pre-copy' }),
+    onNotConverged: z
+      .enum(['give-up', 'go-ahead'])
+      .default('give-up')
+      .meta({ description: 'when a bound is reached first; go-ahead still keeps the downtime limit' }),
+    verify: z
+      .enum(['none', 'full'])
+      .default('none')
+      .meta({ description: 'full: hash all memory on both sides during the blackout, before the commit' }),
+    bandwidth: of
+      .positiveRate()
+      .nullable()
+      .default(null)
+      .meta({ description: 'cap of pre-copy; null: none' }),
+    linkTimeout: of
+      .milliseconds()
+      .prefault('30s')
+      .meta({ description: 'silence while something is due on a data connection after which the run fails' }),
+    hold: z.enum(['after-pin', 'after-dirty-log', 'before-cutover']).nullable().default(null).meta({
+      description: 'where the run waits for `ferry cutover`; before-cutover: pre-copy goes on meanwhile',
+    }),
+    holdTimeout: of
+      .milliseconds()
+      .nullable()
+      .default(null)
+      .meta({ description: 'how long it may be held; null: for ever' }),
+    holdEnd: z
+      .enum(['cancel', 'cutover'])
+      .default('cancel')
+      .meta({ description: 'what happens when the holdTimeout is over' }),
+  })
+  .meta({ description: 'how the move is made' })
+
+export const releaseSchema = z.enum(['onCommit', 'byHand']).nullable().default(null).meta({
+  description:
+    'when the source lets go of its devices after the commit; byHand: with `ferry release`. Default: onCommit for `from: open`, byHand for `from: holder`',
+})
+
+export const profileSchema = z
+  .strictObject({
+    version: z.literal(1).meta({ description: 'version of this format' }),
+    name: of.name().meta({ description: 'name of the workload' }),
+    source: sourceSchema.prefault({}),
+    destination: destinationSchema.prefault({}),
+    memory: z
+      .array(regionSchema)
+      .min(1, 'at least one memory region is needed')
+      .meta({ description: 'memory regions' }),
+    devices: z.array(deviceSchema).min(1, 'at least one device is needed').meta({ description: 'devices' }),
+    trackers: trackersSchema.prefault({}),
+    migration: migrationSchema.prefault({}),
+    transport: transportSchema.prefault({}),
+    hooks: z
+      .array(hookSchema)
+      .default([])
+      .meta({ description: 'commands at points of the run, in this order' }),
+    handOut: z
+      .strictObject({
+        socket: of.socketPath().meta({ description: 'unix socket at which a holder gives the descriptors' }),
+        uid: of.count(0, 4_294_967_294).meta({ description: 'the one user it gives them to' }),
+      })
+      .nullable()
+      .default(null)
+      .meta({ description: 'who may ask the holder of this workload for its descriptors; null: nobody' }),
+    releaseSource: releaseSchema,
+  })
+  .meta({ title: 'ferry migration profile', description: 'what to move, from where to where, and how' })
+
+export type ProfileInput = z.output<typeof profileSchema>
+export type DeviceInput = z.output<typeof deviceSchema>
+
+/** JSON Schema (draft-7, which editors read best) of a profile as it is written. */
+export function profileJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(profileSchema, { target: 'draft-7', io: 'input' }) as Record<string, unknown>
+}

@@ -1,0 +1,135 @@
+/** The `sim:` block: a device that exists only inside the helper. */
+import { z } from 'zod'
+import type { DeviceState, SimFault } from '../../protocol/protocol.js'
+import type { Sim } from '../profile.js'
+import { count, iova, microseconds, rate, size } from './scalars.js'
+
+const STATES = [
+  'ERROR',
+  'STOP',
+  'RUNNING',
+  'STOP_COPY',
+  'RESUMING',
+  'RUNNING_P2P',
+  'PRE_COPY',
+  'PRE_COPY_P2P',
+] as const satisfies readonly DeviceState[]
+
+const faultSchema = z.discriminatedUnion('kind', [
+  z
+    .strictObject({
+      kind: z.literal('transition'),
+      state: z.enum(STATES).meta({ description: 'the state whose SET fails' }),
+      nth: count(1).optional().meta({ description: 'only the nth time; 1 is the first' }),
+      errno: z
+        .string()
+        .regex(/^E[A-Z0-9]+$/u, 'write an errno by name, e.g. EIO')
+        .optional()
+        .meta({ description: 'errno the SET fails with' }),
+      enterError: z
+        .boolean()
+        .optional()
+        .meta({ description: 'the device ends in ERROR instead of its old state' }),
+    })
+    .meta({ description: 'a state transition fails' }),
+  z
+    .strictObject({
+      kind: z.literal('short-stream'),
+      bytes: size().meta({ description: 'bytes missing at the end' }),
+    })
+    .meta({ description: 'the state stream ends early' }),
+  z.strictObject({ kind: z.literal('endless-stream') }).meta({ description: 'the state stream never ends' }),
+  z
+    .strictObject({ kind: z.literal('slow-stop'), delay: microseconds().meta({ description: 'how late' }) })
+    .meta({ description: 'the device stops late' }),
+  z
+    .strictObject({
+      kind: z.literal('tracker-error'),
+      nth: count(1).meta({ description: 'which read fails' }),
+    })
+    .meta({ description: 'a read of the dirty log fails with EIO' }),
+  z
+    .strictObject({ kind: z.literal('drop-dirty-bit'), nth: count(1).meta({ description: 'at which read' }) })
+    .meta({ description: 'one dirty page is kept quiet about: what full verification must find' }),
+  z
+    .strictObject({ kind: z.literal('precopy-ends-with-zero') })
+    .meta({ description: 'a drained PRE_COPY read returns 0 instead of ENOMSG, as several drivers do' }),
+  z.strictObject({ kind: z.literal('reset-fails') }).meta({ description: 'the device cannot be reset' }),
+])
+
+export const simSchema = z
+  .strictObject({
+    model: z
+      .enum(['mdev', 'function'])
+      .meta({ description: 'mdev pins its own pages; a function has its whole memory pinned' }),
+    flags: z
+      .array(z.enum(['stop-copy', 'p2p', 'pre-copy']))
+      .default(['stop-copy', 'p2p', 'pre-copy'])
+      .meta({ description: 'VFIO migration flags the device reports' }),
+    trackers: z
+      .array(z.enum(['pinned', 'device', 'iommu', 'all']))
+      .optional()
+      .meta({ description: 'trackers the device has; default: pinned for an mdev, device for a function' }),
+    state: size().meta({ description: 'size of the device state' }),
+    precopy: size().prefault('0B').meta({ description: 'part of the state offered during pre-copy' }),
+    stateRate: rate()
+      .nullable()
+      .default(null)
+      .meta({ description: 'bandwidth of the state stream; null: unlimited' }),
+    seed: count(0).default(1).meta({ description: 'seed of everything the device writes' }),
+    window: z
+      .strictObject({
+        iova: iova().meta({ description: 'where the window begins' }),
+        size: size().meta({ description: 'its size' }),
+      })
+      .meta({ description: 'memory the device writes; must lie inside the memory of the profile' }),
+    writes: rate().meta({ description: 'how fast it dirties the window' }),
+    pattern: z
+      .enum(['uniform', 'hot', 'sequential'])
+      .default('uniform')
+      .meta({ description: 'which pages it writes: any, mostly a few, or one after the other' }),
+    latency: z
+      .partialRecord(z.enum(STATES), microseconds())
+      .default({})
+      .meta({ description: 'delay of each transition, by target state' }),
+    faults: z.array(faultSchema).default([]).meta({ description: 'what goes wrong, on purpose' }),
+  })
+  .meta({ description: 'a simulated device' })
+
+export function toSim(input: z.output<typeof simSchema>): Sim {
+  return {
+    model: input.model,
+    flags: input.flags,
+    trackers: input.trackers ?? (input.model === 'mdev' ? ['pinned'] : ['device']),
+    stateBytes: input.state,
+    precopyBytes: input.precopy,
+    stateBytesPerSecond: input.stateRate,
+    seed: input.seed,
+    window: { iova: input.window.iova, bytes: input.window.size },
+    writeBytesPerSecond: input.writes,
+    pattern: input.pattern,
+    latencyUs: input.latency as Sim['latencyUs'],
+    faults: input.faults.map(toFault),
+  }
+}
+
+function toFault(fault: z.output<typeof faultSchema>): SimFault {
+  switch (fault.kind) {
+    case 'transition': {
+      const { nth, errno, enterError } = fault
+      return {
+        kind: fault.kind,
+        state: fault.state,
+        ...(nth !== undefined && { nth }),
+        ...(errno !== undefined && { errno }),
+        ...(enterError !== undefined && { enterError }),
+      }
+    }
+    case 'short-stream':
+      return { kind: fault.kind, bytes: fault.bytes.toString() }
+    case 'slow-stop':
+      return { kind: fault.kind, delayUs: fault.delay }
+    default:
+      return fault
+  }
+}

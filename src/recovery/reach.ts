@@ -1,0 +1,73 @@
+/** How `recover`, `release` and `hold` come to helpers that stayed. */
+import { EXIT, FerryError } from '../errors.js'
+import type { HelperClient } from '../link/client.js'
+import { openHelper } from '../link/open.js'
+import { stateDirOf } from '../link/state-dir.js'
+import { holderSocket } from '../plan/sockets.js'
+import { loadProfile } from '../profile/load.js'
+import type { Role } from '../protocol/protocol.js'
+import type { Seat } from '../journal/event.js'
+import type { Reach } from './recover.js'
+import { releaseHolder, type Released } from './release.js'
+
+export interface ReachOptions {
+  readonly stateDir: string
+  /** --helper; for helpers on this host. */
+  readonly helper: string | undefined
+  readonly root: string
+}
+/** A host that is gone is noticed within this time, in milliseconds. */
+const KEEPALIVE_MS = 6000
+/** Nobody answers at that socket: there is no such helper any more. */
+const NOBODY = 'holder/none'
+
+export function makeReach({ helper, root }: ReachOptions): Reach {
+  const options = { helper, root, keepaliveMs: KEEPALIVE_MS }
+  return {
+    async attach(side: Role, seat: Seat, socket: string): Promise<HelperClient | null> {
+      try {
+        return await openHelper(seat.host, { ...options, side, attach: socket })
+      } catch (error) {
+        if (error instanceof FerryError && error.code === NOBODY) return null
+        throw error
+      }
+    },
+    open: (side, seat) => openHelper(seat.host, { ...options, side }),
+  }
+}
+
+/** Closes the holder of a profile's workload on one of its sides. */
+export async function releaseHeld(
+  file: string,
+  sets: readonly string[],
+  options: ReachOptions,
+  side: Role = 'source',
+): Promise<Released> {
+  const profile = await loadProfile(file, { sets })
+  const spec = profile[side]
+  const { helper, root, stateDir } = options
+  const common = { side, helper, root, keepaliveMs: profile.transport.keepaliveMs }
+  let folder = spec.stateDir ?? (spec.host === 'local' ? stateDir : null)
+  if (folder === null) {
+    const asked = await openHelper(spec, common)
+    folder = stateDirOf(asked, spec, stateDir)
+    await asked.close()
+  }
+  let client: HelperClient
+  try {
+    client = await openHelper(spec, { ...common, attach: holderSocket(folder, profile.name) })
+  } catch (error) {
+    if (!(error instanceof FerryError) || error.code !== NOBODY) throw error
+    throw new FerryError({
+      code: NOBODY,
+      exit: EXIT.error,
+      message: `nobody holds ${profile.name} on ${spec.host === 'local' ? 'this host' : spec.host}`,
+      suggestions: ['`ferry hold PROFILE` does; --side destination means the other side of the profile'],
+    })
+  }
+  try {
+    return await releaseHolder(profile.name, client)
+  } finally {
+    await client.close()
+  }
+}

@@ -1,0 +1,279 @@
+/** `ferry recover`: finding both sides of a run whose end nobody saw, and finishing it in the only safe direction. */
+import { EXIT, FerryError, OUTCOME_EXIT } from '../errors.js'
+import { errorBodyOf } from '../link/helper-error.js'
+import type { HelperErrorBody, Role } from '../protocol/protocol.js'
+import { settle } from '../phases/settle.js'
+import { decideRecovery, type Recovery } from './decide.js'
+import type { Outcome, Seats } from '../journal/event.js'
+import { EventStream, type Subscriber } from '../journal/event-stream.js'
+import { findDestination, findSource, type Found, type Settling } from './find-sides.js'
+import { takeUp } from '../journal/reopen.js'
+import type { SavedJournal } from '../journal/read.js'
+import { RecoverySteps } from './steps.js'
+
+export interface RecoverInput {
+  readonly saved: SavedJournal
+  readonly stateDir: string
+  readonly version: string
+  /** The source runs again although the destination committed; its helper is gone and what it did since is given up. */
+  readonly resumeSource: boolean
+  /** Opens or attaches; src/link does it. */
+  readonly reach: Reach
+  readonly onEvent?: Subscriber
+}
+/** How both sides are reached: `attach` null when nobody answers at the socket, `open` starts a helper of its own. */
+export interface Reach {
+  attach(side: Role, seat: Seats['source'], socket: string): Promise<Found['client']>
+  open(side: Role, seat: Seats['source']): Promise<Found['client']>
+}
+export interface Recovered {
+  readonly run: string
+  readonly outcome: Outcome
+  readonly exit: number
+  /** What was found on either side, in the words of decide-recovery. */
+  readonly source: string
+  readonly destination: string
+  readonly did: Recovery['do']
+  readonly error: HelperErrorBody | null
+  readonly problems: readonly HelperErrorBody[]
+}
+
+/**
+ * Takes the journal up again with the next epoch, so that late voices of the run are refused, and ends it with another
+ * run-end. Safe to repeat: a run that is settled is found so. Throws only while nothing was asked of either side.
+ */
+export async function recoverRun(input: RecoverInput): Promise<Recovered> {
+  const { run, seats } = startOf(input.saved)
+  const over = endedFor(input.saved)
+  if (over !== null && !input.resumeSource) return nothingLeft(run, over)
+  if (over === 'done') throw doneAlready(run)
+  const epoch = 2 + input.saved.records.filter(({ body }) => body.type === 'recover-start').length
+  const journal = takeUp(input.saved, input.stateDir, run)
+  const events = new EventStream(undefined, input.saved.records.at(-1))
+  events.subscribe(journal.append)
+  if (input.onEvent !== undefined) events.subscribe(input.onEvent)
+  events.emit({ type: 'recover-start', epoch, version: input.version })
+  const startedUs = events.nowUs()
+  const [source, destination] = await Promise.all([
+    findSource(input.reach, seats.source, run),
+    findDestination(input.reach, seats.destination, {
+      run,
+      workload: seats.workload,
+      settled: howSettled(input.saved),
+    }),
+  ])
+  for (const client of [source.client, destination.client]) client?.bind(run, epoch)
+  const steps = new RecoverySteps(events, {
+    sides: { source: source.client, destination: destination.client },
+    after: lastStep(input.saved),
+  })
+  const decided = decideRecovery(source.found, destination.found, { resumeSource: input.resumeSource })
+  const problems = [...source.problems, ...destination.problems]
+  let result: { outcome: Outcome; error: HelperErrorBody | null }
+  try {
+    result = await carryOut(decided, steps, seats, source, destination, run)
+  } catch (error) {
+    const body = errorBodyOf(error)
+    const person =
+      (error instanceof FerryError && error.exit === EXIT.needsPerson) || body.code === 'protocol/committed'
+    result = { outcome: person ? 'needs-person' : 'unknown', error: body }
+  }
+  events.emit({
+    type: 'run-end',
+    outcome: result.outcome,
+    exit: OUTCOME_EXIT[result.outcome],
+    ...(result.error !== null && { error: result.error }),
+    elapsedUs: events.nowUs() - startedUs,
+  })
+  journal.close()
+  await Promise.all([source.client?.close(), destination.client?.close()])
+  return {
+    run,
+    ...result,
+    exit: OUTCOME_EXIT[result.outcome],
+    source: source.found,
+    destination: destination.found,
+    did: decided.do,
+    problems,
+  }
+}
+
+/** Ends after which both sides are where they belong, and were seen to be. */
+const SETTLED: ReadonlySet<Outcome> = new Set([
+  'done',
+  'not-started',
+  'cancelled',
+  'rolled-back',
+  'downtime-limit',
+])
+
+function endedFor({ records }: SavedJournal): Outcome | null {
+  const end = records.findLast(({ body }) => body.type === 'run-end')?.body
+  return end?.type === 'run-end' && SETTLED.has(end.outcome) ? end.outcome : null
+}
+
+/** Nothing is asked and nothing is written: a run that is done stays so. */
+function doneAlready(run: string): FerryError {
+  return new FerryError({
+    code: 'recover/done',
+    exit: EXIT.error,
+    message: `run ${run} is done: the destination ran, and the workload may be anywhere by now; the source is not resumed`,
+    suggestions: [
+      'move the workload back from whoever holds it, or start it anew',
+      `\`ferry release ${run}\` lets go of what the source may still keep`,
+    ],
+  })
+}
+
+/** Neither side is asked: what they do since then is no business of this run. */
+function nothingLeft(run: string, outcome: Outcome): Recovered {
+  const notAsked = 'not-asked'
+  return {
+    ...{ run, outcome, exit: OUTCOME_EXIT[outcome] },
+    ...{ source: notAsked, destination: notAsked, did: 'nothing', error: null, problems: [] },
+  }
+}
+
+async function carryOut(
+  decided: Recovery,
+  steps: RecoverySteps,
+  seats: Seats,
+  source: Found,
+  destination: Found,
+  run: string,
+): Promise<{ outcome: Outcome; error: HelperErrorBody | null }> {
+  const done = { outcome: 'done', error: null } as const
+  switch (decided.do) {
+    case 'nothing':
+      return { outcome: decided.outcome, error: null }
+    case 'refuse':
+      return {
+        outcome: decided.outcome,
+        error: {
+          code: decided.outcome === 'unknown' ? 'run/unknown' : 'recover/refused',
+          message: decided.why,
+          suggestion: decided.remedy.replaceAll('RUN', run),
+        },
+      }
+    case 'finish':
+      await steps.step({
+        side: 'destination',
+        op: 'finish',
+        params: {},
+        text: 'tell the destination that the source has committed',
+      })
+      await settleBoth(steps, seats, source, destination)
+      return done
+    case 'settle':
+      await settleBoth(steps, seats, source, destination)
+      return done
+    case 'go-back':
+      return goBack(decided.discard, steps, seats, source, run)
+  }
+}
+
+async function settleBoth(
+  steps: RecoverySteps,
+  seats: Seats,
+  source: Found,
+  destination: Found,
+): Promise<void> {
+  const { handOut, releaseSource, then, workload } = seats
+  // The last of the destination's sockets is the holder's.
+  const socket = seats.destination.sockets.at(-1) ?? ''
+  if (!/settled$/u.test(destination.found)) await settle(steps.step, { then, workload, socket, handOut })
+  if (releaseSource === 'on-commit' && source.found === 'answers') {
+    await steps.step({ side: 'source', op: 'release', params: {}, text: 'release the source' })
+  }
+}
+
+async function goBack(
+  discard: 'ask' | 'record' | 'none',
+  steps: RecoverySteps,
+  seats: Seats,
+  source: Found,
+  run: string,
+): Promise<{ outcome: Outcome; error: HelperErrorBody | null }> {
+  if (discard === 'record') {
+    const params = {
+      recordDir: seats.destination.recordDir,
+      run,
+      role: 'destination',
+      discard: true,
+    } as const
+    await steps.step({ side: 'destination', op: 'record', params, text: 'record that the run is discarded' })
+  } else if (discard === 'ask') {
+    await steps.step({
+      side: 'destination',
+      op: 'rollback',
+      params: {},
+      text: 'discard the run on the destination',
+    })
+    await steps.step({ side: 'destination', op: 'release', params: {}, text: 'release the destination' })
+  }
+  const back = source.found === 'runs' || source.found === 'ran'
+  if (source.found !== 'answers' && !back) {
+    return {
+      outcome: 'needs-person',
+      error: {
+        code: 'source/helper-died',
+        message:
+          `the destination holds nothing of the run, and the source's helper is gone: the kernel closed ` +
+          `${seats.source.devices.join(', ')}, which resets a device`,
+        suggestion: 'start the workload anew on the source',
+      },
+    }
+  }
+  if (back) return { outcome: 'rolled-back', error: null }
+  const params = { peerDiscarded: true }
+  const text = 'bring the devices back to RUNNING'
+  const { devices, needsPerson } = await steps.step({ side: 'source', op: 'rollback', params, text })
+  const still = devices.filter(({ state }) => state !== 'RUNNING')
+  const stuck = needsPerson[0]
+  if (stuck !== undefined || still[0] !== undefined) {
+    const message = still.map(({ device, state }) => `${device} is ${state}`).join(', ')
+    return { outcome: 'needs-person', error: stuck ?? { code: 'source/not-running', message } }
+  }
+  // What was opened for the run is given back; a holder keeps what it held before.
+  await steps.step({ side: 'source', op: 'release', params: { keep: true }, text: 'release the source' })
+  return { outcome: 'rolled-back', error: null }
+}
+
+function lastStep({ records }: SavedJournal): number {
+  return Math.max(0, ...records.flatMap(({ body }) => (body.type === 'intent' ? [body.step] : [])))
+}
+
+function startOf(saved: SavedJournal): { readonly run: string; readonly seats: Seats } {
+  const start = saved.records[0]?.body
+  if (start?.type !== 'run-start' || start.seats === undefined) {
+    throw new FerryError({
+      code: 'recover/nothing',
+      exit: EXIT.usage,
+      message: `${saved.path} is no journal of a migration that could be recovered`,
+      suggestions: ['only `ferry migrate` leaves two sides behind'],
+    })
+  }
+  return { run: start.run, seats: start.seats }
+}
+
+/** `holding`, `handing`: the last request to hold, or to start the command, got no answer of the helper's own. */
+export function howSettled(saved: Pick<SavedJournal, 'records'>): Settling {
+  const asked = new Set<number>()
+  let open = null as { readonly step: number; readonly how: Settling } | null
+  // Before a commit, and after a discard, a release gives the run up.
+  let settling = false
+  for (const { body } of saved.records) {
+    if (body.type === 'recover-start' || (body.type === 'phase-start' && body.phase === 'commit'))
+      settling = true
+    if (body.type === 'outcome' && body.ok && asked.has(body.step)) return 'done'
+    if (body.type === 'outcome' && !body.ok && body.step === open?.step) {
+      if (!/^(?:link|helper)\//u.test(body.error?.code ?? '')) open = null
+    }
+    if (body.type !== 'intent' || body.side !== 'destination') continue
+    if (body.op === 'rollback' || body.op === 'record') settling = false
+    if (settling && ['stay', 'exec', 'release'].includes(body.op)) asked.add(body.step)
+    if (settling && body.op === 'exec') open = { step: body.step, how: 'handing' }
+    if (settling && body.op === 'stay') open = { step: body.step, how: 'holding' }
+  }
+  return open?.how ?? 'no'
+}

@@ -1,0 +1,129 @@
+/** `ferry release`: the source of a committed run, or a holder, lets go of its devices. */
+import { EXIT, FerryError } from '../errors.js'
+import { errorBodyOf } from '../link/helper-error.js'
+import type { Role } from '../protocol/protocol.js'
+import type { Seat } from '../journal/event.js'
+import type { Client } from './find-sides.js'
+import { EventStream } from '../journal/event-stream.js'
+import { takeUp } from '../journal/reopen.js'
+import type { SavedJournal } from '../journal/read.js'
+import type { Reach } from './recover.js'
+import { RecoverySteps } from './steps.js'
+import { newRunId } from '../journal/run-id.js'
+
+export interface Released {
+  readonly run: string | null
+  readonly workload: string
+  /** False: there was nothing left to release. */
+  readonly released: boolean
+  readonly devices: readonly string[]
+}
+
+/**
+ * Refuses unless the run is known to be done: what a source holds may be all there is of the workload. With `giveUp`
+ * both sides of a run that ended otherwise close what they have, and nothing of the workload is left.
+ */
+export async function releaseRun(
+  saved: SavedJournal,
+  stateDir: string,
+  reach: Reach,
+  giveUp = false,
+): Promise<Released> {
+  const start = saved.records[0]?.body
+  const end = saved.records.findLast(({ body }) => body.type === 'run-end')?.body
+  if (start?.type !== 'run-start' || start.seats === undefined) {
+    throw refusal(`${saved.path} is no journal of a migration`, 'only `ferry migrate` leaves a source behind')
+  }
+  const { run, seats } = start
+  if (end?.type !== 'run-end')
+    throw refusal(`run ${run} is not over`, `\`ferry status ${run}\` shows how it stands`)
+  if (end.outcome !== 'done' && !giveUp) {
+    throw refusal(
+      `run ${run} ended ${end.outcome}: the source may be the only one that has the workload`,
+      `\`ferry recover ${run}\` finds out, and finishes it`,
+    )
+  }
+  const { devices } = seats.source
+  const sides: readonly Role[] = giveUp ? ['destination', 'source'] : ['source']
+  const found: { side: Role; client: Client }[] = []
+  try {
+    for (const side of sides) {
+      const client = await ofRun(reach, side, seats[side], run)
+      if (client !== null) found.push({ side, client })
+    }
+    if (found.length > 0) await journaled(saved, stateDir, run, { found, giveUp })
+    return { run, workload: seats.workload, devices, released: found.length > 0 }
+  } finally {
+    await Promise.all(found.map(({ client }) => client.close()))
+  }
+}
+
+/** The helper that still has the run. A holder that took the workload up again since then is none of its business. */
+async function ofRun(reach: Reach, side: Role, seat: Seat, run: string): Promise<Client | null> {
+  for (const socket of seat.sockets) {
+    const client = await reach.attach(side, seat, socket)
+    if (client === null) continue
+    const status = await client.request('status', {})
+    if (status.run === run) return client
+    await client.close()
+  }
+  return null
+}
+
+async function journaled(
+  saved: SavedJournal,
+  stateDir: string,
+  run: string,
+  {
+    found,
+    giveUp,
+  }: {
+    readonly found: readonly { readonly side: Role; readonly client: Client }[]
+    readonly giveUp: boolean
+  },
+): Promise<void> {
+  const recoveries = saved.records.filter(({ body }) => body.type === 'recover-start').length
+  const steps = saved.records.flatMap(({ body }) => (body.type === 'intent' ? [body.step] : []))
+  const journal = takeUp(saved, stateDir, run)
+  const events = new EventStream(undefined, saved.records.at(-1))
+  events.subscribe(journal.append)
+  const of = (side: Role): Client | null => found.find((entry) => entry.side === side)?.client ?? null
+  const sides = { source: of('source'), destination: of('destination') }
+  const requests = new RecoverySteps(events, { sides, after: Math.max(0, ...steps) })
+  try {
+    for (const { client, side } of found) {
+      client.bind(run, 1 + recoveries)
+      await requests.step({
+        side,
+        op: 'release',
+        params: giveUp ? { giveUp } : {},
+        text: `release the ${side}`,
+      })
+    }
+  } finally {
+    journal.close()
+  }
+}
+
+/** A holder closes what it holds; the workload's devices are reset by the kernel. */
+export async function releaseHolder(workload: string, client: Client): Promise<Released> {
+  const status = await client.request('status', {})
+  if (status.run !== null) {
+    throw refusal(
+      `run ${status.run} is moving ${workload}`,
+      `\`ferry cancel ${status.run}\` first, or let it end and \`ferry release ${status.run}\``,
+    )
+  }
+  client.bind(newRunId(), 1)
+  try {
+    await client.request('release', {})
+  } catch (error) {
+    const { code, message } = errorBodyOf(error)
+    throw new FerryError({ code, exit: EXIT.error, message: `${workload} was not released: ${message}` })
+  }
+  return { run: null, workload, released: true, devices: status.devices.map(({ device }) => device) }
+}
+
+function refusal(message: string, suggestion: string): FerryError {
+  return new FerryError({ code: 'release/refused', exit: EXIT.error, message, suggestions: [suggestion] })
+}

@@ -1,0 +1,269 @@
+/** What an operator has in hand while a run is under way: limits, the hold, hooks. */
+import { EXIT, FerryError } from '../errors.js'
+import { errorBodyOf } from '../link/helper-error.js'
+import type { CutoverPause, HelperErrorBody, HelperEvent } from '../protocol/protocol.js'
+import type { Helper, Limits, PhaseContext, RoundEnd, Settled, Steering } from '../phases/index.js'
+import type { HoldPoint, HookPoint, Profile } from '../profile/profile.js'
+import type { EventRecord, SavedLimits, Settable } from '../journal/event.js'
+import type { EventStream } from '../journal/event-stream.js'
+import { HoldKeeper, type CutoverAnswer, type CutoverAsk } from './hold-timer.js'
+import { HookRunner, type HookHost } from './hooks.js'
+import { limitsOf, readSetting } from './settings.js'
+
+export interface WheelInput {
+  readonly run: string
+  /** Holds and hooks are for moves; what only measures has none. */
+  readonly steered: boolean
+  readonly profile: Profile
+  readonly source: Helper
+  readonly destination: Helper | null
+  readonly events: EventStream
+  readonly hostOf: (on: 'source' | 'destination' | 'ferry') => HookHost
+  readonly context: () => PhaseContext
+  /** Ends the run as a cancel does, for a cause of its own. */
+  readonly cancel: (cause: HelperErrorBody) => void
+  /** Aborted by a cancel; and when ferry stops waiting. */
+  readonly cancelled: AbortSignal
+  readonly detached: AbortSignal
+  readonly nowMs?: () => number
+}
+
+/**
+ * INVARIANTS
+ * 1. A limit is changed by `set` alone, in the journal before it counts.
+ * 2. A run is let go by its hold's state machine alone.
+ * 3. A pause inside the blackout is always answered, unless the run was cancelled: then the helper knows already.
+ */
+export class Wheel implements Steering {
+  limits: Limits
+  lastRound: RoundEnd | null = null
+  readonly keeper: HoldKeeper | null
+  private readonly input: WheelInput
+  private readonly hooks_: HookRunner
+  private readonly watchers = new Set<(round: RoundEnd) => void>()
+  private pauses = new AbortController()
+  private paused: Promise<void> = Promise.resolve()
+  private closed = false
+
+  constructor(input: WheelInput) {
+    const { events, hostOf, profile, run } = input
+    this.input = input
+    this.limits = limitsOf(profile)
+    const point = input.steered ? profile.migration.hold : null
+    this.keeper =
+      point === null
+        ? null
+        : new HoldKeeper({
+            point,
+            migration: profile.migration,
+            events,
+            onTimeout: (because) => input.cancel(timedOut(profile, because, this.lastRound)),
+            ...(input.nowMs !== undefined && { nowMs: input.nowMs }),
+          })
+    this.hooks_ = new HookRunner({
+      run,
+      profile,
+      events,
+      hostOf,
+      forecastUs: () => this.lastRound?.expectedUs ?? null,
+      onProblem: (problem) => input.context().state.problems.push(problem),
+    })
+    // After everybody has heard it: what is said about an event comes after the event, for every listener.
+    events.subscribe((record) => queueMicrotask(() => this.listen(record)))
+  }
+
+  get savedLimits(): SavedLimits {
+    const { bandwidth, ...rest } = this.limits
+    return { ...rest, bandwidth: bandwidth === null ? null : bandwidth.toString() }
+  }
+
+  // Arrow functions: phases take them out of the context by destructuring.
+  readonly holdsAt = (point: HoldPoint): boolean => this.keeper?.state.point === point
+
+  readonly hold = async (point: HoldPoint): Promise<void> => {
+    const { keeper } = this
+    if (keeper === null || keeper.state.point !== point) return
+    await this.unlessBroken(keeper.wait())
+  }
+
+  readonly hasHooks = (at: HookPoint): boolean => this.input.steered && this.hooks_.at(at).length > 0
+
+  readonly hooks = async (at: HookPoint): Promise<void> => {
+    if (!this.hasHooks(at)) return
+    await this.hooks_.run(at, AbortSignal.any([this.input.cancelled, this.input.detached]))
+    if (this.input.cancelled.aborted) throw cancelled()
+  }
+
+  /** Those after the end of the run's own work, which a cancel does not stop. */
+  readonly lastHooks = async (at: HookPoint, outcome: string): Promise<void> => {
+    if (this.hasHooks(at)) await this.hooks_.run(at, this.input.detached, outcome)
+  }
+
+  readonly round = (enough: (round: RoundEnd) => boolean, timeoutMs: number): Promise<void> =>
+    new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer)
+        this.watchers.delete(watch)
+        resolve()
+      }
+      const watch = (round: RoundEnd): void => {
+        if (enough(round)) done()
+      }
+      const timer = setTimeout(done, timeoutMs)
+      timer.unref()
+      this.watchers.add(watch)
+    })
+
+  readonly endPauses = async (): Promise<void> => {
+    this.pauses.abort()
+    await this.paused
+    this.pauses = new AbortController()
+  }
+
+  /** The run goes back or is over: nobody is kept waiting, nothing is changed any more. */
+  close(): void {
+    this.closed = true
+    this.keeper?.stop()
+  }
+
+  ask(asked: CutoverAsk): Promise<CutoverAnswer> {
+    if (this.keeper === null) {
+      throw new FerryError({
+        code: 'cutover/no-hold',
+        exit: EXIT.error,
+        message: `run ${this.input.run} is not held and will not be: it goes through to its end by itself`,
+        suggestions: ['start it with --hold, or with `migration.hold` in its profile'],
+      })
+    }
+    return this.keeper.ask(asked)
+  }
+
+  /** Throws a usage error for a value that makes no sense, and what the helper says against it. */
+  async set(key: Settable, text: string): Promise<void> {
+    const { events, profile } = this.input
+    const context = this.input.context()
+    const setting = readSetting(key, text, this.limits, profile.transport.maxStreams)
+    if (this.closed || context.attempted('source', 'cutover')) {
+      throw new FerryError({
+        code: 'set/too-late',
+        exit: EXIT.error,
+        message: `run ${this.input.run} is past the point where ${key} counts`,
+      })
+    }
+    const before = this.limits
+    this.limits = setting.limits
+    events.emit({ type: 'set', key, value: setting.value, limits: this.savedLimits })
+    this.keeper?.limit(this.limits.downtimeLimitMs)
+    // The helper is told the limits when the rounds begin; after that it has to be told what changed.
+    if (!context.attempted('source', 'connect')) return
+    if (key !== 'streams' && (!context.attempted('source', 'precopy') || context.state.precopy !== null))
+      return
+    const text_ = `set ${key} to ${setting.value}`
+    try {
+      await context.step({ side: 'source', op: 'tune', params: setting.tune, text: text_ })
+    } catch (error) {
+      this.limits = before
+      const reset = readSetting(key, textOf(key, before), before, null)
+      events.emit({ type: 'set', key, value: reset.value, limits: this.savedLimits })
+      this.keeper?.limit(before.downtimeLimitMs)
+      throw error
+    }
+  }
+
+  private listen({ body }: EventRecord): void {
+    if (body.type !== 'helper' || body.side !== 'source') return
+    const { event } = body
+    if (event.event === 'round-end') this.roundEnd(event)
+    if (event.event === 'paused') this.paused = this.pause(event.at)
+  }
+
+  private roundEnd(event: Extract<HelperEvent, { event: 'round-end' }>): void {
+    const forecast = event.forecast ?? null
+    const expectedUs = forecast?.expectedUs ?? event.estimatedBlackoutUs
+    this.lastRound = { round: event.round, forecast, expectedUs }
+    this.keeper?.round(expectedUs, forecast)
+    for (const watch of [...this.watchers]) watch(this.lastRound)
+  }
+
+  private async pause(at: CutoverPause): Promise<void> {
+    const { cancelled, detached } = this.input
+    const signal = AbortSignal.any([cancelled, detached, this.pauses.signal])
+    let abort: { readonly code: string; readonly message: string } | undefined
+    try {
+      await this.hooks_.run(at, signal)
+    } catch (error) {
+      const { code, message } = errorBodyOf(error)
+      abort = { code, message }
+    }
+    if (signal.aborted) return
+    const context = this.input.context()
+    try {
+      await context.step({
+        side: 'source',
+        op: 'continue',
+        params: { at, ...(abort !== undefined && { abort }) },
+        text: abort === undefined ? `go on after ${at}` : `undo the cutover: ${abort.message}`,
+      })
+    } catch (error) {
+      context.state.problems.push(errorBodyOf(error))
+    }
+  }
+
+  /** Rejects when the run is cancelled, or a helper or the transfer between them ends, before `work` is done. */
+  private unlessBroken(work: Promise<void>): Promise<void> {
+    const { cancelled: signal, destination, source } = this.input
+    const { receive } = this.input.context().state
+    return new Promise((resolve, reject) => {
+      const broken = (error: FerryError): void => reject(error)
+      signal.addEventListener('abort', () => broken(cancelled()), { once: true })
+      if (signal.aborted) broken(cancelled())
+      for (const helper of [source, destination]) {
+        void helper?.ended?.then(() => broken(helperGone(helper)))
+      }
+      void receive?.then((settled) => broken(receiveEnded(settled)))
+      work.then(resolve, reject)
+    })
+  }
+}
+
+function cancelled(): FerryError {
+  return new FerryError({ code: 'run/cancelled', exit: EXIT.cancelled, message: 'cancelled by the operator' })
+}
+
+function helperGone({ label, side }: Helper): FerryError {
+  return new FerryError({
+    code: 'helper/died',
+    exit: EXIT.error,
+    message: `${label} ended while the run was held`,
+    side,
+  })
+}
+
+function receiveEnded(settled: Settled<{ readonly outcome: string; readonly reason?: string }>): FerryError {
+  const [code, why] = settled.ok
+    ? ['link/lost', settled.reply.reason ?? settled.reply.outcome]
+    : [settled.error.code, settled.error.message]
+  return new FerryError({
+    code,
+    exit: EXIT.error,
+    message: `the destination gave the run up while it was held: ${why}`,
+    side: 'destination',
+  })
+}
+
+function timedOut(
+  { migration }: Profile,
+  because: 'cancel' | 'ceiling',
+  last: RoundEnd | null,
+): HelperErrorBody {
+  const held = `the run was held for ${(migration.holdTimeoutMs ?? 0) / 1000} s and nobody let it go`
+  if (because === 'cancel') return { code: 'hold/timed-out', message: held }
+  const forecast = last === null ? 'no round had ended' : `the blackout would take ${last.expectedUs} µs`
+  return { code: 'limit/hold', message: `${held}; it was to cut over then, and ${forecast}` }
+}
+
+function textOf(key: Settable, limits: Limits): string {
+  if (key === 'downtime-limit') return `${limits.downtimeLimitMs}ms`
+  if (key === 'streams') return String(limits.streams)
+  return limits.bandwidth === null ? 'none' : `${limits.bandwidth}B/s`
+}

@@ -1,0 +1,97 @@
+/** Which helper that answers is the run's own, and which one only has the same workload. */
+import { describe, expect, it } from 'vitest'
+import type { RecordReply, StatusReply } from '../../src/protocol/protocol.js'
+import { findDestination, findSource, type Client, type Settling } from '../../src/recovery/find-sides.js'
+import type { Reach } from '../../src/recovery/recover.js'
+
+const RUN = '20261122T151733-4f2a'
+const SEAT = {
+  host: { host: 'local', helper: null, become: null, stateDir: null },
+  sockets: ['/run.sock', '/holder.sock'],
+  recordDir: '/records',
+  devices: ['nic'],
+}
+type Answers = Partial<Record<string, Partial<StatusReply> | 'silent'>>
+
+/** Helpers at sockets, by what their status says; and what is recorded on that host. */
+function host(at: Answers, record: RecordReply['record'], later: StatusReply['phase'][] = []): Reach {
+  const client = (status: Partial<StatusReply> | 'silent') =>
+    ({
+      request: async (op: string) => {
+        if (status === 'silent') throw new Error('the link is lost')
+        if (op === 'record') return { record }
+        return { ...status, phase: later.shift() ?? status.phase }
+      },
+      close: async () => null,
+    }) as unknown as Client
+  return {
+    attach: async (_side, _seat, socket) => (at[socket] === undefined ? null : client(at[socket])),
+    open: async () => client({}),
+  }
+}
+const devices: StatusReply['devices'] = [{ device: 'nic', state: 'RUNNING' }]
+const HOLDER = { run: null, workload: 'w', phase: 'idle', devices } as const
+
+describe('a destination', () => {
+  const find = async (at: Answers, record: RecordReply['record'], settled: Settling) =>
+    (await findDestination(host(at, record), SEAT, { run: RUN, workload: 'w', settled })).found
+
+  it('is settled by the holder that the run has made, and by no other', async () => {
+    const holder = { '/holder.sock': HOLDER }
+    expect(await find(holder, 'committed', 'done')).toBe('settled')
+    expect(await find(holder, 'committed', 'holding')).toBe('settled')
+    // It was there before: the run's own helper is gone, with or without a commit.
+    expect(await find(holder, 'none', 'no')).toBe('gone-open')
+    expect(await find(holder, 'committed', 'no')).toBe('gone-committed')
+    expect(await find(holder, 'discarded', 'no')).toBe('gone-discarded')
+  })
+
+  it('is settled where its helper wrote so, whether or not its answer was heard', async () => {
+    for (const settled of ['no', 'handing', 'holding', 'done'] as const)
+      expect(await find({}, 'settled', settled)).toBe('gone-settled')
+    expect(await find({}, 'committed', 'handing')).toBe('gone-handing')
+  })
+
+  it('is asked at its own socket first', async () => {
+    const at = {
+      '/run.sock': { run: RUN, workload: null, phase: 'cutover', devices },
+      '/holder.sock': HOLDER,
+    } as const
+    expect(await find(at, 'none', 'no')).toBe('open')
+  })
+
+  it('that is still starting its devices is waited for, and called stuck when it does not get there', async () => {
+    const at = { '/run.sock': { run: RUN, workload: null, phase: 'running', devices } } as const
+    const find = async (later: StatusReply['phase'][]) => {
+      const how = { run: RUN, workload: 'w', settled: 'no' } as const
+      return (await findDestination(host(at, 'committed', later), SEAT, how, { polls: 3, betweenMs: 1 }))
+        .found
+    }
+    expect(await find(['committed', 'committed', 'committed'])).toBe('runs')
+    expect(await find(['committed', 'committed', 'committed', 'committed'])).toBe('stuck')
+    expect(await find(['committed', 'idle'])).toBe('unreachable')
+  })
+
+  it('that is there and does not answer is not gone', async () => {
+    expect(await find({ '/run.sock': 'silent' }, 'committed', 'no')).toBe('unreachable')
+  })
+})
+
+describe('a source', () => {
+  const find = async (at: Answers, record: RecordReply['record']) =>
+    (await findSource(host(at, record), SEAT, RUN)).found
+
+  it('that is gone is lost, unless it wrote down that its devices ran when it let go', async () => {
+    expect(await find({}, 'none')).toBe('gone-open')
+    expect(await find({}, 'discarded')).toBe('gone-open')
+    expect(await find({}, 'settled')).toBe('ran')
+    expect(await find({}, 'committed')).toBe('gone-committed')
+  })
+
+  it('that holds again runs, unless it committed: then this holder is another’s', async () => {
+    expect(await find({ '/holder.sock': HOLDER }, 'none')).toBe('runs')
+    expect(await find({ '/holder.sock': HOLDER }, 'discarded')).toBe('runs')
+    expect(await find({ '/holder.sock': HOLDER }, 'committed')).toBe('released')
+    expect(await find({ '/holder.sock': { ...HOLDER, run: 'another' } }, 'committed')).toBe('gone-committed')
+  })
+})
