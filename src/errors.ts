@@ -4,9 +4,7 @@
  * reported as one. src/cli/error-text.ts turns them into text and JSON.
  */
 import { EXIT, type ExitCode } from './exit-codes.js'
-import type { HelperErrorBody, Role } from './protocol/protocol.js'
-
-export { EXIT, EXIT_CODES, OUTCOME_EXIT, type ExitCode, type ExitName } from './exit-codes.js'
+import type { Role } from './protocol/protocol.js'
 
 /** One cause among several of a refusal; a plan's blockers and an inventory's reasons have this shape. */
 export interface ErrorReason {
@@ -84,32 +82,6 @@ export class FerryError extends Error {
     this.detail = options.detail
     this.result = options.result
   }
-}
-
-/** What a helper's error says, in one sentence: message, what the errno means here, the state left behind. */
-export function helperErrorText(body: HelperErrorBody): string {
-  const meaning = body.meaning === undefined ? '' : ` (${body.meaning})`
-  const state = body.state === undefined ? '' : `; the device is ${body.state}`
-  return `${body.message}${meaning}${state}`
-}
-
-/** A helper's error as ours. `exit` defaults to 1: the caller knows whether something had been changed already. */
-export function fromHelperError(
-  body: HelperErrorBody,
-  context: { readonly exit?: ExitCode; readonly side?: Role; readonly result?: unknown } = {},
-): FerryError {
-  return new FerryError({
-    code: body.code,
-    exit: context.exit ?? EXIT.error,
-    message: helperErrorText(body),
-    suggestions: body.suggestion === undefined ? [] : [body.suggestion],
-    ...(body.device !== undefined && { device: body.device }),
-    ...(body.errno !== undefined && { errno: body.errno }),
-    ...(body.errnoName !== undefined && { errnoName: body.errnoName }),
-    ...(body.operation !== undefined && { operation: body.operation }),
-    ...(context.side !== undefined && { side: context.side }),
-    ...(context.result !== undefined && { result: context.result }),
-  })
 }
 
 /** A failed Node system call (fs, net, spawn) as ours, with its errno. */

@@ -1,5 +1,3 @@
-import type { Outcome } from './journal/event.js'
-
 /**
  * What a script may branch on: the one table of exit codes. Help, the README and the tests are made from it.
  * Numbers never change their meaning once released.
@@ -33,15 +31,3 @@ export const EXIT = {
   sidesDisagree: EXIT_CODES.sidesDisagree.exit,
   unknown: EXIT_CODES.unknown.exit,
 } as const satisfies { readonly [N in ExitName]: (typeof EXIT_CODES)[N]['exit'] }
-
-/** The exit code of a run that ended with this outcome. */
-export const OUTCOME_EXIT: Readonly<Record<Outcome, ExitCode>> = {
-  done: EXIT.done,
-  'not-started': EXIT.error,
-  cancelled: EXIT.cancelled,
-  'rolled-back': EXIT.rolledBack,
-  'needs-person': EXIT.needsPerson,
-  'downtime-limit': EXIT.downtimeLimit,
-  'sides-disagree': EXIT.sidesDisagree,
-  unknown: EXIT.unknown,
-}

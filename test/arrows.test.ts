@@ -1,6 +1,6 @@
 /**
- * The folders of src/ stand in the order of the data flow, and imports point one way along it:
- * profile -> inventory -> plan -> phases -> run -> report -> ui, with link/ beside them.
+ * Imports in src/ point one way, from the last folder of this list to the first, and `import type` counts: there is no
+ * circle of folders and none of files. docs/internals.md has the map for people.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
@@ -11,23 +11,98 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 type Strength = 'types' | 'values'
 /**
- * What a folder may import from other folders of src/. Types of link/ are the control protocol's words, which all know;
- * its values are ways to reach a helper, which only those that reach one may.
+ * Every folder of src/ and what it may import from others, in the order of the data flow: each names only folders above
+ * it. The files beside the folders (errors, exit codes, units, …) are leaves that every folder may use.
  */
-const ARROWS: Readonly<Record<string, Readonly<Record<string, Strength>>>> = {
-  link: { profile: 'types' },
-  profile: { link: 'types' },
-  inventory: { profile: 'values', link: 'values' },
-  plan: { profile: 'values', inventory: 'values', link: 'types' },
-  phases: { profile: 'values', inventory: 'types', plan: 'values', link: 'values' },
-  run: { profile: 'values', inventory: 'values', plan: 'values', phases: 'values', link: 'values' },
-  // The socket of a run that is under way: both ends of it.
-  control: { run: 'values', link: 'values' },
-  doctor: { profile: 'values', link: 'values' },
-  // They know events and the journal, so that a saved journal replays both.
-  report: { run: 'values', plan: 'types', link: 'types' },
-  ui: { doctor: 'types', run: 'values', report: 'values', plan: 'types', inventory: 'types', link: 'types' },
-}
+const ARROWS: readonly (readonly [string, Readonly<Record<string, Strength>>])[] = [
+  ['protocol', {}],
+  ['profile/findings', {}],
+  ['profile/text', { 'profile/findings': 'values' }],
+  ['profile/schema', { 'profile/findings': 'values', protocol: 'types' }],
+  ['profile/checks', { 'profile/findings': 'types', 'profile/schema': 'values' }],
+  [
+    'profile',
+    {
+      'profile/findings': 'values',
+      'profile/text': 'values',
+      'profile/schema': 'values',
+      'profile/checks': 'values',
+      protocol: 'types',
+    },
+  ],
+  ['host', { profile: 'types', protocol: 'values' }],
+  ['link', { host: 'values', profile: 'types', protocol: 'values' }],
+  ['inventory', { link: 'values', profile: 'types', protocol: 'types' }],
+  ['plan', { inventory: 'values', profile: 'types', protocol: 'types' }],
+  ['journal', { plan: 'types', profile: 'types', 'profile/schema': 'types', protocol: 'types' }],
+  [
+    'phases',
+    { link: 'values', plan: 'values', profile: 'types', 'profile/schema': 'values', protocol: 'types' },
+  ],
+  [
+    'run',
+    {
+      host: 'values',
+      inventory: 'values',
+      journal: 'values',
+      link: 'values',
+      phases: 'values',
+      plan: 'values',
+      profile: 'types',
+      'profile/schema': 'values',
+      protocol: 'types',
+    },
+  ],
+  [
+    'recovery',
+    {
+      journal: 'values',
+      link: 'values',
+      phases: 'values',
+      plan: 'values',
+      profile: 'values',
+      protocol: 'types',
+      run: 'values',
+    },
+  ],
+  // The socket of a run under way: both ends of it.
+  ['control', { host: 'values', journal: 'values', run: 'values' }],
+  // A saved journal replays both.
+  ['report', { journal: 'types', plan: 'types', protocol: 'types' }],
+  ['forecast', { journal: 'values', plan: 'types', protocol: 'types', report: 'values' }],
+  [
+    'doctor',
+    { host: 'values', link: 'values', profile: 'types', 'profile/schema': 'values', protocol: 'types' },
+  ],
+  // It turns values into text and calls no other folder but for the constants of a forecast.
+  [
+    'ui',
+    {
+      doctor: 'types',
+      forecast: 'values',
+      inventory: 'types',
+      journal: 'types',
+      plan: 'types',
+      protocol: 'types',
+      report: 'types',
+      run: 'types',
+    },
+  ],
+  [
+    'cli',
+    {
+      control: 'values',
+      forecast: 'values',
+      phases: 'types',
+      profile: 'types',
+      report: 'values',
+      run: 'values',
+      ui: 'values',
+    },
+  ],
+]
+/** A reader takes in so many names at a glance. */
+const MAX_FILES = 20
 
 interface Import {
   /** From the root: "src/plan/plan.ts". */
@@ -64,35 +139,78 @@ function filesIn(folder: string): string[] {
 }
 
 const imports = filesIn('src').flatMap((file) => importsOf(file, readFileSync(join(root, file), 'utf8')))
-const folderOf = (file: string): string | undefined =>
-  /^src\/(?<folder>[^/]+)\//u.exec(file)?.groups?.['folder']
+/** "plan", "profile/schema"; the empty string for the leaves beside the folders. */
+const folderOf = (file: string): string => dirname(file).replace(/^src\/?/u, '')
+const across = imports.filter(({ from, to }) => to.startsWith('src/') && folderOf(from) !== folderOf(to))
+
+/** The first circle found, as the names on it; undefined when there is none. */
+function circle(arrows: readonly (readonly [string, string])[]): string[] | undefined {
+  const next = new Map<string, string[]>()
+  for (const [from, to] of arrows) next.set(from, [...(next.get(from) ?? []), to])
+  const done = new Set<string>()
+  const walk = (node: string, path: readonly string[]): string[] | undefined => {
+    const seen = path.indexOf(node)
+    if (seen !== -1) return [...path.slice(seen), node]
+    if (done.has(node)) return undefined
+    for (const to of next.get(node) ?? []) {
+      const found = walk(to, [...path, node])
+      if (found !== undefined) return found
+    }
+    done.add(node)
+    return undefined
+  }
+  for (const node of next.keys()) {
+    const found = walk(node, [])
+    if (found !== undefined) return found
+  }
+  return undefined
+}
 
 describe('folders of src/', () => {
-  it('are those of the design', () => {
-    const folders = readdirSync(join(root, 'src'), { withFileTypes: true })
-    const names = folders.filter((entry) => entry.isDirectory()).map(({ name }) => name)
-    expect(names.sort()).toEqual(Object.keys(ARROWS).sort())
+  it('are those of the list', () => {
+    const folders = new Set(filesIn('src').map(folderOf))
+    folders.delete('')
+    expect([...folders].sort()).toEqual(ARROWS.map(([name]) => name).sort())
   })
 
-  it.each(Object.keys(ARROWS))('%s imports only what stands before it', (folder) => {
-    const wrong = imports
-      .filter(
-        ({ from, to }) => folderOf(from) === folder && folderOf(to) !== folder && folderOf(to) !== undefined,
-      )
+  it('stand in an order in which each knows only those before it', () => {
+    ARROWS.forEach(([, known], index) => {
+      const before = ARROWS.slice(0, index).map(([name]) => name)
+      expect(Object.keys(known).filter((name) => !before.includes(name))).toEqual([])
+    })
+  })
+
+  it.each(ARROWS)('%s imports only what it may', (folder, known) => {
+    const wrong = across
+      .filter(({ from, to }) => folderOf(from) === folder && folderOf(to) !== '')
       .filter(({ to, types }) => {
-        const allowed = Object.entries(ARROWS[folder] ?? {}).find(([target]) =>
-          to.startsWith(`src/${target}/`),
-        )
-        return allowed === undefined || (allowed[1] === 'types' && !types)
+        const allowed = known[folderOf(to)]
+        return allowed === undefined || (allowed === 'types' && !types)
       })
       .map(({ from, to, types }) => `${from} -> ${to}${types ? ' (types)' : ''}`)
     expect(wrong).toEqual([])
   })
 
-  it('are never imported as values by the files above them, which start-up loads', () => {
-    const eager = imports.filter(
-      ({ from, to, types, later }) =>
-        folderOf(from) === undefined && folderOf(to) !== undefined && !types && !later,
+  it('hold no circle of files, types included', () => {
+    expect(circle(imports.map(({ from, to }) => [from, to] as const))).toBeUndefined()
+  })
+
+  it(`have at most ${MAX_FILES} files each`, () => {
+    const counts = new Map<string, number>()
+    for (const file of filesIn('src')) counts.set(folderOf(file), (counts.get(folderOf(file)) ?? 0) + 1)
+    expect([...counts].filter(([, count]) => count > MAX_FILES)).toEqual([])
+  })
+
+  it('leave the leaves to themselves: of the folders they know the words of protocol/ alone', () => {
+    const wrong = across.filter(
+      ({ from, to, types }) => folderOf(from) === '' && !(types && folderOf(to) === 'protocol'),
+    )
+    expect(wrong.map(({ from, to }) => `${from} -> ${to}`)).toEqual([])
+  })
+
+  it('are loaded by cli/ only when a command asks for them', () => {
+    const eager = across.filter(
+      ({ from, to, types, later }) => folderOf(from) === 'cli' && folderOf(to) !== '' && !types && !later,
     )
     expect(eager.map(({ from, to }) => `${from} -> ${to}`)).toEqual([])
   })
@@ -101,17 +219,36 @@ describe('folders of src/', () => {
     expect(imports.filter(({ to }) => to.startsWith('commands/'))).toEqual([])
   })
 
-  it('leave the entry to itself: nothing imports src/cli/cli.ts', () => {
+  it('leave the entry to itself: no file imports src/cli/cli.ts', () => {
     expect(imports.filter(({ to }) => to === 'src/cli/cli.ts')).toEqual([])
+  })
+})
+
+describe('the search for circles', () => {
+  it('finds one and names it', () => {
+    expect(
+      circle([
+        ['a', 'b'],
+        ['b', 'c'],
+        ['c', 'b'],
+      ]),
+    ).toEqual(['b', 'c', 'b'])
+    expect(
+      circle([
+        ['a', 'b'],
+        ['a', 'c'],
+        ['b', 'c'],
+      ]),
+    ).toBeUndefined()
   })
 })
 
 describe('commands/', () => {
   const commands = filesIn('commands').map((file) => [file, readFileSync(join(root, file), 'utf8')] as const)
 
-  it.each(commands)('%s loads at start-up no more than oclif and the light files of src/', (file, text) => {
+  it.each(commands)('%s loads at start-up no more than oclif, cli/ and the leaves of src/', (file, text) => {
     const eager = importsOf(file, text).filter(
-      ({ to, types, later }) => !types && !later && folderOf(to) !== undefined,
+      ({ to, types, later }) => !types && !later && !/^src\/(?:cli\/)?[^/]+$/u.test(to),
     )
     expect(eager.map(({ to }) => to)).toEqual([])
     const packages = [...text.matchAll(/from '(?<name>[^.'][^']*)'/gu)].map(

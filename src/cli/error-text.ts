@@ -64,8 +64,3 @@ function errnoText(error: FerryError): string {
   const name = error.errnoName ?? (error.errno === undefined ? undefined : `errno ${error.errno}`)
   return name === undefined || error.message.includes(name) ? '' : ` [${name}]`
 }
-
-/** Colour only for a terminal that did not ask to be spared (https://no-color.org). */
-export function wantsColour(stream: NodeJS.WriteStream): boolean {
-  return stream.isTTY && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
-}

@@ -4,7 +4,8 @@
  */
 import { openSync } from 'node:fs'
 import { pino, type Logger as Pino } from 'pino'
-import { EXIT, fromSystemError } from '../errors.js'
+import { fromSystemError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]

@@ -1,7 +1,8 @@
 /** The last stop of an error that left a command, or that no command was there to take. */
 import { errorEnvelope } from './base-command.js'
 import { didYouMean } from '../did-you-mean.js'
-import { errorText, wantsColour } from './error-text.js'
+import { errorText } from './error-text.js'
+import { wantsColour } from '../terminal.js'
 import { type FerryError, isQuietExit, toFerryError, usageError } from '../errors.js'
 import { toJson } from '../json.js'
 

@@ -1,5 +1,6 @@
 /** Finding a run: under way, over, or left by a ferry that died. */
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import type { Event, EventRecord } from '../journal/event.js'
 import { driverOf } from '../journal/lock.js'
 import { findJournal, readJournal, readStart } from '../journal/read.js'

@@ -1,5 +1,6 @@
 import { connect as open, type Socket } from 'node:net'
-import { EXIT, FerryError, fromSystemError } from '../errors.js'
+import { FerryError, fromSystemError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import { toJson } from '../json.js'
 import { LineReader, type Line } from '../host/lines.js'
 import type { EventRecord } from '../journal/event.js'

@@ -1,5 +1,6 @@
 /** Every run of a state folder, with what is known of it. */
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import { findJournal, listRuns } from '../journal/read.js'
 import type { RunStatus } from '../journal/status.js'
 import { findRun, runStatus } from './client.js'

@@ -5,7 +5,8 @@
  *   reply    {"id":1,"ok":{…}}  or  {"id":1,"error":{code,exit,message,suggestions}}
  *   event    {"id":1,"event":{…}}        of the `events` request 1, before its reply
  */
-import { EXIT_CODES, FerryError, toFerryError, type ExitCode } from '../errors.js'
+import { FerryError, toFerryError } from '../errors.js'
+import { EXIT_CODES, type ExitCode } from '../exit-codes.js'
 import type { EventRecord, Settable } from '../journal/event.js'
 import type { CutoverAnswer } from '../run/hold-timer.js'
 import type { Condition, RunStatus } from '../journal/status.js'

@@ -1,7 +1,8 @@
 /** The private folder of a user's running things, and the sockets of runs in it. */
 import { chmodSync, lstatSync, mkdirSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
-import { EXIT, FerryError, fromSystemError } from '../errors.js'
+import { FerryError, fromSystemError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 
 /** sun_path holds 108 bytes with the NUL that ends it. */
 export const LONGEST_SOCKET_PATH = 107

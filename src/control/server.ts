@@ -1,7 +1,8 @@
 /** The socket of a run that is under way: whoever may open it may ask how the run stands, and steer it. */
 import { chmodSync, existsSync, unlinkSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
-import { EXIT, fromSystemError, usageError } from '../errors.js'
+import { fromSystemError, usageError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import { toJson } from '../json.js'
 import { LineReader, type Line } from '../host/lines.js'
 import type { RunControl, Served } from '../run/control.js'

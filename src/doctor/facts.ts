@@ -1,4 +1,5 @@
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import { KERNEL_OPTIONS, MODULES, type KernelOption, type Module } from './script.js'
 
 export type ModuleState = 'loaded' | 'builtin' | 'loadable' | 'absent'

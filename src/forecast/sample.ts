@@ -2,7 +2,8 @@
  * A `ferry dirty-log` run as the measured side of a plan: which one belongs to it, and what it says about rounds,
  * rates and convergence.
  */
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import type { TrackReply, TrackerKind } from '../protocol/protocol.js'
 import type { Plan } from '../plan/plan.js'
 import { findJournal, listRuns, readJournal, readStart } from '../journal/read.js'

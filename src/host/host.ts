@@ -2,7 +2,8 @@
  * A host on which ferry runs something: this one, or one that ssh reaches. The helper, the copying of it, hooks and
  * `ferry doctor` all go through it, and on another host they share one connection.
  */
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import type { HostSpec } from '../profile/profile.js'
 import type { Connection } from './connection.js'
 import { runProcess, startProcess, type Explain, type RunOptions, type RunResult } from './process.js'

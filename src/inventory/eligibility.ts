@@ -1,4 +1,4 @@
-import { helperErrorText } from '../errors.js'
+import { helperErrorText } from '../link/helper-error.js'
 import type { DeviceFacts, HostFacts, InventoryReply } from '../protocol/protocol.js'
 import { backendAvailability, backendsOf } from './backends.js'
 import type { Inventory, InventoryDevice, Reason } from './inventory.js'

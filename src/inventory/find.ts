@@ -1,5 +1,6 @@
 import { didYouMean } from '../did-you-mean.js'
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import type { Inventory } from './inventory.js'
 
 /** The inventory cut down to one device; a FerryError (exit 1) with the nearest id when the host has no such device. */

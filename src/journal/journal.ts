@@ -14,7 +14,8 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { EXIT, fromSystemError, type FerryError } from '../errors.js'
+import { fromSystemError, type FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import { toJson } from '../json.js'
 import type { Event, EventRecord } from './event.js'
 import { lockJournal } from './lock.js'

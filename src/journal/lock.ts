@@ -1,7 +1,8 @@
 /** Who writes a journal: one process at a time. Two that append side by side would leave what nobody could read. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { EXIT, FerryError, fromSystemError } from '../errors.js'
+import { FerryError, fromSystemError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 
 /**
  * Makes `<state-dir>/driven/<run>`, which names our process, and returns what removes it; that of a process which is

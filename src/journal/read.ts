@@ -1,7 +1,8 @@
 /** Reading journals back, and finding them. */
 import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { EXIT, FerryError, fromSystemError, usageError } from '../errors.js'
+import { FerryError, fromSystemError, usageError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import type { Event, EventRecord } from './event.js'
 import { runsFolder } from './journal.js'
 import { isRunId } from './run-id.js'

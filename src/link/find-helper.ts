@@ -4,7 +4,8 @@ import { access, lstat, realpath, stat } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 
 export interface LookUp {
   /** --helper, $FERRY_HELPER or the profile's `helper:`; nothing else is tried when it is given. */

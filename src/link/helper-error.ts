@@ -1,4 +1,5 @@
-import { EXIT, FerryError, helperErrorText } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT, type ExitCode } from '../exit-codes.js'
 import type { HelperErrorBody, Op, Role } from '../protocol/protocol.js'
 
 /** A helper answered a request with an error. The body stays whole: the journal keeps it as it came. */
@@ -42,4 +43,30 @@ export function errorBodyOf(error: unknown): HelperErrorBody {
     code: 'internal/bug',
     message: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
   }
+}
+
+/** What a helper's error says, in one sentence: message, what the errno means here, the state left behind. */
+export function helperErrorText(body: HelperErrorBody): string {
+  const meaning = body.meaning === undefined ? '' : ` (${body.meaning})`
+  const state = body.state === undefined ? '' : `; the device is ${body.state}`
+  return `${body.message}${meaning}${state}`
+}
+
+/** A helper's error as ours. `exit` defaults to 1: the caller knows whether something had been changed already. */
+export function fromHelperError(
+  body: HelperErrorBody,
+  context: { readonly exit?: ExitCode; readonly side?: Role; readonly result?: unknown } = {},
+): FerryError {
+  return new FerryError({
+    code: body.code,
+    exit: context.exit ?? EXIT.error,
+    message: helperErrorText(body),
+    suggestions: body.suggestion === undefined ? [] : [body.suggestion],
+    ...(body.device !== undefined && { device: body.device }),
+    ...(body.errno !== undefined && { errno: body.errno }),
+    ...(body.errnoName !== undefined && { errnoName: body.errnoName }),
+    ...(body.operation !== undefined && { operation: body.operation }),
+    ...(context.side !== undefined && { side: context.side }),
+    ...(context.result !== undefined && { result: context.result }),
+  })
 }

@@ -1,5 +1,6 @@
 /** What goes wrong between ferry and a helper, as errors of the request that waited. */
-import { EXIT, FerryError, type ExitCode } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT, type ExitCode } from '../exit-codes.js'
 import { endText, type HelperEnd } from '../host/connection.js'
 import { PROTOCOL_VERSION, type HelperErrorBody, type Op, type Role } from '../protocol/protocol.js'
 

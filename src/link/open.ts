@@ -1,4 +1,5 @@
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import type { HostSpec } from '../profile/profile.js'
 import { HelperClient, type ClientOptions } from './client.js'
 import { hostOf, type Host } from '../host/host.js'

@@ -13,7 +13,8 @@ import type {
 } from '../protocol/protocol.js'
 import type { PhaseName, Plan, Step, UndoStep } from '../plan/plan.js'
 import { RUN_ID } from '../plan/sockets.js'
-import type { HoldPoint, HookPoint, Profile } from '../profile/profile.js'
+import type { HoldPoint, Profile } from '../profile/profile.js'
+import type { HookPoint } from '../profile/schema/hook.js'
 
 /** A helper as the phases need it; src/link's HelperClient is one. */
 export interface Helper {

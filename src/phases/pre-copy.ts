@@ -1,4 +1,6 @@
-import { EXIT, FerryError, fromHelperError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
+import { fromHelperError } from '../link/helper-error.js'
 import type { PrecopyParams, PrecopyReply } from '../protocol/protocol.js'
 import { bytesText, microsText } from '../plan/quantities.js'
 import { pausesOf } from './pauses.js'

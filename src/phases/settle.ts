@@ -1,5 +1,6 @@
 /** What becomes of the devices on a destination that runs: held, handed to a command, or closed. */
-import { EXIT, fromHelperError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
+import { fromHelperError } from '../link/helper-error.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { Profile, Then } from '../profile/profile.js'
 import type { PhaseContext } from './phase.js'

@@ -1,7 +1,8 @@
 /** Path -> Profile. */
 import { open } from 'node:fs/promises'
 import type { ProfileCode } from './findings/codes.js'
-import { EXIT, FerryError, fromSystemError } from '../errors.js'
+import { FerryError, fromSystemError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import type { Environment } from './text/interpolate.js'
 import { parseProfile } from './parse.js'
 import type { Profile } from './profile.js'

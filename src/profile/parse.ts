@@ -1,10 +1,11 @@
 /** Text -> Profile: syntax, overrides, variables, shape, meaning; all findings of the first step that has any. */
-import { FerryError, EXIT } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import { checkMeaning } from './checks/checks.js'
 import { locate, readDocument, toValue } from './text/document.js'
 import type { Finding } from './findings/finding.js'
 import { interpolate, type Environment } from './text/interpolate.js'
-import { issuesToFindings } from './findings/issues.js'
+import { issuesToFindings } from './schema/issues.js'
 import { applyOverrides } from './text/override.js'
 import type { Profile } from './profile.js'
 import { renderFindings, toDiagnostic, type PlacedFinding } from './findings/render.js'

@@ -6,6 +6,7 @@ import type {
   SimFault,
   TrackerKind,
 } from '../protocol/protocol.js'
+import type { HookPoint } from './schema/hook.js'
 
 /** A profile after defaults, interpolation and checks: what the rest of ferry works from. */
 export interface Profile {
@@ -75,16 +76,6 @@ export interface Transport {
   readonly keepaliveMs: number
 }
 export type HoldPoint = 'after-pin' | 'after-dirty-log' | 'before-cutover'
-export type HookPoint =
-  | 'pre-pin'
-  | 'post-pin'
-  | 'post-dirty-log'
-  | 'pre-cutover'
-  | 'post-quiesce'
-  | 'post-stop'
-  | 'pre-resume'
-  | 'post-commit'
-  | 'post-rollback'
 /** A command at a point of the run. */
 export interface Hook {
   readonly name: string

@@ -1,9 +1,20 @@
 import { LOCAL_LISTEN } from './checks/hosts.js'
 import { FINAL_POINTS, type HookInput } from './schema/hook.js'
 import type { BackingInput, RegionInput } from './schema/memory.js'
-import type { Backing, DeviceRef, Hook, HostSpec, MemoryRegion, Profile, Then, Transport } from './profile.js'
+import type {
+  Backing,
+  DeviceRef,
+  Hook,
+  HostSpec,
+  MemoryRegion,
+  Profile,
+  Sim,
+  Then,
+  Transport,
+} from './profile.js'
+import type { SimFault } from '../protocol/protocol.js'
 import type { DeviceInput, ProfileInput } from './schema/schema.js'
-import { toSim } from './schema/sim.js'
+import type { FaultInput, SimInput } from './schema/sim.js'
 
 /** A checked profile as the rest of ferry works with it. */
 export function resolveProfile(input: ProfileInput, file: string): Profile {
@@ -106,4 +117,42 @@ function toRef(ref: DeviceInput['source']): DeviceRef {
   // The schema lets nothing else through.
   if (ref.sim === undefined) throw new TypeError('a device reference without a device')
   return { kind: 'sim', sim: toSim(ref.sim) }
+}
+
+function toSim(input: SimInput): Sim {
+  return {
+    model: input.model,
+    flags: input.flags,
+    trackers: input.trackers ?? (input.model === 'mdev' ? ['pinned'] : ['device']),
+    stateBytes: input.state,
+    precopyBytes: input.precopy,
+    stateBytesPerSecond: input.stateRate,
+    seed: input.seed,
+    window: { iova: input.window.iova, bytes: input.window.size },
+    writeBytesPerSecond: input.writes,
+    pattern: input.pattern,
+    latencyUs: input.latency as Sim['latencyUs'],
+    faults: input.faults.map(toFault),
+  }
+}
+
+function toFault(fault: FaultInput): SimFault {
+  switch (fault.kind) {
+    case 'transition': {
+      const { nth, errno, enterError } = fault
+      return {
+        kind: fault.kind,
+        state: fault.state,
+        ...(nth !== undefined && { nth }),
+        ...(errno !== undefined && { errno }),
+        ...(enterError !== undefined && { enterError }),
+      }
+    }
+    case 'short-stream':
+      return { kind: fault.kind, bytes: fault.bytes.toString() }
+    case 'slow-stop':
+      return { kind: fault.kind, delayUs: fault.delay }
+    default:
+      return fault
+  }
 }

@@ -1,25 +1,13 @@
 /** What became of each side of a run: its helper's own word, or what it left on disk. */
 import { FerryError } from '../errors.js'
-import type { HelperClient } from '../link/client.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { HelperErrorBody, RecordReply, Role, StatusReply } from '../protocol/protocol.js'
 import type { DestinationFound, SourceFound } from './decide.js'
 import type { Seat } from '../journal/event.js'
 import type { Patience } from '../run/ask-destination.js'
-import type { Reach } from './recover.js'
+import type { Client, Found, Reach } from './sides.js'
 
 const PATIENCE: Patience = { polls: 40, betweenMs: 250 }
-
-/** A helper as the recovery needs it. */
-export type Client = Pick<HelperClient, 'request' | 'bind' | 'close' | 'alive'>
-export interface Found<F extends string = string> {
-  readonly found: F
-  /** Null when the side cannot be reached. */
-  readonly client: Client | null
-  /** The helper holds the workload already, outside of any run. */
-  readonly holds: boolean
-  readonly problems: readonly HelperErrorBody[]
-}
 
 /** What the journal knows of the destination's devices being held, handed on or closed as the profile says. */
 export type Settling = 'done' | 'holding' | 'handing' | 'no'

@@ -1,5 +1,6 @@
 /** How `recover`, `release` and `hold` come to helpers that stayed. */
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import type { HelperClient } from '../link/client.js'
 import { openHelper } from '../link/open.js'
 import { stateDirOf } from '../link/state-dir.js'
@@ -7,7 +8,7 @@ import { holderSocket } from '../plan/sockets.js'
 import { loadProfile } from '../profile/load.js'
 import type { Role } from '../protocol/protocol.js'
 import type { Seat } from '../journal/event.js'
-import type { Reach } from './recover.js'
+import type { Reach } from './sides.js'
 import { releaseHolder, type Released } from './release.js'
 
 export interface ReachOptions {

@@ -1,12 +1,15 @@
 /** `ferry recover`: finding both sides of a run whose end nobody saw, and finishing it in the only safe direction. */
-import { EXIT, FerryError, OUTCOME_EXIT } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
+import { OUTCOME_EXIT } from '../run/outcome.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { HelperErrorBody, Role } from '../protocol/protocol.js'
 import { settle } from '../phases/settle.js'
 import { decideRecovery, type Recovery } from './decide.js'
 import type { Outcome, Seats } from '../journal/event.js'
 import { EventStream, type Subscriber } from '../journal/event-stream.js'
-import { findDestination, findSource, type Found, type Settling } from './find-sides.js'
+import { findDestination, findSource, type Settling } from './find-sides.js'
+import type { Found, Reach } from './sides.js'
 import { takeUp } from '../journal/reopen.js'
 import type { SavedJournal } from '../journal/read.js'
 import { RecoverySteps } from './steps.js'
@@ -20,11 +23,6 @@ export interface RecoverInput {
   /** Opens or attaches; src/link does it. */
   readonly reach: Reach
   readonly onEvent?: Subscriber
-}
-/** How both sides are reached: `attach` null when nobody answers at the socket, `open` starts a helper of its own. */
-export interface Reach {
-  attach(side: Role, seat: Seats['source'], socket: string): Promise<Found['client']>
-  open(side: Role, seat: Seats['source']): Promise<Found['client']>
 }
 export interface Recovered {
   readonly run: string

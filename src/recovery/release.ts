@@ -1,13 +1,14 @@
 /** `ferry release`: the source of a committed run, or a holder, lets go of its devices. */
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { Role } from '../protocol/protocol.js'
 import type { Seat } from '../journal/event.js'
-import type { Client } from './find-sides.js'
+import type { Client } from './sides.js'
 import { EventStream } from '../journal/event-stream.js'
 import { takeUp } from '../journal/reopen.js'
 import type { SavedJournal } from '../journal/read.js'
-import type { Reach } from './recover.js'
+import type { Reach } from './sides.js'
 import { RecoverySteps } from './steps.js'
 import { newRunId } from '../journal/run-id.js'
 

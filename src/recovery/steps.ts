@@ -1,9 +1,10 @@
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { Op, Requests, Role } from '../protocol/protocol.js'
 import type { Call } from '../phases/phase.js'
 import type { EventStream } from '../journal/event-stream.js'
-import type { Client } from './find-sides.js'
+import type { Client } from './sides.js'
 
 /** Requests of a recovery: journaled before and after, as a run's are. */
 export class RecoverySteps {

@@ -1,4 +1,5 @@
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import type { CheckReply, CutoverReply, PrecopyReply } from '../protocol/protocol.js'
 import type { PlanDigest } from '../journal/plan-digest.js'
 import type { EventRecord } from '../journal/event.js'

@@ -1,5 +1,6 @@
 /** `ferry hold`: a workload's devices and memory in a helper that stays, outside of any run. */
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import { holderSocket } from '../plan/sockets.js'
 import type { Call } from '../phases/phase.js'
 import { endText, type HelperEnd } from '../host/connection.js'

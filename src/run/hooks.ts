@@ -1,7 +1,9 @@
 /** Running the commands of a profile's `hooks:` at their points. */
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import type { HelperErrorBody } from '../protocol/protocol.js'
-import type { Hook, HookPoint, Profile } from '../profile/profile.js'
+import type { Hook, Profile } from '../profile/profile.js'
+import type { HookPoint } from '../profile/schema/hook.js'
 import type { EventStream } from '../journal/event-stream.js'
 
 /** How a hook's command ended; what src/link's `run` answers. */

@@ -1,5 +1,6 @@
 /** One run from its preparation to its last event: what `migrate`, `pin` and `dirty-log` have in common. */
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import type { HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
 import type { Phase } from '../phases/index.js'
 import type { Plan } from '../plan/plan.js'

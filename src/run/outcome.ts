@@ -1,10 +1,22 @@
 /** From what went wrong to how the run ended: the one place that knows the meaning of error codes. */
-import type { ExitCode } from '../errors.js'
-import { EXIT } from '../errors.js'
+import type { ExitCode } from '../exit-codes.js'
+import { EXIT } from '../exit-codes.js'
 import type { HelperErrorBody, Role } from '../protocol/protocol.js'
 import type { RunState } from '../phases/phase.js'
 import type { PhaseName } from '../plan/plan.js'
 import type { Outcome } from '../journal/event.js'
+
+/** The exit code of a run that ended with this outcome. */
+export const OUTCOME_EXIT: Readonly<Record<Outcome, ExitCode>> = {
+  done: EXIT.done,
+  'not-started': EXIT.error,
+  cancelled: EXIT.cancelled,
+  'rolled-back': EXIT.rolledBack,
+  'needs-person': EXIT.needsPerson,
+  'downtime-limit': EXIT.downtimeLimit,
+  'sides-disagree': EXIT.sidesDisagree,
+  unknown: EXIT.unknown,
+}
 
 export interface Failure {
   readonly phase: PhaseName

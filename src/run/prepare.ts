@@ -1,7 +1,8 @@
 /** From a profile to a plan with both helpers waiting: everything before the first change. */
 import { collectInventory } from '../inventory/collect.js'
 import { simDevices } from '../inventory/sim-spec.js'
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import type { HelperClient } from '../link/client.js'
 import { openHelper, type OpenOptions } from '../link/open.js'
 import { stateDirOf } from '../link/state-dir.js'

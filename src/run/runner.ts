@@ -1,4 +1,6 @@
-import { EXIT, FerryError, OUTCOME_EXIT, type ExitCode } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT, type ExitCode } from '../exit-codes.js'
+import { OUTCOME_EXIT } from './outcome.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { HelperErrorBody } from '../protocol/protocol.js'
 import { AROUND, rollback, type Phase } from '../phases/index.js'

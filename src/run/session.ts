@@ -1,5 +1,6 @@
 /** What the phases work with: requests journaled before and after, steps remembered so they can be taken back. */
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { HelperErrorBody, Op, Requests, Role } from '../protocol/protocol.js'
 import type { Call, Helper, PhaseContext, RunState, Settled, Steering } from '../phases/phase.js'

@@ -1,9 +1,11 @@
 /** What an operator has in hand while a run is under way: limits, the hold, hooks. */
-import { EXIT, FerryError } from '../errors.js'
+import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { CutoverPause, HelperErrorBody, HelperEvent } from '../protocol/protocol.js'
 import type { Helper, Limits, PhaseContext, RoundEnd, Settled, Steering } from '../phases/index.js'
-import type { HoldPoint, HookPoint, Profile } from '../profile/profile.js'
+import type { HoldPoint, Profile } from '../profile/profile.js'
+import type { HookPoint } from '../profile/schema/hook.js'
 import type { EventRecord, SavedLimits, Settable } from '../journal/event.js'
 import type { EventStream } from '../journal/event-stream.js'
 import { HoldKeeper, type CutoverAnswer, type CutoverAsk } from './hold-timer.js'

@@ -1,4 +1,4 @@
-import { wantsColour } from '../cli/error-text.js'
+import { wantsColour } from '../terminal.js'
 import type { Subscriber } from '../journal/event-stream.js'
 import { LiveView } from './live.js'
 import { PlainView } from './plain.js'

@@ -2,7 +2,8 @@ import { Config, Plugin, settings } from '@oclif/core'
 import { readFileSync } from 'node:fs'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { BaseCommand, type Envelope } from '../../src/cli/base-command.js'
-import { EXIT, FerryError, type ExitCode } from '../../src/errors.js'
+import { FerryError } from '../../src/errors.js'
+import { EXIT, type ExitCode } from '../../src/exit-codes.js'
 import { root } from './ferry.js'
 
 let act: (command: Sample) => Promise<object> | object

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { EXIT_CODES } from '../../src/errors.js'
+import { EXIT_CODES } from '../../src/exit-codes.js'
 import { ferry, ferryJson, root } from './ferry.js'
 
 const commands = readdirSync(join(root, 'commands')).map((name) => name.replace('.ts', ''))

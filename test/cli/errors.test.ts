@@ -1,14 +1,10 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { errorBody, errorText, wantsColour } from '../../src/cli/error-text.js'
-import {
-  EXIT,
-  EXIT_CODES,
-  FerryError,
-  fromHelperError,
-  fromSystemError,
-  OUTCOME_EXIT,
-  toFerryError,
-} from '../../src/errors.js'
+import { errorBody, errorText } from '../../src/cli/error-text.js'
+import { wantsColour } from '../../src/terminal.js'
+import { FerryError, fromSystemError, toFerryError } from '../../src/errors.js'
+import { EXIT, EXIT_CODES } from '../../src/exit-codes.js'
+import { OUTCOME_EXIT } from '../../src/run/outcome.js'
+import { fromHelperError } from '../../src/link/helper-error.js'
 
 afterEach(() => vi.unstubAllEnvs())
 

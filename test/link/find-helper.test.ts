@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { EXIT } from '../../src/errors.js'
+import { EXIT } from '../../src/exit-codes.js'
 import { openHelper } from '../../src/link/open.js'
 import { candidates, checkTrusted, findHelper, packageRoot, untrusted } from '../../src/link/find-helper.js'
 import { fakeHelper, temporaryFolder } from './fake.js'

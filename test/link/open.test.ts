@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
-import { EXIT } from '../../src/errors.js'
+import { EXIT } from '../../src/exit-codes.js'
 import { closeHosts, hostOf } from '../../src/host/host.js'
 import { installHelper } from '../../src/link/install.js'
 import { openHelper } from '../../src/link/open.js'

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { EXIT, FerryError } from '../../src/errors.js'
+import { FerryError } from '../../src/errors.js'
+import { EXIT } from '../../src/exit-codes.js'
 import { parseProfile } from '../../src/profile/parse.js'
 
 const folder = new URL('../../profiles/', import.meta.url)

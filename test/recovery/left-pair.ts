@@ -2,11 +2,11 @@
  * What a ferry that died may have left: two helpers, or what they wrote down. Each answers as helpers do, with just the
  * state that the promises of `recover` are about. Whoever is killed loses its devices, and keeps its record.
  */
-import { EXIT, FerryError } from '../../src/errors.js'
+import { FerryError } from '../../src/errors.js'
+import { EXIT } from '../../src/exit-codes.js'
 import { HelperRequestError } from '../../src/link/helper-error.js'
 import type { RecordReply, Role, StatusReply } from '../../src/protocol/protocol.js'
-import type { Client } from '../../src/recovery/find-sides.js'
-import type { Reach } from '../../src/recovery/recover.js'
+import type { Client, Reach } from '../../src/recovery/sides.js'
 
 export const RUN = '20261122T151733-4f2a'
 export const WORKLOAD = 'w'

@@ -2,7 +2,8 @@
  * Two helpers in memory, with just the state that the runner's promises are about: does a device run, and where;
  * has the run been committed, discarded. Any request can be made to fail, or the helper to die at it.
  */
-import { EXIT, FerryError } from '../../src/errors.js'
+import { FerryError } from '../../src/errors.js'
+import { EXIT } from '../../src/exit-codes.js'
 import { HelperRequestError } from '../../src/link/helper-error.js'
 import type {
   ContinueParams,

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { OUTCOME_EXIT } from '../../src/errors.js'
+import { OUTCOME_EXIT } from '../../src/run/outcome.js'
 import type { Op, Role } from '../../src/protocol/protocol.js'
 import { measureDirt, PHASES, pin, type Phase } from '../../src/phases/index.js'
 import type { Plan } from '../../src/plan/plan.js'

@@ -1,5 +1,5 @@
 import type { ProfileCode } from './codes.js'
-import type { Span } from '../text/source-text.js'
+import type { Span } from './source-text.js'
 
 /** Keys and indexes from the root of the profile. */
 export type Path = readonly (string | number)[]

@@ -10,7 +10,7 @@
  */
 import type { Diagnostic } from '../../errors.js'
 import type { Finding } from './finding.js'
-import { positionOf, type Span } from '../text/source-text.js'
+import { positionOf, type Span } from './source-text.js'
 
 export type PlacedFinding = Finding & { readonly span: Span }
 

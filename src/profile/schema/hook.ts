@@ -1,6 +1,5 @@
 /** Commands at points of a run: the shape of `hooks:`. */
 import { z } from 'zod'
-import type { HookPoint } from '../profile.js'
 import * as of from './scalars.js'
 
 /** In the order a run comes to them. */
@@ -14,7 +13,9 @@ export const HOOK_POINTS = [
   'pre-resume',
   'post-commit',
   'post-rollback',
-] as const satisfies readonly HookPoint[]
+] as const
+/** A point of a run at which commands may run. */
+export type HookPoint = (typeof HOOK_POINTS)[number]
 
 /** Points at which the devices stand still. */
 export const BLACKOUT_POINTS = [

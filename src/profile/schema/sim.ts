@@ -1,7 +1,6 @@
 /** The `sim:` block: a device that exists only inside the helper. */
 import { z } from 'zod'
-import type { DeviceState, SimFault } from '../../protocol/protocol.js'
-import type { Sim } from '../profile.js'
+import type { DeviceState } from '../../protocol/protocol.js'
 import { count, iova, microseconds, rate, size } from './scalars.js'
 
 const STATES = [
@@ -96,40 +95,5 @@ export const simSchema = z
   })
   .meta({ description: 'a simulated device' })
 
-export function toSim(input: z.output<typeof simSchema>): Sim {
-  return {
-    model: input.model,
-    flags: input.flags,
-    trackers: input.trackers ?? (input.model === 'mdev' ? ['pinned'] : ['device']),
-    stateBytes: input.state,
-    precopyBytes: input.precopy,
-    stateBytesPerSecond: input.stateRate,
-    seed: input.seed,
-    window: { iova: input.window.iova, bytes: input.window.size },
-    writeBytesPerSecond: input.writes,
-    pattern: input.pattern,
-    latencyUs: input.latency as Sim['latencyUs'],
-    faults: input.faults.map(toFault),
-  }
-}
-
-function toFault(fault: z.output<typeof faultSchema>): SimFault {
-  switch (fault.kind) {
-    case 'transition': {
-      const { nth, errno, enterError } = fault
-      return {
-        kind: fault.kind,
-        state: fault.state,
-        ...(nth !== undefined && { nth }),
-        ...(errno !== undefined && { errno }),
-        ...(enterError !== undefined && { enterError }),
-      }
-    }
-    case 'short-stream':
-      return { kind: fault.kind, bytes: fault.bytes.toString() }
-    case 'slow-stop':
-      return { kind: fault.kind, delayUs: fault.delay }
-    default:
-      return fault
-  }
-}
+export type SimInput = z.output<typeof simSchema>
+export type FaultInput = z.output<typeof faultSchema>

@@ -15,7 +15,7 @@ import {
 } from 'yaml'
 import type { Node, Pair, YAMLMap } from 'yaml'
 import type { Finding, Path } from '../findings/finding.js'
-import type { SourceText, Span } from './source-text.js'
+import type { SourceText, Span } from '../findings/source-text.js'
 import { aliasFindings, MAX_ALIASES, repeatedKeys, syntaxFindings, thrownFinding, tooDeep } from './syntax.js'
 
 const PARSE = {

@@ -10,7 +10,7 @@ import { Scalar, visit } from 'yaml'
 import { didYouMean } from '../../did-you-mean.js'
 import { locate, type ProfileDocument } from './document.js'
 import type { Finding } from '../findings/finding.js'
-import type { Span } from './source-text.js'
+import type { Span } from '../findings/source-text.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 

@@ -7,7 +7,7 @@ import type { Document, Node, Pair, YAMLMap, YAMLSeq } from 'yaml'
 import { didYouMean } from '../../did-you-mean.js'
 import { findPair, readValue, type ProfileDocument } from './document.js'
 import type { Finding } from '../findings/finding.js'
-import type { SourceText, Span } from './source-text.js'
+import type { SourceText, Span } from '../findings/source-text.js'
 
 /** Applies them in order; those that cannot be applied are findings. */
 export function applyOverrides(doc: ProfileDocument, sets: readonly string[]): Finding[] {

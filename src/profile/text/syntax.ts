@@ -1,7 +1,7 @@
 /** YAML's own complaints as findings, and the limits that keep a hostile text from its parser. */
 import { isScalar, visit, type Document, type YAMLError } from 'yaml'
 import type { Finding } from '../findings/finding.js'
-import { positionOf, type SourceText, type Span } from './source-text.js'
+import { positionOf, type SourceText, type Span } from '../findings/source-text.js'
 
 /** More than any profile needs; a hundred aliases of aliases are an attack. */
 export const MAX_ALIASES = 100

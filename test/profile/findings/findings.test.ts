@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { EXIT } from '../../../src/errors.js'
+import { EXIT } from '../../../src/exit-codes.js'
 import { PROFILE_CODES } from '../../../src/profile/findings/codes.js'
 import { BAD_INPUT } from '../bad-input.js'
 import { changed, diagnose, marked, parse, refusal, SIM, VALID } from '../samples.js'

@@ -1,9 +1,9 @@
 /** zod's issues as findings: the place, our code, and words an operator knows. */
 import type { z } from 'zod'
 import { didYouMean } from '../../did-you-mean.js'
-import { PROFILE_CODES, type ProfileCode } from './codes.js'
-import { pathText, type Finding, type Path } from './finding.js'
-import { profileJsonSchema } from '../schema/schema.js'
+import { PROFILE_CODES, type ProfileCode } from '../findings/codes.js'
+import { pathText, type Finding, type Path } from '../findings/finding.js'
+import { profileJsonSchema } from './schema.js'
 
 type Issue = z.core.$ZodIssue
 

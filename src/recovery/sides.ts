@@ -1,0 +1,21 @@
+/** The two sides of a run as a recovery works with them: how they are reached, and what was found there. */
+import type { Seats } from '../journal/event.js'
+import type { HelperClient } from '../link/client.js'
+import type { HelperErrorBody, Role } from '../protocol/protocol.js'
+
+/** A helper as the recovery needs it. */
+export type Client = Pick<HelperClient, 'request' | 'bind' | 'close' | 'alive'>
+export interface Found<F extends string = string> {
+  readonly found: F
+  /** Null when the side cannot be reached. */
+  readonly client: Client | null
+  /** The helper holds the workload already, outside of any run. */
+  readonly holds: boolean
+  readonly problems: readonly HelperErrorBody[]
+}
+
+/** How both sides are reached: `attach` null when nobody answers at the socket, `open` starts a helper of its own. */
+export interface Reach {
+  attach(side: Role, seat: Seats['source'], socket: string): Promise<Found['client']>
+  open(side: Role, seat: Seats['source']): Promise<Found['client']>
+}
