@@ -1,7 +1,7 @@
 // One QEMU machine with a VFIO kernel in it, as a value: boot, run commands, shut down. The machine belongs to
 // this process: it ends with it, however it ends (execa kills QEMU on exit; after a SIGKILL the agent notices
 // that its host has hung up and powers the guest off).
-import { appendFileSync, mkdtempSync, readFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -236,6 +236,13 @@ export class Guest {
     noteTime('shutdown', began, '')
     if (this.kernelComplaints().length > 0) return
     await rm(this.#dir, { recursive: true, force: true })
+  }
+
+  /** The same for a process that is about to end and cannot wait. */
+  abandon(): void {
+    this.#qemu.kill('SIGKILL')
+    if (this.kernelComplaints().length > 0) return
+    rmSync(this.#dir, { recursive: true, force: true })
   }
 }
 

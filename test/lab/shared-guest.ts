@@ -76,6 +76,10 @@ export const DMA: GuestKind<DmaGuest> = {
 /** Of this worker, which runs one file after the other. */
 let held: { readonly name: string; readonly booted: unknown; readonly guest: Guest } | undefined
 
+// The last guest has no next file to shut it down. vitest ends its workers by SIGTERM.
+process.once('SIGTERM', () => process.exit(143))
+process.once('exit', () => held?.guest.abandon())
+
 async function take<T>(kind: GuestKind<T>): Promise<T> {
   if (held?.name === kind.name) {
     const booted = held.booted as T
