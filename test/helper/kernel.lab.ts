@@ -4,6 +4,7 @@ import { execa } from 'execa'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Guest } from '../lab/guest.js'
 import { bindVfioPci, createMtty, findEdu, mdevPath, migrationState, pciPath, removeMtty } from '../lab/mtty.js'
+import { PLAIN, shareGuest } from '../lab/shared-guest.js'
 import { release } from '../../scripts/cargo.js'
 
 const crate = process.env['FERRY_LAB_CRATE'] ?? path.resolve('helper')
@@ -48,19 +49,20 @@ async function runProgram(guest: Guest, name: string, env: Readonly<Record<strin
 }
 
 describe('the helper on a real kernel', () => {
+  let shared: Guest
+  shareGuest(PLAIN, (guest) => {
+    shared = guest
+  })
+
   it('saves, loads, maps, tracks and inventories by type1 and by iommufd', async () => {
-    const guest = await Guest.boot()
-    try {
-      const mdev = await createMtty(guest, uuid)
-      const edu = await findEdu(guest)
-      await bindVfioPci(guest, edu)
-      await runProgram(guest, 'kernel_lab', { FERRY_LAB_MDEV: mdev, FERRY_LAB_FUNCTION: pciPath(edu) })
-      expect(mdev).toBe(mdevPath(uuid))
-      expect(await migrationState(guest, uuid)).toBe('RUNNING')
-      await removeMtty(guest, uuid)
-    } finally {
-      await guest.shutdown()
-    }
+    const guest = shared
+    const mdev = await createMtty(guest, uuid)
+    const edu = await findEdu(guest)
+    await bindVfioPci(guest, edu)
+    await runProgram(guest, 'kernel_lab', { FERRY_LAB_MDEV: mdev, FERRY_LAB_FUNCTION: pciPath(edu) })
+    expect(mdev).toBe(mdevPath(uuid))
+    expect(await migrationState(guest, uuid)).toBe('RUNNING')
+    await removeMtty(guest, uuid)
   })
 
   it('reads the dirty bits of iommufd page tables', async () => {

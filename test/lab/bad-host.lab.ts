@@ -1,7 +1,7 @@
 // Hosts that are not as a run needs them, and runs that are stopped: on the real kernel and a real device.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   bodies,
   codesOf,
@@ -16,7 +16,7 @@ import {
   type PlanResult,
   type RunResult,
 } from './ferry.js'
-import { Guest } from './guest.js'
+import type { Guest } from './guest.js'
 import {
   bindVfioPci,
   createMtty,
@@ -30,6 +30,7 @@ import {
   setPattern,
   takePattern,
 } from './mtty.js'
+import { PLAIN, shareGuest } from './shared-guest.js'
 import { watchStates } from './state-watch.js'
 import { giveGroup, NOBODY, unprivileged } from './unprivileged.js'
 
@@ -41,8 +42,8 @@ let from: string
 let to: string
 let env: Readonly<Record<string, string>>
 
-beforeAll(async () => {
-  guest = await Guest.boot()
+shareGuest(PLAIN, async (shared) => {
+  guest = shared
   edu = await findEdu(guest)
   await bindVfioPci(guest, edu)
 })
@@ -58,10 +59,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await removeMtty(guest, from)
   await removeMtty(guest, to)
-})
-
-afterAll(async () => {
-  await (guest as Guest | undefined)?.shutdown()
 })
 
 describe('a device in use', () => {

@@ -1,9 +1,9 @@
 // `ferry devices` against what sysfs and debugfs say of the same devices, with and without root.
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { devices, expectExit, ferry, ferryEnv, found, type Json } from './ferry.js'
 import type { Inventory } from '../../src/inventory/inventory.js'
-import { Guest } from './guest.js'
+import type { Guest } from './guest.js'
 import {
   bindVfioPci,
   createMtty,
@@ -15,6 +15,7 @@ import {
   unbindVfioPci,
   vfioFacts,
 } from './mtty.js'
+import { PLAIN, shareGuest } from './shared-guest.js'
 import { unprivileged } from './unprivileged.js'
 
 const [small, large] = [randomUUID(), randomUUID()]
@@ -29,15 +30,11 @@ async function listedBySysfs(): Promise<readonly string[]> {
   return out.split('\n').filter(Boolean).sort()
 }
 
-beforeAll(async () => {
-  guest = await Guest.boot()
+shareGuest(PLAIN, async (shared) => {
+  guest = shared
   await createMtty(guest, small, 'mtty-1')
   await createMtty(guest, large, 'mtty-2')
   edu = await findEdu(guest)
-})
-
-afterAll(async () => {
-  await (guest as Guest | undefined)?.shutdown()
 })
 
 describe('ferry devices', () => {

@@ -8,7 +8,7 @@ import {
   type DmaKind,
   type Program,
 } from './dma.js'
-import { Guest } from './guest.js'
+import { Guest, type GuestOptions } from './guest.js'
 import { MIB } from './workload.js'
 
 export interface DmaGuest {
@@ -17,8 +17,8 @@ export interface DmaGuest {
 }
 
 /** `pairs`: of each kind. The edu that every guest has keeps its 28-bit address mask and is left alone. */
-export async function bootDmaGuest(pairs = 1): Promise<DmaGuest> {
-  const guest = await Guest.boot({ devices: eduDevices(2 * pairs) })
+export async function bootDmaGuest(pairs = 1, options: GuestOptions = {}): Promise<DmaGuest> {
+  const guest = await Guest.boot({ ...options, devices: eduDevices(2 * pairs) })
   await loadModules(guest, 2 * pairs, 2 * pairs)
   const mdev = await createMdevs(guest, 'mdev', 2 * pairs)
   const logged = await createMdevs(guest, 'logged-mdev', 2 * pairs)

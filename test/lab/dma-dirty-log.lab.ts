@@ -1,21 +1,18 @@
 // `ferry dirty-log` against the devices' own count of the pages they wrote: what each tracker really knows. Prints the
 // figures of the README's page "What the kernel really tracks".
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bootDmaGuest, Lanes, NEUTRAL, pair, type DmaGuest } from './dma-devices.js'
+import { describe, expect, it } from 'vitest'
+import { Lanes, NEUTRAL, pair, type DmaGuest } from './dma-devices.js'
 import { readKnob, setKnobs, type DmaKind, type PinMode } from './dma.js'
 import { expectExit } from './ferry.js'
 import { devices as inventoryOf, found } from './ferry.js'
+import { DMA, shareGuest } from './shared-guest.js'
 import { MIB, stage, start, type LabRegion, type Workload } from './workload.js'
 
 const lanes = new Lanes()
 let lab: DmaGuest
 
-beforeAll(async () => {
-  lab = await bootDmaGuest(lanes.count)
-})
-
-afterAll(async () => {
-  await (lab as DmaGuest | undefined)?.guest.shutdown()
+shareGuest(DMA, (shared) => {
+  lab = shared
 })
 
 interface Case {

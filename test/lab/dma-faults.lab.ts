@@ -1,9 +1,10 @@
 // What devices do wrong, one fault a test: what Ferry says of it, and that afterwards one side is whole.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bootDmaGuest, Lanes, LOAD, NEUTRAL, pair, type DmaGuest } from './dma-devices.js'
+import { describe, expect, it } from 'vitest'
+import { Lanes, LOAD, NEUTRAL, pair, type DmaGuest } from './dma-devices.js'
 import { position, setKnobs, type DmaDevice, type DmaKind, type Program } from './dma.js'
 import { expectExit, type FerryRun, type RunResult } from './ferry.js'
 import { migrationState } from './mtty.js'
+import { DMA, shareGuest } from './shared-guest.js'
 import {
   check,
   expectMoved,
@@ -19,12 +20,8 @@ const ERRNO = { EIO: 5, ENOMEM: 12, EFAULT: 14, EBUSY: 16, ENOMSG: 42 } as const
 const lanes = new Lanes()
 let lab: DmaGuest
 
-beforeAll(async () => {
-  lab = await bootDmaGuest(lanes.count)
-})
-
-afterAll(async () => {
-  await (lab as DmaGuest | undefined)?.guest.shutdown()
+shareGuest(DMA, (shared) => {
+  lab = shared
 })
 
 interface Asked {

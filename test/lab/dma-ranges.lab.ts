@@ -1,8 +1,9 @@
 // Shapes of memory that trackers get wrong: more ranges than a log takes, holes between them, the top of the address
 // space, and IOMMU pages larger than the pages that are tracked.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bootDmaGuest, Lanes, LOAD, NEUTRAL, pair, type DmaGuest } from './dma-devices.js'
+import { describe, expect, it } from 'vitest'
+import { Lanes, LOAD, NEUTRAL, pair, type DmaGuest } from './dma-devices.js'
 import { readKnob, setKnobs, type DmaKind, type Program } from './dma.js'
+import { DMA, shareGuest } from './shared-guest.js'
 import {
   expectMoved,
   holdDestination,
@@ -20,12 +21,8 @@ const APERTURE = 1n << 48n
 const lanes = new Lanes()
 let lab: DmaGuest
 
-beforeAll(async () => {
-  lab = await bootDmaGuest(2 * lanes.count)
-})
-
-afterAll(async () => {
-  await (lab as DmaGuest | undefined)?.guest.shutdown()
+shareGuest(DMA, (shared) => {
+  lab = shared
 })
 
 interface Asked {

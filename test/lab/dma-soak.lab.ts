@@ -3,12 +3,13 @@
 //
 //   FERRY_LAB_SEED=12345 npm run test:lab -- dma-soak     one run again
 //   FERRY_LAB_SOAK=200 npm run test:lab -- dma-soak       more of them
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bootDmaGuest, Lanes, NEUTRAL, pair, type DmaGuest } from './dma-devices.js'
+import { describe, expect, it } from 'vitest'
+import { Lanes, NEUTRAL, pair, type DmaGuest } from './dma-devices.js'
 import { position, readKnob, setKnobs, type DmaDevice } from './dma.js'
 import type { FerryRun, RunResult } from './ferry.js'
 import { migrationState } from './mtty.js'
 import { describeRun, soakRun, type SoakRun } from './soak-plan.js'
+import { DMA, shareGuest } from './shared-guest.js'
 import {
   expectMoved,
   expectSourceWhole,
@@ -29,12 +30,8 @@ const lanes = new Lanes()
 const PAIRS = { mdev: 2, 'logged-mdev': 2, edu: 1, dirty: 2, both: 2 } as const
 let lab: DmaGuest
 
-beforeAll(async () => {
-  lab = await bootDmaGuest(2 * lanes.count)
-})
-
-afterAll(async () => {
-  await (lab as DmaGuest | undefined)?.guest.shutdown()
+shareGuest(DMA, (shared) => {
+  lab = shared
 })
 
 function workload(run: SoakRun, lane: number): Workload {

@@ -1,9 +1,10 @@
 // Every kind of device, backend and tracker on the real kernel: moved while it writes, with every write found at the
 // destination, or refused by the plan with the right code and nothing opened.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bootDmaGuest, Lanes, LOAD, pair, type DmaGuest } from './dma-devices.js'
+import { afterAll, describe, expect, it } from 'vitest'
+import { Lanes, LOAD, pair, type DmaGuest } from './dma-devices.js'
 import { expectExit, ferry, type PlanResult } from './ferry.js'
 import { CELLS, type Cell } from './tracker-table.js'
+import { DMA, shareGuest } from './shared-guest.js'
 import { expectMoved, holdDestination, migrate, MIB, stage, type Workload } from './workload.js'
 
 const lanes = new Lanes()
@@ -11,8 +12,8 @@ const lanes = new Lanes()
 const seen = new Map<string, string>()
 let lab: DmaGuest
 
-beforeAll(async () => {
-  lab = await bootDmaGuest(3)
+shareGuest(DMA, (shared) => {
+  lab = shared
 })
 
 afterAll(() => {
@@ -22,10 +23,6 @@ afterAll(() => {
     ),
   )
   console.log(rows.map((row) => row.join('  ')).join('\n'))
-})
-
-afterAll(async () => {
-  await (lab as DmaGuest | undefined)?.guest.shutdown()
 })
 
 function workload({ backend, kind, tracker }: Cell, lane: number): Workload {

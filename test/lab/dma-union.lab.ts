@@ -1,9 +1,10 @@
 // Several devices of one workload: unlike trackers joined into one bitmap, containers partitioned so that no group
 // spoils another's tracking, and the order in which devices that write to each other's memory are stopped.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bootDmaGuest, pair, type DmaGuest } from './dma-devices.js'
+import { describe, expect, it } from 'vitest'
+import { pair, type DmaGuest } from './dma-devices.js'
 import { readKnob, setKnobs, transitions, type Arc, type DmaDevice, type Program } from './dma.js'
 import { codesOf, expectExit, ferry, type PlanResult, type RunResult } from './ferry.js'
+import { DMA, shareGuest } from './shared-guest.js'
 import { expectMoved, holdDestination, migrate, MIB, stage, type Part, type Workload } from './workload.js'
 
 const PAGES = 8192
@@ -12,12 +13,8 @@ const RAM = [{ name: 'ram', iova: 0n, bytes: 32n * MIB }]
 const SLOW = { bandwidth: '12MiB/s' }
 let lab: DmaGuest
 
-beforeAll(async () => {
-  lab = await bootDmaGuest(3)
-})
-
-afterAll(async () => {
-  await (lab as DmaGuest | undefined)?.guest.shutdown()
+shareGuest(DMA, (shared) => {
+  lab = shared
 })
 
 function programOf(slot: number, from: bigint, size: bigint, over: Partial<Program> = {}): Program {

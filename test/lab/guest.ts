@@ -1,7 +1,7 @@
 // One QEMU machine with a VFIO kernel in it, as a value: boot, run commands, shut down. The machine belongs to
 // this process: it ends with it, however it ends (execa kills QEMU on exit; after a SIGKILL the agent notices
 // that its host has hung up and powers the guest off).
-import { mkdtempSync, readFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -30,8 +30,24 @@ export interface GuestOptions {
   readonly wallClockMs?: number
 }
 
+const timesFile = process.env['FERRY_LAB_TIMES']
+export function noteTime(what: string, began: number, text: string): void {
+  if (timesFile === undefined) return
+  const now = performance.now()
+  appendFileSync(
+    timesFile,
+    JSON.stringify({ what, began: Math.round(began), ms: Math.round(now - began), text }) + '\n',
+  )
+}
+
 const COMPLAINT =
   /\bBUG:|\bWARNING:|\bOops\b|Kernel panic|general protection fault|blocked for more than|\bUBSAN:/
+
+/**
+ * Everything the host or QEMU can do, but for what is slow when it is translated: byte-wise string instructions, which
+ * the kernel would copy and clear pages with, STAC and CLAC around each access to user memory, a fifth level of pages.
+ */
+const CPU = process.env['FERRY_LAB_CPU'] ?? 'max,-erms,-fsrm,-smap,-la57'
 
 /** QEMU's own translation unless told otherwise: a /dev/kvm that opens is not always one that works. */
 const accelerator = (): string => process.env['FERRY_LAB_ACCEL'] ?? 'tcg,thread=multi'
@@ -68,7 +84,7 @@ function qemuArguments(lab: Lab, dir: string, resultsDir: string, options: Guest
     word('hugepages', String(options.hugepages ?? 32)),
   ]
   return [
-    ...['-M', 'q35,kernel-irqchip=split', '-accel', accelerator(), '-cpu', 'max'],
+    ...['-M', 'q35,kernel-irqchip=split', '-accel', accelerator(), '-cpu', CPU],
     ...['-smp', String(options.cpus ?? 2), '-m', String(options.memoryMiB ?? 2048)],
     ...['-display', 'none', '-monitor', 'none', '-nodefaults', '-no-reboot'],
     ...[
@@ -155,6 +171,7 @@ export class Guest {
     try {
       const why = (): Error => failure(ended ?? 'the guest hung up', consoleLog)
       const agent = await AgentClient.connect(path.join(dir, 'agent.sock'), abort.signal, why)
+      noteTime('boot', began, String(options.devices?.length))
       return new Guest({ dir, resultsDir, consoleLog, qemu, agent, bootMs: performance.now() - began })
     } catch (error) {
       qemu.kill('SIGKILL')
@@ -184,7 +201,10 @@ export class Guest {
 
   /** Runs to the end; a command that fails is a result, not an error. */
   async run(command: GuestCommand, options?: RunOptions): Promise<RunResult> {
-    return (await this.#agent.start(command, options)).wait()
+    const began = performance.now()
+    const result = await (await this.#agent.start(command, options)).wait()
+    noteTime('run', began, typeof command === 'string' ? command : command.join(' '))
+    return result
   }
 
   /** Runs what must succeed, and gives its stdout without the last newline. */
@@ -208,12 +228,21 @@ export class Guest {
 
   /** Powers the guest off. Its folder stays only if the kernel complained. */
   async shutdown(): Promise<void> {
+    const began = performance.now()
     this.#agent.hangUp()
     const timer = setTimeout(() => this.#qemu.kill('SIGKILL'), 20_000)
     await this.#qemu
     clearTimeout(timer)
+    noteTime('shutdown', began, '')
     if (this.kernelComplaints().length > 0) return
     await rm(this.#dir, { recursive: true, force: true })
+  }
+
+  /** The same for a process that is about to end and cannot wait. */
+  abandon(): void {
+    this.#qemu.kill('SIGKILL')
+    if (this.kernelComplaints().length > 0) return
+    rmSync(this.#dir, { recursive: true, force: true })
   }
 }
 

@@ -1,6 +1,6 @@
 // Does the lab hold what the other lab tests stand on?
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Guest } from './guest.js'
+import { describe, expect, it } from 'vitest'
+import type { Guest } from './guest.js'
 import {
   bindVfioPci,
   createMtty,
@@ -12,17 +12,13 @@ import {
   unbindVfioPci,
   vfioFacts,
 } from './mtty.js'
+import { PLAIN, shareGuest } from './shared-guest.js'
 
 const uuid = '0d3f1c6e-7a54-4b0e-9a39-5d9b1f3c2a01'
 let guest: Guest
 
-beforeAll(async () => {
-  guest = await Guest.boot()
-})
-
-afterAll(async () => {
-  // Unset if the boot failed; that error is the one to show.
-  await (guest as Guest | undefined)?.shutdown()
+shareGuest(PLAIN, (shared) => {
+  guest = shared
 })
 
 describe('the guest', () => {

@@ -1,10 +1,11 @@
 // `ferry pin` and `ferry dirty-log` on the real kernel: what is pinned, what is locked, and what each tracker sees of
 // devices that do no DMA. Devices that cannot migrate can still be measured.
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { expectExit, ferry, startFerry, ended, vfioUsers, type RunResult } from './ferry.js'
-import { Guest } from './guest.js'
+import type { Guest } from './guest.js'
 import { bindVfioPci, createMtty, findEdu, migrationState } from './mtty.js'
+import { PLAIN, shareGuest } from './shared-guest.js'
 
 const uuid = randomUUID()
 const functionProfile = 'test/lab/profiles/function.yaml'
@@ -16,18 +17,14 @@ let env: Readonly<Record<string, string>>
 
 type PinResult = RunResult & { readonly memlockBytes: string | null }
 
-beforeAll(async () => {
-  guest = await Guest.boot()
+shareGuest(PLAIN, async (shared) => {
+  guest = shared
   await createMtty(guest, uuid)
   const edu = await findEdu(guest)
   await bindVfioPci(guest, edu)
   // Measuring asks the source alone: the destination's devices need not be there.
   const absent = { DESTINATION_UUID: randomUUID(), DESTINATION_BDF: '0000:7f:1f.7' }
   env = { SOURCE_UUID: uuid, SOURCE_BDF: edu, ...absent }
-})
-
-afterAll(async () => {
-  await (guest as Guest | undefined)?.shutdown()
 })
 
 async function dirtyLog(profile: string, over: Readonly<Record<string, string>> = {}) {

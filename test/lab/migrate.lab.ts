@@ -1,9 +1,9 @@
 // profiles/lab-mtty.yaml on the real kernel, by both backends: what was in the source device's registers is in the
 // destination's afterwards, or, where the move cannot work, still in the source's.
 import { randomUUID } from 'node:crypto'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { bodies, expectExit, ferry, ferryEnv, journal, statesOf, vfioUsers, type RunResult } from './ferry.js'
-import { Guest } from './guest.js'
+import type { Guest } from './guest.js'
 import {
   createMtty,
   expectedPattern,
@@ -15,6 +15,7 @@ import {
   takePattern,
   type MttyType,
 } from './mtty.js'
+import { PLAIN, shareGuest } from './shared-guest.js'
 import { watchStates } from './state-watch.js'
 
 const profile = 'profiles/lab-mtty.yaml'
@@ -32,17 +33,13 @@ async function pair(destination: MttyType = 'mtty-2') {
   return { uuids, from, to, env }
 }
 
-beforeAll(async () => {
-  guest = await Guest.boot()
+shareGuest(PLAIN, (shared) => {
+  guest = shared
 })
 
 afterEach(async () => {
   for (const uuid of made) await removeMtty(guest, uuid)
   made = []
-})
-
-afterAll(async () => {
-  await (guest as Guest | undefined)?.shutdown()
 })
 
 describe.each([

@@ -1,19 +1,16 @@
 // The register tool against the real device: what is put in comes back out, by both ways to a device.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Guest } from './guest.js'
+import { describe, expect, it } from 'vitest'
+import type { Guest } from './guest.js'
 import { createMtty, peekPort, setPort, takePort, tryRegs } from './mtty.js'
+import { PLAIN, shareGuest } from './shared-guest.js'
 
 const uuid = '0d3f1c6e-7a54-4b0e-9a39-5d9b1f3c2a02'
 let guest: Guest
 let device: string
 
-beforeAll(async () => {
-  guest = await Guest.boot()
+shareGuest(PLAIN, async (shared) => {
+  guest = shared
   device = await createMtty(guest, uuid, 'mtty-2')
-})
-
-afterAll(async () => {
-  await (guest as Guest | undefined)?.shutdown()
 })
 
 describe.each([{ iommufd: false }, { iommufd: true }])('mtty-regs, iommufd: $iommufd', (options) => {

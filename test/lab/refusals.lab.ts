@@ -1,9 +1,10 @@
 // What the plan refuses on the real kernel: each with its code, with exit 3, and with nothing done.
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { codesOf, expectExit, ferry, traces, vfioUsers, type FerryRun, type PlanResult } from './ferry.js'
-import { Guest } from './guest.js'
+import type { Guest } from './guest.js'
 import { bindVfioPci, createMtty, migrationState } from './mtty.js'
+import { PLAIN, shareGuest } from './shared-guest.js'
 
 const [from, to] = [randomUUID(), randomUUID()]
 const functionProfile = 'test/lab/profiles/function.yaml'
@@ -12,8 +13,8 @@ let guest: Guest
 let env: Readonly<Record<string, string>>
 let before: string
 
-beforeAll(async () => {
-  guest = await Guest.boot({ devices: ['edu'] })
+shareGuest(PLAIN, async (shared) => {
+  guest = shared
   await createMtty(guest, from)
   await createMtty(guest, to)
   const cards = (
@@ -27,10 +28,6 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   before = await traces(guest)
-})
-
-afterAll(async () => {
-  await (guest as Guest | undefined)?.shutdown()
 })
 
 /** No journal, no claim, no open device: nobody began anything. */

@@ -1,11 +1,12 @@
 // Two hosts in the guest: network namespaces with an sshd each, a link that delays and loses, and the lab's devices,
 // half of them on either side.
 import path from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { bootDmaGuest, LOAD, pair, type DmaGuest } from './dma-devices.js'
+import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { LOAD, pair, type DmaGuest } from './dma-devices.js'
 import { position } from './dma.js'
 import { ferry, expectExit, type FerryRun, type RunResult } from './ferry.js'
 import { fileURLToPath } from 'node:url'
+import { DMA, shareGuest } from './shared-guest.js'
 import { check, expectMoved, MIB, stage, unstage, writeReturn, type Workload } from './workload.js'
 
 const REPO = fileURLToPath(new URL('../..', import.meta.url))
@@ -46,8 +47,8 @@ describe('two hosts with real devices', () => {
       ),
     )
 
-  beforeAll(async () => {
-    lab = await bootDmaGuest()
+  shareGuest(DMA, async (shared) => {
+    lab = shared
     await lab.guest.ok(`mkdir -p ${DIR}/run && chmod 700 ${DIR}/run && ${HOSTS} up h ${DIR}`)
   })
   afterEach(async () => {
@@ -60,7 +61,6 @@ describe('two hosts with real devices', () => {
   afterAll(async () => {
     await lab.guest.run(`${HOSTS} down h ${DIR}`)
     expect(lab.guest.kernelComplaints()).toEqual([])
-    await lab.guest.shutdown()
   })
 
   const part = (kind: 'mdev' | 'logged-mdev' | 'edu' | 'dirty', name: string, slot: number, at: bigint) => ({
