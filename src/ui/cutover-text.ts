@@ -1,7 +1,7 @@
 /** The answer to `ferry cutover`, as people read it. */
 import type { CutoverAnswer } from '../run/hold-timer.js'
 import { forecastText, momentText } from './status-text.js'
-import { duration } from './units.js'
+import { duration } from '../units.js'
 
 export function cutoverText(answer: CutoverAnswer, atMs: number | undefined): string {
   if (answer.answer === 'scheduled') return `cutover scheduled for ${momentText(atMs ?? 0)}`

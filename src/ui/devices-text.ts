@@ -3,7 +3,7 @@ import type { Inventory, InventoryDevice } from '../inventory/inventory.js'
 import type { HostFacts, TrackerFacts } from '../protocol/protocol.js'
 import { reasonText } from './reason-text.js'
 import { table } from './table.js'
-import { plural, size } from './units.js'
+import { plural, size } from '../units.js'
 import { textWidth, wrap } from './wrap.js'
 
 export interface DevicesTextOptions {

@@ -3,7 +3,7 @@ import { CONSTANT, type Estimate } from '../forecast/estimate.js'
 import type { DirtyRead, Report } from '../report/report.js'
 import { bars } from './chart.js'
 import { table } from './table.js'
-import { count, duration, plural, rate, rateOver, size } from './units.js'
+import { count, duration, plural, rate, rateOver, size } from '../units.js'
 
 export function dirtyText(
   report: Report,

@@ -1,6 +1,6 @@
 /** A diagnosis as people read it: a block a host, a line a check, what to do below what is wrong. */
 import type { Check, Diagnosis, HostReport, Level } from '../doctor/check.js'
-import { plural } from './units.js'
+import { plural } from '../units.js'
 import { textWidth, wrap } from './wrap.js'
 
 export interface DoctorTextOptions {

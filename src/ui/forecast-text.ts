@@ -3,7 +3,7 @@ import type { Forecasts } from '../report/forecasts.js'
 import type { PlanForecast } from '../journal/event.js'
 import { forecastText } from './status-text.js'
 import { table } from './table.js'
-import { duration, rate } from './units.js'
+import { duration, rate } from '../units.js'
 
 export function forecastsText(
   forecasts: Forecasts | null,

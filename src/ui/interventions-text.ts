@@ -3,7 +3,7 @@ import type { Steered } from '../report/interventions.js'
 import type { Event } from '../journal/event.js'
 import { momentText } from './status-text.js'
 import { table } from './table.js'
-import { duration } from './units.js'
+import { duration } from '../units.js'
 
 type SteeringEvent = Extract<Event, { type: 'hold' | 'cutover-asked' | 'hook' | 'set' | 'recover-start' }>
 

@@ -5,7 +5,7 @@ import { bars, gauge, isUtf8 } from './chart.js'
 import { forecastText } from './status-text.js'
 import { cut } from './table.js'
 import { plainLine } from './plain.js'
-import { duration, rate, size } from './units.js'
+import { duration, rate, size } from '../units.js'
 import { phaseText } from './words.js'
 import { advance, EMPTY_VIEW, type ViewState } from './view-state.js'
 

@@ -1,5 +1,5 @@
 import type { Report } from '../report/report.js'
-import { percent, size } from './units.js'
+import { percent, size } from '../units.js'
 
 /** Locked memory against RLIMIT_MEMLOCK; null is a process the limit does not bind. */
 export function memlockText(report: Report, limit: bigint | null): string {

@@ -2,7 +2,7 @@
 import type { EventRecord } from '../journal/event.js'
 import { forecastText } from './status-text.js'
 import { steeringLine } from './interventions-text.js'
-import { duration, percent, plural, rate, size } from './units.js'
+import { duration, percent, plural, rate, size } from '../units.js'
 import { phaseText } from './words.js'
 import { advance, EMPTY_VIEW, type ViewState } from './view-state.js'
 

@@ -8,7 +8,7 @@ import { reasonText } from './reason-text.js'
 import { sampleText } from './sample-text.js'
 import { table } from './table.js'
 import { explainTrackers, trackerLines } from './tracker-text.js'
-import { duration, plural, size } from './units.js'
+import { duration, plural, size } from '../units.js'
 import { textWidth, wrap } from './wrap.js'
 
 export interface PlanTextOptions {

@@ -6,7 +6,7 @@ import { forecastsText } from './forecast-text.js'
 import { steeredText } from './interventions-text.js'
 import { table } from './table.js'
 import { trackerReadsText } from './tracker-reads-text.js'
-import { count, duration, plural, rate, rateOver, size } from './units.js'
+import { count, duration, plural, rate, rateOver, size } from '../units.js'
 import { phaseText } from './words.js'
 
 export interface TextOptions {

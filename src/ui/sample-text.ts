@@ -3,7 +3,7 @@ import type { Figures } from '../forecast/figures.js'
 import type { Found, Misfit, Sample, SampleTracker } from '../forecast/sample.js'
 import { estimateText } from './dirty-text.js'
 import { table } from './table.js'
-import { count, duration, plural, rate, size } from './units.js'
+import { count, duration, plural, rate, size } from '../units.js'
 import { textWidth, wrap } from './wrap.js'
 
 /** `width`: of the terminal; absent: the table is not cut. */

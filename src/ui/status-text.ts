@@ -2,7 +2,7 @@
 import type { BlackoutForecast } from '../protocol/protocol.js'
 import type { RunStatus } from '../journal/status.js'
 import { table } from './table.js'
-import { duration, percent, plural, rate, size } from './units.js'
+import { duration, percent, plural, rate, size } from '../units.js'
 import { phaseText } from './words.js'
 
 /** live: a ferry drives it. died: its ferry is gone and it has no end. */

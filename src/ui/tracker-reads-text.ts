@@ -2,7 +2,7 @@
 import type { Report } from '../report/report.js'
 import type { EveryPage, TrackerRead } from '../report/tracker-reads.js'
 import { table } from './table.js'
-import { count, plural, size } from './units.js'
+import { count, plural, size } from '../units.js'
 
 /** Null when the journal does not tell. */
 export function trackerReadsText(

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { count, duration, percent, plural, rate, rateOver, size } from '../../src/ui/units.js'
+import { count, duration, percent, plural, rate, rateOver, size } from '../src/units.js'
 
 describe('size', () => {
   it.each([
