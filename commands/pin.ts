@@ -41,7 +41,7 @@ physical functions, and reports time, pages, rate and locked memory. Nothing is 
     const profile = await loadProfile(this.args.profile, { sets: this.flags.set ?? [] })
     const [{ pin }, { memlockText }] = await Promise.all([
       import('../src/phases/index.js'),
-      import('../src/ui/pin-text.js'),
+      import('../src/ui/report-text.js'),
     ])
     const { journal, outcome, prepared, report, run } = await this.carryOut(
       { command: 'pin', profile, phases: [pin] },

@@ -54,7 +54,7 @@ event in a pipe.`
   private async watch(found: FoundRun): Promise<void> {
     const [{ followRun }, { openView }] = await Promise.all([
       import('../src/control/follow.js'),
-      import('../src/ui/progress.js'),
+      import('../src/ui/live.js'),
     ])
     // The run's clock, as far as the newest event tells it.
     let last = { atUs: 0, heardMs: performance.now() }

@@ -45,7 +45,7 @@ export abstract class RunCommand<C extends typeof Command> extends BaseCommand<C
     const [{ operate, runError }, { buildReport }, { openView }, { reportText }] = await Promise.all([
       import('../run/operation.js'),
       import('../report/build.js'),
-      import('../ui/progress.js'),
+      import('../ui/live.js'),
       import('../ui/report-text.js'),
     ])
     const steered = command === 'migrate' ? await this.steered(profile) : {}

@@ -4,7 +4,7 @@ import type { HostSpec } from '../profile/profile.js'
 import { HelperClient, type ClientOptions } from './client.js'
 import { hostOf, type Host } from '../host/host.js'
 import { installHelper } from './install.js'
-import type { Role } from '../protocol/protocol.js'
+import type { HelloReply, Role } from '../protocol/protocol.js'
 import { explainHelper } from '../host/ssh.js'
 import { checkTrusted, findHelper } from './find-helper.js'
 
@@ -113,4 +113,16 @@ function onSide(error: unknown, side: Role): unknown {
     cause: cause ?? error,
     ...(detail !== undefined && { detail }),
   })
+}
+
+/**
+ * The folder of records, sockets and holders on a side's host: the profile's, else --state-dir on this host, else the
+ * helper's own choice there.
+ */
+export function stateDirOf(
+  client: { readonly helloReply: Pick<HelloReply, 'stateDir'> },
+  spec: Pick<HostSpec, 'host' | 'stateDir'>,
+  own: string,
+): string {
+  return spec.stateDir ?? (spec.host === 'local' ? own : client.helloReply.stateDir)
 }

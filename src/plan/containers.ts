@@ -1,8 +1,14 @@
 import type { BackendKind, Role, TrackerKind } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
-import { groupOf, isEmulated, isOpenable, type PlannedDevice, type PlannedSide } from './device.js'
+import {
+  groupOf,
+  isEmulated,
+  isOpenable,
+  type PlannedDevice,
+  type PlannedSide,
+  memoryBytes,
+} from './device.js'
 import { record, type Findings } from './findings.js'
-import { memoryBytes } from './memory.js'
 import type { PlanContainer } from './plan.js'
 import { bytesText, listText } from './quantities.js'
 

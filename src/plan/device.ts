@@ -1,7 +1,7 @@
 import { isRefusal } from '../inventory/reasons.js'
 import type { Inventory, InventoryDevice, Reason } from '../inventory/inventory.js'
 import type { DeviceKind, MigrationFlag, Role } from '../protocol/protocol.js'
-import type { DeviceRef, ProfileDevice, Sim } from '../profile/profile.js'
+import type { DeviceRef, Profile, ProfileDevice, Sim } from '../profile/profile.js'
 
 /** One device of the workload on one side, as the planner sees it. */
 export interface PlannedSide {
@@ -86,4 +86,9 @@ export function openRefusals(side: PlannedSide): readonly Reason[] {
 /** Whether it makes sense to judge backends, trackers and containers of this side. */
 export function isOpenable(side: PlannedSide): boolean {
   return side.device !== null && openRefusals(side).length === 0
+}
+
+/** All memory of the workload, in bytes. */
+export function memoryBytes(profile: Profile): bigint {
+  return profile.memory.reduce((sum, region) => sum + region.bytes, 0n)
 }

@@ -1,8 +1,7 @@
 import type { DeviceState } from '../protocol/protocol.js'
 import type { Profile, Sim } from '../profile/profile.js'
-import { stateBytesOf, type PlannedDevice } from './device.js'
+import { stateBytesOf, type PlannedDevice, memoryBytes } from './device.js'
 import { record, type Findings } from './findings.js'
-import { memoryBytes } from './memory.js'
 import type { Forecast, PlanTracker } from './plan.js'
 import { bytesText, listText, microsText } from './quantities.js'
 

@@ -2,7 +2,7 @@ import type { Inventory } from '../inventory/inventory.js'
 import type { Profile } from '../profile/profile.js'
 import { chooseBackends } from './backends.js'
 import { partition, type Draft } from './containers.js'
-import { planSide, stateBytesOf, type PlannedDevice } from './device.js'
+import { planSide, stateBytesOf, type PlannedDevice, memoryBytes } from './device.js'
 import { newFindings } from './findings.js'
 import { makeForecast } from './forecast.js'
 import { checkHosts } from './host-checks.js'
@@ -14,7 +14,6 @@ import {
   checkUniqueness,
   type Purpose,
 } from './pairing.js'
-import { memoryBytes } from './memory.js'
 import type { DeviceChoice, DevicePair, Plan, PlanContainer, PlanTracker } from './plan.js'
 import { checkHolderSocket } from './sockets.js'
 import { makeSteps, type StateFolders } from './steps.js'

@@ -1,10 +1,9 @@
 /** An inventory as people read it: a table where it fits, a block per device where it does not or on request. */
 import type { Inventory, InventoryDevice } from '../inventory/inventory.js'
 import type { HostFacts, TrackerFacts } from '../protocol/protocol.js'
-import { reasonText } from './reason-text.js'
 import { table } from './table.js'
 import { plural, size } from '../units.js'
-import { textWidth, wrap } from './wrap.js'
+import { reasonText, textWidth, wrap } from './wrap.js'
 
 export interface DevicesTextOptions {
   /** Columns of the terminal; absent: the table is not cut. */

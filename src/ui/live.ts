@@ -4,7 +4,9 @@ import type { EventRecord } from '../journal/event.js'
 import { bars, gauge, isUtf8 } from './chart.js'
 import { forecastText } from './status-text.js'
 import { cut } from './table.js'
-import { plainLine } from './plain.js'
+import { plainLine, PlainView } from './plain.js'
+import type { Subscriber } from '../journal/event-stream.js'
+import { wantsColour } from '../terminal.js'
 import { duration, rate, size } from '../units.js'
 import { phaseText } from './words.js'
 import { advance, EMPTY_VIEW, type ViewState } from './view-state.js'
@@ -134,4 +136,13 @@ export class LiveView {
     if (this.painted > 0) this.stream.write(`\u001b[${this.painted}A\u001b[J`)
     this.painted = 0
   }
+}
+
+/** The live view for a terminal that can be painted over, the plain one for everything else; both on stderr. */
+export function openView(nowUs: () => number): { readonly take: Subscriber; stop(): void } {
+  const { stderr } = process
+  const paints = stderr.isTTY && process.env['TERM'] !== 'dumb' && !process.env['CI']
+  return paints
+    ? new LiveView(stderr, nowUs, wantsColour(stderr))
+    : new PlainView((text) => void stderr.write(text), nowUs)
 }

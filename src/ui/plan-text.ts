@@ -4,12 +4,11 @@ import type { Blocker, DevicePair, Plan, Step } from '../plan/plan.js'
 import type { Found } from '../forecast/sample.js'
 import type { PlanForecast } from '../journal/event.js'
 import { basisText } from './forecast-text.js'
-import { reasonText } from './reason-text.js'
 import { sampleText } from './sample-text.js'
 import { table } from './table.js'
 import { explainTrackers, trackerLines } from './tracker-text.js'
 import { duration, plural, size } from '../units.js'
-import { textWidth, wrap } from './wrap.js'
+import { reasonText, textWidth, wrap } from './wrap.js'
 
 export interface PlanTextOptions {
   readonly width?: number

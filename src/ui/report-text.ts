@@ -6,7 +6,7 @@ import { forecastsText } from './forecast-text.js'
 import { steeredText } from './interventions-text.js'
 import { table } from './table.js'
 import { trackerReadsText } from './tracker-reads-text.js'
-import { count, duration, plural, rate, rateOver, size } from '../units.js'
+import { count, duration, percent, plural, rate, rateOver, size } from '../units.js'
 import { phaseText } from './words.js'
 
 export interface TextOptions {
@@ -232,4 +232,11 @@ function troubles(report: Report): string | null {
       lines.push(`under way when the journal ended: ${side}: ${text}`)
   }
   return lines.length === 0 ? null : lines.join('\n')
+}
+
+/** Locked memory against RLIMIT_MEMLOCK; null is a process the limit does not bind. */
+export function memlockText(report: Report, limit: bigint | null): string {
+  const locked = report.pins.reduce((sum, pin) => sum + pin.lockedBytes, 0n)
+  if (limit === null) return `locked memory: ${size(locked)}; no limit binds the helper`
+  return `locked memory: ${size(locked)} of the ${size(limit)} that RLIMIT_MEMLOCK allows (${percent(locked, limit)})`
 }

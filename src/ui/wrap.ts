@@ -1,3 +1,5 @@
+import type { Reason } from '../inventory/inventory.js'
+
 /** Width of text when nobody says: what a page of prose likes, and most terminals have. */
 export const TEXT_WIDTH = 100
 
@@ -35,4 +37,12 @@ function words(text: string): string[] {
       return [...done.slice(0, -1), `${last} ${part}`]
     return [...done, part]
   }, [])
+}
+
+/** One cause as people read it: its code, whom it concerns, what was found, and what would lift it. */
+export function reasonText(reason: Reason, width: number, indent: string, who = ''): string {
+  const found = `[${reason.code}] ${who === '' ? '' : `${who}: `}${reason.found}`
+  const lines = [wrap(found, width, `${indent}- `)]
+  if (reason.remedy !== '') lines.push(wrap(reason.remedy, width, `${indent}  -> `))
+  return lines.join('\n')
 }

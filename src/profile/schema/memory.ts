@@ -1,6 +1,5 @@
 /** Memory regions and what they are made of: the shape of `memory:`. */
 import { z } from 'zod'
-import { exactlyOne } from './exactly-one.js'
 import * as of from './scalars.js'
 
 const memfdSchema = z
@@ -19,7 +18,10 @@ const backingFields = {
 const oneBacking = z.union(
   [
     z.literal('memfd'),
-    exactlyOne(z.strictObject(backingFields).meta({ minProperties: 1, maxProperties: 1 }), '`memfd`, `file`'),
+    of.exactlyOne(
+      z.strictObject(backingFields).meta({ minProperties: 1, maxProperties: 1 }),
+      '`memfd`, `file`',
+    ),
   ],
   { error: '`memfd` or {file: PATH}' },
 )

@@ -4,14 +4,13 @@
  * a device) is in checks.ts.
  */
 import { z } from 'zod'
-import { exactlyOne } from './exactly-one.js'
 import { hookSchema } from './hook.js'
 import { destinationSchema, sourceSchema, transportSchema } from './host.js'
 import { regionSchema } from './memory.js'
 import * as of from './scalars.js'
 import { simSchema } from './sim.js'
 
-const deviceRefSchema = exactlyOne(
+const deviceRefSchema = of.exactlyOne(
   z
     .strictObject({
       mdev: of.uuid().optional().meta({ description: 'UUID of a mediated device' }),
