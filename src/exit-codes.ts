@@ -6,13 +6,13 @@ export const EXIT_CODES = {
   done: { exit: 0, meaning: 'done and verified' },
   error: { exit: 1, meaning: 'error, nothing changed' },
   usage: { exit: 2, meaning: 'bad usage: a flag, an argument or the profile' },
-  blocked: { exit: 3, meaning: 'blocked by preflight; the blockers are listed' },
-  cancelled: { exit: 4, meaning: 'cancelled, source running and checked' },
-  rolledBack: { exit: 5, meaning: 'failed, rolled back, source running and checked' },
-  needsPerson: { exit: 6, meaning: 'failed, a device needs a person' },
+  blocked: { exit: 3, meaning: 'blocked before the start; every blocker is listed' },
+  cancelled: { exit: 4, meaning: 'cancelled, the source is running and checked' },
+  rolledBack: { exit: 5, meaning: 'failed and rolled back, the source is running and checked' },
+  needsPerson: { exit: 6, meaning: 'failed, manual action needed; the device is named' },
   downtimeLimit: { exit: 7, meaning: 'the downtime limit would be passed' },
   sidesDisagree: { exit: 8, meaning: 'the two sides disagree' },
-  unknown: { exit: 9, meaning: 'outcome unknown, run id printed' },
+  unknown: { exit: 9, meaning: 'outcome unknown; the run id is printed' },
 } as const
 
 export type ExitName = keyof typeof EXIT_CODES

@@ -10,15 +10,15 @@ export function cutoverText(answer: CutoverAnswer, atMs: number | undefined): st
     expectedUs === null
       ? ''
       : `: a blackout of about ${forecastText(expectedUs, forecast)} is expected, the limit is ${duration(limitUs)}`
-  return `let go${about}`
+  return `continued with its cutover${about}`
 }
 
-/** What kept it from being let go, as the makings of an error; null when nothing did. */
+/** Why the run was not continued, as the parts of an error; null when it was. */
 export function cutoverRefused(
   run: string,
   { answer, expectedUs, forecast, limitUs }: CutoverAnswer,
 ): { readonly code: string; readonly message: string; readonly suggestions: readonly string[] } | null {
-  const status = `\`ferry status ${run}\` shows how it stands`
+  const status = `\`ferry status ${run}\` shows its state`
   switch (answer) {
     case 'accepted':
     case 'scheduled':
@@ -28,38 +28,38 @@ export function cutoverRefused(
         code: 'cutover/forecast',
         message:
           expectedUs === null
-            ? `run ${run} stays held: no round has ended yet, so the blackout cannot be told`
+            ? `run ${run} stays held: no round has ended yet, so the blackout cannot be forecast`
             : `run ${run} stays held: a blackout of about ${forecastText(expectedUs, forecast)} is expected, and the ` +
               `limit is ${duration(limitUs)}`,
         suggestions: [
-          `wait for a moment that fits: \`ferry cutover ${run} --within 10m\``,
-          `or allow more: \`ferry set ${run} downtime-limit TIME\``,
+          `wait until the forecast fits: \`ferry cutover ${run} --within 10m\``,
+          `or raise the limit: \`ferry set ${run} downtime-limit TIME\``,
         ],
       }
     case 'not-held':
       return {
         code: 'cutover/not-held',
-        message: `run ${run} has not come to its hold`,
+        message: `run ${run} is not held yet`,
         suggestions: [`\`ferry await ${run} --condition held\` waits for it`, status],
       }
     case 'past':
-      return { code: 'cutover/past', message: 'that moment has passed', suggestions: [] }
+      return { code: 'cutover/past', message: 'that time has passed', suggestions: [] }
     case 'too-late':
       return {
         code: 'cutover/too-late',
-        message: `run ${run} was let go or ended already`,
+        message: `run ${run} was continued already, or has ended`,
         suggestions: [status],
       }
     case 'replaced':
       return {
         code: 'cutover/replaced',
-        message: 'another request took the place of this one',
+        message: 'another request replaced this one',
         suggestions: [status],
       }
     case 'dropped':
       return {
         code: 'cutover/dropped',
-        message: `run ${run} was cancelled or failed meanwhile`,
+        message: `run ${run} was cancelled or failed in the meantime`,
         suggestions: [status],
       }
   }

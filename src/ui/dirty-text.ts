@@ -20,7 +20,7 @@ export function dirtyText(
     { title: 'TRACKER' },
     { title: 'COVERS' },
     { title: 'PAGES', align: 'right' as const },
-    ...(exclusive ? [{ title: 'ONLY IT', align: 'right' as const }] : []),
+    ...(exclusive ? [{ title: 'UNIQUE', align: 'right' as const }] : []),
     { title: 'DIRTY', align: 'right' as const },
     { title: 'RATE', align: 'right' as const },
   ]
@@ -85,7 +85,7 @@ export function estimateText(
   found: Estimate,
   given: { readonly bandwidth: bigint; readonly assumed: boolean; readonly downtimeLimitUs: number },
 ): string {
-  const speed = `${rate(given.bandwidth)}${given.assumed ? ' (assumed: nothing was measured; give --bandwidth)' : ''}`
+  const speed = `${rate(given.bandwidth)}${given.assumed ? ' (assumed, not measured; --bandwidth sets it)' : ''}`
   const writes =
     found.floorBytes === 0n
       ? `devices writing ${rate(found.dirtyBytesPerSecond)} as they did`

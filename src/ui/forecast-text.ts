@@ -33,7 +33,7 @@ export function forecastsText(
   const columns = [
     { title: 'FORECAST' },
     { title: 'BLACKOUT' },
-    { title: 'OFF BY' },
+    { title: 'ERROR' },
     { title: 'BASIS' },
   ] as const
   return table(columns, rows, options)

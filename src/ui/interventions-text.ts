@@ -10,10 +10,10 @@ type SteeringEvent = Extract<Event, { type: 'hold' | 'cutover-asked' | 'hook' | 
 export function steeringLine(body: SteeringEvent): string {
   switch (body.type) {
     case 'hold': {
-      if (body.state === 'released') return `hold ${body.point}: let go`
-      if (body.state === 'timed-out') return `hold ${body.point}: nobody let it go in time`
-      const until = body.untilMs === undefined ? '' : `, until ${momentText(body.untilMs)} at most`
-      return `HELD ${body.point}${until}: \`ferry cutover\` lets it go`
+      if (body.state === 'released') return `hold ${body.point}: continued`
+      if (body.state === 'timed-out') return `hold ${body.point}: timed out`
+      const until = body.untilMs === undefined ? '' : `, times out at ${momentText(body.untilMs)}`
+      return `HELD ${body.point}${until}: \`ferry cutover\` continues it`
     }
     case 'cutover-asked':
       return `cutover ${askedText(body)}`
@@ -25,7 +25,7 @@ export function steeringLine(body: SteeringEvent): string {
     case 'set':
       return `set ${body.key} to ${body.value}`
     case 'recover-start':
-      return 'taken up again by `ferry recover`'
+      return 'continued by `ferry recover`'
   }
 }
 
@@ -39,8 +39,8 @@ function askedText(
       : `: blackout about ${duration(asked.forecastUs)}, limit ${duration(asked.limitUs)}`
   return {
     scheduled: `scheduled${at}`,
-    waiting: `asked for, waits for a moment that fits${forecast}`,
-    accepted: `asked for${at}: let go${forecast}`,
+    waiting: `asked for, waiting until the forecast fits${forecast}`,
+    accepted: `asked for${at}: continued${forecast}`,
     refused: `asked for${at}: refused${forecast}`,
   }[asked.state]
 }
@@ -54,7 +54,7 @@ export function steeredText(
     ...holds.map(({ atUs, heldUs, point, state }) => ({
       atUs,
       text: `held ${point} for ${duration(heldUs)}: ${
-        { released: 'let go', 'timed-out': 'timed out', ended: 'the run ended' }[state]
+        { released: 'continued', 'timed-out': 'timed out', ended: 'the run ended' }[state]
       }`,
     })),
     ...cutovers.map((asked) => ({ atUs: asked.atUs, text: `cutover ${askedText(asked)}` })),
@@ -62,7 +62,7 @@ export function steeredText(
   ].toSorted((a, b) => a.atUs - b.atUs)
   const parts: string[] = []
   if (lines.length > 0) {
-    const columns = [{ title: 'AFTER', align: 'right' }, { title: 'STEERED' }] as const
+    const columns = [{ title: 'AFTER', align: 'right' }, { title: 'CHANGE DURING THE RUN' }] as const
     parts.push(
       table(
         columns,

@@ -27,7 +27,7 @@ export function liveLines(state: ViewState, nowUs: number, look: Look): readonly
     return `${paint(look, outcome === 'ok' ? 'green' : 'red', mark)} ${phaseText(phase)} ${duration(elapsedUs)}`
   })
   const lines = [
-    `${state.profile}  run ${state.run}${state.cancelAsked ? '  (cancelling; Ctrl-C again stops waiting)' : ''}`,
+    `${state.profile}  run ${state.run}${state.cancelAsked ? '  (cancelling; Ctrl-C again detaches)' : ''}`,
   ]
   if (done.length > 0) lines.push(done.join('  '))
   if (state.phase !== null) {
@@ -37,7 +37,7 @@ export function liveLines(state: ViewState, nowUs: number, look: Look): readonly
   if (state.held !== null) {
     const spent = duration(nowUs - state.held.sinceUs)
     lines.push(
-      `  ${paint(look, 'yellow', 'HELD')} ${state.held.point} for ${spent}: \`ferry cutover\` lets it go`,
+      `  ${paint(look, 'yellow', 'HELD')} ${state.held.point} for ${spent}: \`ferry cutover\` continues it`,
     )
   }
   if (state.phase === 'pre-copy' && state.round > 0) lines.push(...preCopyLines(state, look))

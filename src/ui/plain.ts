@@ -24,7 +24,7 @@ export function plainLine({ body }: EventRecord): string | null {
     case 'outcome':
       return body.error === undefined ? null : `failed: [${body.error.code}] ${body.error.message}`
     case 'cancel-asked':
-      return 'cancel asked: stopping, then putting everything back; once more to stop waiting'
+      return 'cancelling: Ferry stops, then undoes every step; press Ctrl-C again to detach'
     case 'hold':
     case 'cutover-asked':
     case 'hook':
@@ -45,7 +45,7 @@ export function plainLine({ body }: EventRecord): string | null {
       const about = forecastText(forecast?.expectedUs ?? estimatedBlackoutUs, forecast ?? null)
       return (
         `round ${round}: ${size(BigInt(sentBytes))} in ${duration(elapsedUs)} (${rate(BigInt(bytesPerSecond))}), ` +
-        `${size(BigInt(dirtyBytes))} dirty again, blackout now about ${about}`
+        `${size(BigInt(dirtyBytes))} re-dirtied, blackout now about ${about}`
       )
     }
     case 'cutover':

@@ -123,7 +123,7 @@ function containersText(plan: Plan, width: number): string {
 }
 
 function stepsText(steps: readonly Step[], width: number): string {
-  if (steps.length === 0) return 'STEPS\n  none: a plan with blockers has nothing that could be run'
+  if (steps.length === 0) return 'STEPS\n  none: a plan with blockers cannot run'
   const lines = ['STEPS']
   let phase = ''
   steps.forEach((step, index) => {
@@ -137,7 +137,9 @@ function stepsText(steps: readonly Step[], width: number): string {
     )
   })
   if (steps.some((step) => step.side === 'destination')) {
-    lines.push(wrap('then connect, pre-copy, cutover and commit, as the profile bounds them', width, '  '))
+    lines.push(
+      wrap('then connect, pre-copy, cutover and commit, within the limits of the profile', width, '  '),
+    )
   }
   return lines.join('\n')
 }
@@ -152,9 +154,9 @@ function forecastText(
   return [
     'FORECAST  (lower bounds)',
     line('memory', `${size(memoryBytes)}, tracked in pages of ${size(BigInt(pageSize))}`),
-    line('device state', stateBytes === null ? 'not known' : size(stateBytes)),
-    line('always dirty', floorBytes === 0n ? 'nothing known' : size(floorBytes)),
-    line('transitions', fixedBlackoutUs === 0 ? 'not known' : `${duration(fixedBlackoutUs)} of the blackout`),
+    line('device state', stateBytes === null ? 'unknown' : size(stateBytes)),
+    line('always dirty', floorBytes === 0n ? 'unknown' : size(floorBytes)),
+    line('transitions', fixedBlackoutUs === 0 ? 'unknown' : `${duration(fixedBlackoutUs)} of the blackout`),
     ...(blackout === undefined
       ? []
       : [wrap(blackoutText(blackout), width, '  blackout       ', ' '.repeat(17))]),
@@ -166,7 +168,7 @@ function blackoutText(blackout: PlanForecast): string {
   const { atLeastUs, expectedUs } = blackout
   const about =
     expectedUs === null
-      ? 'how much the devices write was not measured: `ferry dirty-log` does'
+      ? 'how much the devices write is unknown: `ferry dirty-log` measures it'
       : `expected about ${duration(expectedUs)}`
   return `at least ${duration(atLeastUs)}; ${about} (${basisText(blackout)})`
 }

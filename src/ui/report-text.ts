@@ -38,13 +38,14 @@ export function reportText(report: Report, options: TextOptions = {}): string {
 const OUTCOMES: Readonly<Record<Report['outcome'], string>> = {
   done: 'done',
   'not-started': 'not started: nothing was changed',
-  cancelled: 'cancelled: the source runs, and was checked',
-  'rolled-back': 'failed and rolled back: the source runs, and was checked',
-  'needs-person': 'FAILED: a device needs a person',
-  'downtime-limit': 'not moved: the downtime limit would be passed; the source runs, and was checked',
+  cancelled: 'cancelled: the source is running, and Ferry has checked it',
+  'rolled-back': 'failed and rolled back: the source is running, and Ferry has checked it',
+  'needs-person': 'FAILED: manual action needed',
+  'downtime-limit':
+    'not moved: the downtime limit would be passed; the source is running, and Ferry has checked it',
   'sides-disagree': 'failed: the two sides disagree',
-  unknown: 'OUTCOME UNKNOWN: look at both sides before anything is started by hand',
-  incomplete: 'INCOMPLETE: the journal ends before the run did',
+  unknown: 'OUTCOME UNKNOWN: check both sides before you start anything by hand',
+  incomplete: 'INCOMPLETE: the journal has no end of the run',
 }
 
 function heading(report: Report): string {
@@ -98,7 +99,7 @@ function rounds(report: Report, options: TextOptions): string | null {
     { title: 'ZERO PAGES', align: 'right' },
     { title: 'TIME', align: 'right' },
     { title: 'RATE', align: 'right' },
-    { title: 'DIRTY AGAIN', align: 'right' },
+    { title: 'RE-DIRTIED', align: 'right' },
   ] as const
   const rows = report.rounds.map((round) => [
     String(round.round),
@@ -114,10 +115,10 @@ function rounds(report: Report, options: TextOptions): string | null {
 function precopyEnd({ precopy }: Report): string {
   if (precopy === null) return ''
   const why = {
-    converged: 'what remained fitted the limit',
-    rounds: 'the rounds allowed were used up',
-    time: 'the time allowed was used up',
-    released: 'it was let go',
+    converged: 'what is left fits the limit',
+    rounds: 'the last allowed round ended',
+    time: 'the allowed time ended',
+    released: 'the run was continued',
   }[precopy.reason]
   return `pre-copy ended because ${why}: ${size(precopy.remainingBytes)} left, about ${duration(precopy.estimatedBlackoutUs)} of blackout`
 }

@@ -13,7 +13,7 @@ export function sampleText({ passedOver, sample }: Found, columns: number | unde
     const none =
       passedOver === null
         ? 'none: `ferry dirty-log` with this profile measures what each tracker reports in a round'
-        : `none that fits: ${passedOver.run} has ${misfitsText(passedOver.misfits)} (--sample takes it all the same)`
+        : `none that matches: ${passedOver.run} has ${misfitsText(passedOver.misfits)} (--sample uses it anyway)`
     return `SAMPLE\n${wrap(none, width, '  ')}`
   }
   const { ageMs, misfits, rounds, run, spanUs } = sample
@@ -26,7 +26,7 @@ export function sampleText({ passedOver, sample }: Found, columns: number | unde
     ),
   ]
   if (misfits.length > 0) {
-    lines.push(wrap(`it does not fit this plan: ${misfitsText(misfits)}`, width, '  ! '))
+    lines.push(wrap(`it does not match this plan: ${misfitsText(misfits)}`, width, '  ! '))
   }
   lines.push(figuresTable(sample, columns))
   if (sample.estimate !== null) {
@@ -56,7 +56,7 @@ function figuresTable({ trackers, union }: Sample, width: number | undefined): s
     right('MIN'),
     right('MEDIAN'),
     right('MAX'),
-    right('ONLY IT'),
+    right('UNIQUE'),
     right('RATE'),
     right('OF MEMORY'),
   ]
@@ -79,7 +79,8 @@ function figuresTable({ trackers, union }: Sample, width: number | undefined): s
 export function figuresText(tracker: SampleTracker): string {
   const { max, median, min } = tracker.pages
   const unit = tracker.unitBytes === null ? '' : `, one bit for ${unitText(tracker)}`
-  const only = tracker.onlyPages === null ? '' : `, ${count(tracker.onlyPages)} of them by no other tracker`
+  const only =
+    tracker.onlyPages === null ? '' : `, ${count(tracker.onlyPages)} of them reported by no other tracker`
   return (
     `${count(min)} / ${count(median)} / ${count(max)} pages a round (min / median / max)${only}; ` +
     `${tracker.bytesPerSecond === null ? 'the same at every read, so no rate' : `${rateText(tracker)} of distinct pages`}; ` +

@@ -36,7 +36,7 @@ export function statusText(
   if (typeof options.driver === 'number') {
     row(
       'reach',
-      `process ${options.driver} listens nowhere: from its journal; \`kill -INT ${options.driver}\` cancels it`,
+      `control socket missing (process ${options.driver}); shown from the journal; \`kill -INT ${options.driver}\` cancels the run`,
     )
   }
   if (status.phases.length > 0) {
@@ -75,18 +75,19 @@ function headline(
 ): string {
   const { ended, held } = status
   if (ended !== null) return `ended, ${ended.outcome}${ended.error === null ? '' : ` [${ended.error.code}]`}`
-  if (!live) return `DIED: its ferry is gone; \`ferry recover ${status.run}\` finishes it`
+  if (!live)
+    return `DIED: the ferry process that drove it has ended; \`ferry recover ${status.run}\` finishes it`
   const cancelling = status.cancelAsked ? ', cancelling' : ''
   if (held === null)
     return `${status.phase === null ? 'between phases' : phaseText(status.phase)}${cancelling}`
   const until =
-    held.untilMs === null ? '' : `, for ${duration(Math.max(0, held.untilMs - nowMs) * 1000)} more at most`
+    held.untilMs === null ? '' : `, times out in ${duration(Math.max(0, held.untilMs - nowMs) * 1000)}`
   return `HELD ${held.point}${until}${cancelling}`
 }
 
 export function limitsText({ bandwidth, downtimeLimitUs, streams }: RunStatus['limits']): string {
   return [
-    downtimeLimitUs === null ? 'downtime not told' : `downtime ${duration(downtimeLimitUs)}`,
+    downtimeLimitUs === null ? 'downtime limit unknown' : `downtime limit ${duration(downtimeLimitUs)}`,
     bandwidth === null ? 'no bandwidth cap' : `bandwidth ${rate(bandwidth)}`,
     ...(streams === null ? [] : [plural(streams, 'stream')]),
   ].join(', ')
@@ -96,9 +97,9 @@ function cutoverText({ atMs, state }: NonNullable<RunStatus['cutover']>): string
   const at = atMs === null ? '' : ` for ${momentText(atMs)}`
   return {
     scheduled: `scheduled${at}`,
-    waiting: 'asked for, waits for a moment that fits',
-    accepted: `let go${at}`,
-    refused: `last asked for${at} and refused: it would have passed the limit`,
+    waiting: 'asked for, waiting until the forecast fits',
+    accepted: `continued${at}`,
+    refused: `last request${at} refused: the forecast did not fit the limit`,
   }[state]
 }
 

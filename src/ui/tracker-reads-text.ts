@@ -13,10 +13,10 @@ export function trackerReadsText(
   const names = [...new Set(trackerReads.flatMap(({ trackers }) => trackers.map(({ tracker }) => tracker)))]
   const several = names.length > 1
   const columns = [
-    { title: 'PAGES SEEN' },
+    { title: 'DIRTY PAGES' },
     ...names.flatMap((name) => [
       { title: name, align: 'right' as const },
-      ...(several ? [{ title: 'ONLY IT', align: 'right' as const }] : []),
+      ...(several ? [{ title: 'UNIQUE', align: 'right' as const }] : []),
     ]),
     { title: 'UNION', align: 'right' as const },
   ]
@@ -43,9 +43,9 @@ function everyPageText({ blackout, bytes, onlyPages, pages, times, trackers }: E
   const when = [...(rounds > 0 ? [plural(rounds, 'round')] : []), ...(blackout ? ['the blackout'] : [])].join(
     ' and ',
   )
-  const only = onlyPages === null ? '' : `, ${count(onlyPages)} of which no other tracker named`
+  const only = onlyPages === null ? '' : `, ${count(onlyPages)} of them reported reported by no other tracker`
   return (
     `${trackers.join(' and ')} had ${count(pages)} pages (${size(bytes)}) sent again in ${when}${only}; ` +
-    'how many of them had been written is not known'
+    'how many of them the devices wrote is unknown'
   )
 }

@@ -24,7 +24,7 @@ export function trackerLines(plan: Plan, width: number | undefined): string | nu
   ])
   const lines = table(columns, rows, { indent: '  ', ...(width !== undefined && { width }) })
   const title = wrap(
-    '(what any of them reports dirty is sent again; --explain: all that was weighed)',
+    '(a page that any tracker reports dirty is sent again; --explain shows every choice)',
     textWidth(width),
     'TRACKERS  ',
     '  ',
@@ -36,7 +36,7 @@ export function trackerLines(plan: Plan, width: number | undefined): string | nu
 export function explainTrackers(plan: Plan, sample: Sample | null, width: number): string | null {
   if (plan.choices.length === 0) return null
   return [
-    'TRACKERS  (what any of them reports dirty is sent again)',
+    'TRACKERS  (a page that any tracker reports dirty is sent again)',
     ...plan.choices.map((choice) => choiceText(choice, sample, width)),
   ].join('\n')
 }

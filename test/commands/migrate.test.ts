@@ -151,7 +151,7 @@ describe('Ctrl-C', () => {
       running.kill(signal)
       const { exitCode, stdout } = await running
       expect(exitCode).toBe(4)
-      expect(stdout).toContain('cancelled: the source runs, and was checked')
+      expect(stdout).toContain('cancelled: the source is running, and Ferry has checked it')
       expect(requests()).toContain('destination cancel')
       const after = requests().slice(requests().indexOf('source cancel'))
       expect(after.indexOf('source rollback')).toBeLessThan(after.indexOf('source status'))

@@ -35,7 +35,7 @@ describe('ferry migrate --detach', () => {
     expect(list.runs).toMatchObject([{ run, state: 'held', held: 'before-cutover' }])
     const events = here.ferry('events', run, '--follow')
     const cutover = await here.ferry('cutover', run)
-    expect(cutover.stdout).toContain('let go')
+    expect(cutover.stdout).toContain('continued with its cutover')
     expect(cutover.exitCode).toBe(0)
     const committed = await here.ferry('await', run, '--condition', 'committed', '--timeout', '20s')
     expect(committed.exitCode).toBe(0)
@@ -52,7 +52,7 @@ describe('ferry migrate --detach', () => {
     expect(readFileSync(join(here.stateDir, 'runs', `${run}.log`), 'utf8')).toContain('done and verified')
     const report = await here.ferry('report', run)
     expect(report.stdout).toContain('held before-cutover')
-    expect(report.stdout).toContain('cutover asked for: let go')
+    expect(report.stdout).toContain('cutover asked for: continued')
   })
 
   it('tells in the foreground what kept the run from beginning, and leaves nothing', async () => {

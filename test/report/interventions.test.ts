@@ -68,11 +68,11 @@ describe('a run that was steered', () => {
   it('says in its report what was done to it, in order', () => {
     const { steered } = buildReport(letGo().end('rolled-back', 5).records)
     expect(steeredText(steered, {})).toMatchInlineSnapshot(`
-      " AFTER  STEERED
-      1.00 s  held before-cutover for 1.00 s: let go
+      " AFTER  CHANGE DURING THE RUN
+      1.00 s  held before-cutover for 1.00 s: continued
       1.00 s  set downtime-limit to 5ms
       1.50 s  cutover asked for: refused: blackout about 9.00 ms, limit 5.00 ms
-      2.00 s  cutover asked for: let go: blackout about 4.00 ms, limit 5.00 ms
+      2.00 s  cutover asked for: continued: blackout about 4.00 ms, limit 5.00 ms
 
       HOOK   AT           ON        TIME  RESULT
       drain  pre-cutover  ferry  1.50 ms  [hook/failed] hook drain ended with status 1"
@@ -92,17 +92,17 @@ describe('a run that was steered', () => {
     const status = statusOf(heldTape().records)
     const nowMs = Date.UTC(2026, 10, 22, 15, 17)
     expect(statusText(status, { live: true, nowMs })).toMatchInlineSnapshot(`
-      "migrate two-devices: HELD before-cutover, for 30 min 00 s more at most
+      "migrate two-devices: HELD before-cutover, times out in 30 min 00 s
       run 20261122T151733-4f2a
         round      3, 100 % of 400 KiB, 1.00 MiB/s, 400 KiB dirty after the last
         blackout   about 4.00 ms (3.00 ms to 6.00 ms), fits
-        limits     downtime 5.00 ms, no bandwidth cap, 2 streams
+        limits     downtime limit 5.00 ms, no bandwidth cap, 2 streams
         DEVICE  SOURCE  DESTINATION
         vgpu    -       -
         nic     -       -"
     `)
     expect(statusText(status, { live: false, nowMs })).toContain(
-      'DIED: its ferry is gone; `ferry recover 2026',
+      'DIED: the ferry process that drove it has ended; `ferry recover 2026',
     )
     expect(statusOf(letGo().records)).toMatchObject({ held: null, cutover: { state: 'accepted' } })
   })
@@ -111,7 +111,7 @@ describe('a run that was steered', () => {
     const lines = (records: readonly EventRecord[]) =>
       liveLines(records.reduce(advance, EMPTY_VIEW), 3_000_010, { width: 100, utf8: true, colour: false })
     expect(lines(heldTape().records)).toContain(
-      '  HELD before-cutover for 2.00 s: `ferry cutover` lets it go',
+      '  HELD before-cutover for 2.00 s: `ferry cutover` continues it',
     )
     expect(lines(letGo().records).join('\n')).not.toContain('HELD')
     const last = (tape: Tape) => plainLine(tape.records.at(-1)!)
@@ -150,7 +150,7 @@ describe('what was forecast beside what happened', () => {
   it('gives the difference, and whether it was in the range', () => {
     const forecasts = forecastsOf(records(), { ...reply, forecast: range(3000, 4100, 4400) })
     expect(forecastsText(forecasts, {})).toMatchInlineSnapshot(`
-      "FORECAST  BLACKOUT                      OFF BY    BASIS
+      "FORECAST  BLACKOUT                      ERROR     BASIS
       plan      about 9.00 ms                 -4.50 ms  1.00 GiB/s assumed, dirty-log 20261121T101112-aaaa
       round 3   4.00 ms (3.00 ms to 6.00 ms)  +500 µs
       cutover   4.10 ms (3.00 ms to 4.40 ms)  +400 µs   above its range

@@ -86,13 +86,13 @@ describe('planText', () => {
     const found = { sample, passedOver: null }
     const text = planText(real, { explain: true, found, width: 120 })
     expect(text).toContain('dirty-log 20261122T151733-4f2a, 3 days ago: 5 rounds in 5.00 s')
-    expect(text).toContain('! it does not fit this plan: other trackers: iommu:x for net')
+    expect(text).toContain('! it does not match this plan: other trackers: iommu:x for net')
     expect(text).toMatch(/device:net +64\.0 KiB +9 +1 234 +5 000 +17 +2\.00 MiB\/s +0\.9 %/)
     expect(text).toMatch(/pinned:type1-mdevs +4\.00 KiB .* every read +0\.9 %/)
     expect(text).toContain('fits the limit of 300 ms')
     const flat = text.replaceAll(/\s+/g, ' ')
     expect(flat).toContain(
-      'sampled 9 / 1 234 / 5 000 pages a round (min / median / max), 17 of them by no other',
+      'sampled 9 / 1 234 / 5 000 pages a round (min / median / max), 17 of them reported by no other',
     )
     for (const width of [60, 80, 120]) {
       for (const line of lines(planText(real, { explain: true, found, width }))) {

@@ -19,14 +19,14 @@ describe('reportText', () => {
       cutover     191 ms       -  2.00 MiB  ok
       commit     52.0 ms       -         -  ok
 
-      ROUND     SENT  ZERO PAGES    TIME        RATE  DIRTY AGAIN
-          1  384 MiB      32 768  179 ms  2.10 GiB/s     11.7 MiB
-      pre-copy ended because what remained fitted the limit: 11.7 MiB left, about 7.45 ms of blackout
+      ROUND     SENT  ZERO PAGES    TIME        RATE  RE-DIRTIED
+          1  384 MiB      32 768  179 ms  2.10 GiB/s    11.7 MiB
+      pre-copy ended because what is left fits the limit: 11.7 MiB left, about 7.45 ms of blackout
 
-      PAGES SEEN       pinned:mdevs  ONLY IT  device:nic  ONLY IT  UNION
-      after round 1           2 048    2 000       1 000      952  3 000
-      before the stop         2 048    2 048           0        0  2 048
-      after the stop          2 048    2 047           7        6  2 054
+      DIRTY PAGES      pinned:mdevs  UNIQUE  device:nic  UNIQUE  UNION
+      after round 1           2 048   2 000       1 000     952  3 000
+      before the stop         2 048   2 048           0       0  2 048
+      after the stop          2 048   2 047           7       6  2 054
 
       DEVICE  BACKEND  TRACKER  STATE BYTES  SOURCE     DESTINATION
       vgpu    sim      pinned       256 KiB  STOP_COPY  RUNNING
@@ -103,7 +103,7 @@ describe('reportText', () => {
       JSON.stringify(records).replaceAll(/,\{"tracker":"device:nic","pages"[^}]*\}/gu, ''),
     ) as EventRecord[]
     expect(reportText(buildReport(one))).toMatch(
-      /^PAGES SEEN +pinned:mdevs +UNION\nafter round 1 +2 048 +3 000$/mu,
+      /^DIRTY PAGES +pinned:mdevs +UNION\nafter round 1 +2 048 +3 000$/mu,
     )
     const all = JSON.parse(
       JSON.stringify(records).replace('"kind":"pinned"', '"kind":"all"'),
@@ -114,8 +114,8 @@ describe('reportText', () => {
       trackers[0]!.everyPage = true
     }
     expect(reportText(buildReport(all))).toContain(
-      'pinned:mdevs had 2 048 pages (8.00 MiB) sent again in the blackout, 2 000 of which no other tracker named; ' +
-        'how many of them had been written is not known',
+      'pinned:mdevs had 2 048 pages (8.00 MiB) sent again in the blackout, 2 000 of them reported by no other tracker; ' +
+        'how many of them the devices wrote is unknown',
     )
   })
 
@@ -127,7 +127,7 @@ describe('reportText', () => {
       tape.done('source', 'dirty', {}, { elapsedUs: 7, trackers, unionPages: 2140, unionBytes: '8765440' })
     })
     const shown = text(tape.end('done', 0))
-    expect(shown).toMatch(/TRACKER +COVERS +PAGES +ONLY IT +DIRTY/u)
+    expect(shown).toMatch(/TRACKER +COVERS +PAGES +UNIQUE +DIRTY/u)
     expect(shown).toMatch(/pinned:mdevs +vgpu +2 048 +2 040 /u)
     expect(shown).toMatch(/device:nic +nic +100 +92 /u)
     expect(shown).toMatch(/union +all +2 140 +- /u)
@@ -144,12 +144,12 @@ describe('reportText', () => {
       })
     const shown = text(tape)
     expect(shown.split('\n').slice(0, 4)).toEqual([
-      'migrate two-devices: failed and rolled back: the source runs, and was checked',
+      'migrate two-devices: failed and rolled back: the source is running, and Ferry has checked it',
       'run 20261122T151733-4f2a, began 2026-11-22 15:17:33 UTC, took 20 µs, 512 MiB of memory',
       'cause [link/lost]: the peer is gone',
       'what to do: look at the network',
     ])
-    expect(shown).toContain('failed: put back: source: untrack it: [tracker/stop-failed] untrack was refused')
+    expect(shown).toContain('failed: roll back: source: untrack it: [tracker/stop-failed] untrack was refused')
     expect(shown.match(/link\/lost/gu)).toHaveLength(1)
   })
 

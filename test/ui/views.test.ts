@@ -80,7 +80,7 @@ describe('the live view', () => {
       ...LOOK,
       utf8: false,
     })
-    expect(lines[0]).toContain('cancelling; Ctrl-C again stops waiting')
+    expect(lines[0]).toContain('cancelling; Ctrl-C again detaches')
     expect(lines.join('')).toMatch(/^[\x20-\x7e]*$/u)
   })
 })
@@ -90,7 +90,7 @@ describe('the plain view', () => {
     const lines = migrated().records.map(plainLine)
     expect(lines).toContain('run 20261122T151733-4f2a: migrate two-devices')
     expect(lines).toContain(
-      'round 1: 384 MiB in 179 ms (2.10 GiB/s), 11.7 MiB dirty again, blackout now about 7.45 ms',
+      'round 1: 384 MiB in 179 ms (2.10 GiB/s), 11.7 MiB re-dirtied, blackout now about 7.45 ms',
     )
     expect(lines).toContain('source: vgpu: PRE_COPY -> STOP_COPY in 9 µs')
     expect(lines.at(-1)).toBe('run ended: done after 984 ms')
