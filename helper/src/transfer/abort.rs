@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::payload;
 use crate::device::DeviceState;
-use crate::error::{HelperError, errno_name};
+use crate::error::{FailureKind, HelperError, errno_name};
 
 /// Longest cause carried, in bytes of its message.
 const LONGEST: usize = 2000;
@@ -63,7 +63,8 @@ impl Abort {
 
     /// The peer's cause as an error of ours, said to be `of` ("the destination").
     pub fn error(&self, of: &str) -> HelperError {
-        let mut error = HelperError::new(known_code(&self.code), format!("{of} gave up: {}", self.message));
+        let code = known_code(&self.code);
+        let mut error = HelperError::of(FailureKind::of_peer(code), code, format!("{of} gave up: {}", self.message));
         error.device.clone_from(&self.device);
         error.operation.clone_from(&self.operation);
         error.errno = self.errno;

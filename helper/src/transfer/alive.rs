@@ -4,7 +4,7 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 
 /// Between two questions nobody answered: the shortest TCP knows.
 const BETWEEN: Duration = Duration::from_secs(1);
@@ -23,7 +23,9 @@ const MOST: u64 = 127;
 /// `link/socket` when the kernel refuses an option.
 pub fn prepare(tcp: &TcpStream, keepalive: Duration) -> Result<()> {
     use rustix::net::sockopt;
-    let fail = |errno: rustix::io::Errno| HelperError::os("link/socket", "setsockopt", &errno.into(), "");
+    let fail = |errno: rustix::io::Errno| {
+        HelperError::os_of(FailureKind::Link, "link/socket", "setsockopt", &errno.into(), "")
+    };
     let idle = Duration::from_secs((keepalive / 3).as_secs().max(1));
     let questions = keepalive.saturating_sub(idle).as_secs().clamp(1, MOST) as u32;
     sockopt::set_tcp_nodelay(tcp, true).map_err(fail)?;
@@ -42,7 +44,8 @@ pub fn is_silence(errno: Option<i32>) -> bool {
 
 /// A failed call on a data connection.
 pub fn lost(operation: &str, error: &std::io::Error, keepalive: Duration) -> HelperError {
-    let mut lost = HelperError::os("link/lost", operation, error, "the peer or the network is gone");
+    let mut lost =
+        HelperError::os_of(FailureKind::Lost, "link/lost", operation, error, "the peer or the network is gone");
     if is_silence(error.raw_os_error()) {
         lost.message = format!("the other host, or the network to it, stopped answering for {} s", seconds(keepalive));
         lost.meaning = None;

@@ -11,7 +11,7 @@ use super::preface::{Credentials, Place, introduce};
 use super::socket::{Patience, Socket};
 use super::tls::Identity;
 use crate::control::message::ConnectParams;
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 
 /// Times a connection that ended before a word was said is tried again: a destination that strangers crowd may have
 /// taken it for one of them.
@@ -53,7 +53,7 @@ impl Link {
                     let caller = &caller;
                     thread::Builder::new()
                         .spawn_scoped(scope, move || caller.call(Place { index, ..first }))
-                        .map_err(|error| HelperError::os("link/thread", "clone", &error, ""))
+                        .map_err(|error| HelperError::os_of(FailureKind::Link, "link/thread", "clone", &error, ""))
                 })
                 .collect();
             let joined = calls.into_iter().map(|call| {
@@ -102,7 +102,7 @@ impl Caller<'_> {
             match self.try_once(place, false) {
                 Err(error) if is_turned_away(&error) => turned_away = error,
                 // It has closed meanwhile: why it turned us away matters more.
-                Err(error) if error.code == "link/refused" => break,
+                Err(error) if error.kind == FailureKind::Refused => break,
                 other => return other,
             }
         }
@@ -127,5 +127,5 @@ impl Caller<'_> {
 
 /// Ended by the other side without a word.
 fn is_turned_away(error: &HelperError) -> bool {
-    error.code == "link/lost"
+    error.kind == FailureKind::Lost
 }

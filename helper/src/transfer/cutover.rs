@@ -16,7 +16,7 @@ use crate::control::num::Bytes;
 use crate::device::DeviceState;
 use crate::device::transitions::{Stepper, quiesced};
 use crate::dirty::union::Read;
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::protocol::source::{Action, Event, State};
 
 impl Source {
@@ -96,8 +96,8 @@ impl Source {
         let Outlook { dirty_bytes, state_bytes, forecast } = self.outlook(workload.devices, expects);
         if Duration::from_micros(forecast.expected_us) > Duration::from_millis(params.downtime_limit_ms) {
             let parts = forecast.parts;
-            return Err(HelperError::new(
-                "limit/downtime",
+            return Err(HelperError::of(
+                FailureKind::Deadline, "limit/downtime",
                 format!(
                     "the blackout would take about {} ms, the limit is {} ms: {dirty_bytes} dirty and {state_bytes} \
                      state bytes at {} bytes/s, {} ms for transitions, {} ms for loading, {} ms for verification, {} ms \
@@ -230,7 +230,8 @@ impl Source {
         if elapsed + resume <= limit {
             return Ok(());
         }
-        Err(HelperError::new(
+        Err(HelperError::of(
+            FailureKind::Deadline,
             "limit/downtime",
             format!(
                 "{} ms of the {} ms are gone and resuming may take {} ms more",

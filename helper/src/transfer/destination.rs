@@ -19,7 +19,7 @@ use crate::control::message::{CutoverStep, Event as Told, EventSink, ReceiveOutc
 use crate::control::num::Bytes;
 use crate::device::DeviceState;
 use crate::device::transitions::Stepper;
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 use crate::protocol::destination::{Action, Destination as Machine, Event, State};
 
@@ -124,13 +124,8 @@ impl Destination {
     }
 
     fn event_of(&mut self, error: HelperError) -> Event {
-        let event = match error.code {
-            _ if self.machine.heeds_abort() && self.link.peer_abort().is_some() => Event::PeerAborted,
-            "run/cancelled" => Event::RollbackAsked,
-            "wire/truncated" => Event::LinkLost,
-            code if code.starts_with("link/") => Event::LinkLost,
-            _ => Event::Failed,
-        };
+        let heard = self.machine.heeds_abort() && self.link.peer_abort().is_some();
+        let event = if heard { Event::PeerAborted } else { event_of_kind(error.kind) };
         self.cause.get_or_insert(error);
         event
     }
@@ -253,5 +248,38 @@ fn part_of(action: Action) -> Option<CutoverStep> {
         Action::RunP2p | Action::Run => Some(CutoverStep::Resume),
         Action::Discard => Some(CutoverStep::Rollback),
         _ => None,
+    }
+}
+
+/// Whether the destination waits for the source or discards the run hangs on this.
+const fn event_of_kind(kind: FailureKind) -> Event {
+    match kind {
+        FailureKind::Cancelled => Event::RollbackAsked,
+        FailureKind::Lost | FailureKind::Refused | FailureKind::Link | FailureKind::Truncated => Event::LinkLost,
+        FailureKind::Wire | FailureKind::Deadline | FailureKind::Other => Event::Failed,
+    }
+}
+
+#[cfg(test)]
+mod kinds {
+    use super::*;
+
+    #[test]
+    fn only_a_lost_connection_lets_a_prepared_destination_wait() {
+        let cases = [
+            (FailureKind::Lost, Event::LinkLost),
+            (FailureKind::Refused, Event::LinkLost),
+            (FailureKind::Link, Event::LinkLost),
+            (FailureKind::Truncated, Event::LinkLost),
+            (FailureKind::Cancelled, Event::RollbackAsked),
+            (FailureKind::Wire, Event::Failed),
+            (FailureKind::Deadline, Event::Failed),
+            (FailureKind::Other, Event::Failed),
+        ];
+        for (kind, event) in cases {
+            // The code must not matter: this one says the opposite.
+            let code = if event == Event::LinkLost { "device/busy" } else { "link/lost" };
+            assert_eq!(event_of_kind(HelperError::of(kind, code, "").kind), event, "{kind:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_
 
 use super::socket::Patience;
 use crate::control::message::ConnectParams;
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 
 /// Time one address is given.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -32,7 +32,8 @@ pub fn dial(params: &ConnectParams, patience: &Patience, insist: bool) -> Result
                 Err(error) => failed = Some(explain(*address, params.bind, &error)),
             }
         }
-        let failed = failed.unwrap_or_else(|| HelperError::new("link/address", "no address to connect to"));
+        let failed =
+            failed.unwrap_or_else(|| HelperError::of(FailureKind::Link, "link/address", "no address to connect to"));
         let hopeless = matches!(failed.errno, Some(libc::ENETUNREACH | libc::EADDRNOTAVAIL));
         if !insist || hopeless || began.elapsed() >= patience.silence {
             return Err(failed);
@@ -44,15 +45,24 @@ pub fn dial(params: &ConnectParams, patience: &Patience, insist: bool) -> Result
 /// The destination's addresses, of the family of the local one if that is given.
 fn resolve(params: &ConnectParams) -> Result<Vec<SocketAddr>> {
     let found = (params.address.as_str(), params.port).to_socket_addrs().map_err(|error| {
-        HelperError::os("link/address", format!("resolve {}", params.address), &error, "the name has no address")
-            .suggest("give the destination's data address as an IP address")
+        HelperError::os_of(
+            FailureKind::Link,
+            "link/address",
+            format!("resolve {}", params.address),
+            &error,
+            "the name has no address",
+        )
+        .suggest("give the destination's data address as an IP address")
     })?;
     let fits = |address: &SocketAddr| params.bind.is_none_or(|from| from.is_ipv4() == address.is_ipv4());
     let all: Vec<_> = found.filter(fits).collect();
     match (all.is_empty(), params.bind) {
         (false, _) => Ok(all),
-        (true, None) => Err(HelperError::new("link/address", format!("{} has no address", params.address))),
-        (true, Some(from)) => Err(HelperError::new(
+        (true, None) => {
+            Err(HelperError::of(FailureKind::Link, "link/address", format!("{} has no address", params.address)))
+        }
+        (true, Some(from)) => Err(HelperError::of(
+            FailureKind::Link,
             "link/address",
             format!("{} cannot be reached from {from}: one is IPv4, the other IPv6", params.address),
         )
@@ -98,19 +108,27 @@ fn reach(to: SocketAddr, from: Option<IpAddr>, patience: &Patience) -> Result<st
 fn explain(to: SocketAddr, from: Option<IpAddr>, error: &std::io::Error) -> HelperError {
     let operation = from.map_or_else(|| format!("connect {to}"), |from| format!("connect {to} from {from}"));
     match error.raw_os_error() {
-        Some(libc::ECONNREFUSED) => {
-            HelperError::os("link/refused", operation, error, "nobody listens there, or a firewall refuses")
-                .suggest("check the link's address and port and the firewall on the destination")
-        }
-        Some(libc::EADDRNOTAVAIL) => {
-            HelperError::os("link/address", operation, error, "no interface of this host has the source's address")
-                .suggest("give an address that `ip address` shows on the source, or leave it out")
-        }
+        Some(libc::ECONNREFUSED) => HelperError::os_of(
+            FailureKind::Refused,
+            "link/refused",
+            operation,
+            error,
+            "nobody listens there, or a firewall refuses",
+        )
+        .suggest("check the link's address and port and the firewall on the destination"),
+        Some(libc::EADDRNOTAVAIL) => HelperError::os_of(
+            FailureKind::Link,
+            "link/address",
+            operation,
+            error,
+            "no interface of this host has the source's address",
+        )
+        .suggest("give an address that `ip address` shows on the source, or leave it out"),
         Some(libc::EHOSTUNREACH | libc::ENETUNREACH) => {
-            HelperError::os("link/unreachable", operation, error, "no route to the destination")
+            HelperError::os_of(FailureKind::Link, "link/unreachable", operation, error, "no route to the destination")
                 .suggest("check the link's address against the destination's interfaces")
         }
-        _ => HelperError::os("link/timeout", operation, error, "no answer")
+        _ => HelperError::os_of(FailureKind::Link, "link/timeout", operation, error, "no answer")
             .suggest("check the link's address and port and the firewalls in between"),
     }
 }

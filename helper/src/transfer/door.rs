@@ -12,7 +12,7 @@ use super::socket::{Patience, Socket, Wait};
 use super::strangers::Strangers;
 use super::tls::Identity;
 use crate::control::message::ListenParams;
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 
 /// Time a connection has to show that it is the source's, and the source's others to follow its first.
 pub const INTRODUCTION: Duration = Duration::from_secs(5);
@@ -88,7 +88,8 @@ impl Door {
             return Ok(());
         }
         let here = hall.taken.values().flatten().count();
-        Err(HelperError::new(
+        Err(HelperError::of(
+            FailureKind::Link,
             "link/streams",
             format!(
                 "{here} of the source's {} connections came, and no more within {} s",
@@ -132,7 +133,7 @@ impl Door {
     }
 
     fn judge(&self, tcp: TcpStream, ticket: u64) -> Result<()> {
-        let fail = |error: std::io::Error| HelperError::os("link/socket", "fcntl", &error, "");
+        let fail = |error: std::io::Error| HelperError::os_of(FailureKind::Link, "link/socket", "fcntl", &error, "");
         tcp.set_nonblocking(false).map_err(fail)?;
         let silence = Duration::from_millis(self.params.link_timeout_ms.max(1));
         let patience = Patience { cancel: None, deadline: Some(Instant::now() + INTRODUCTION), silence };
@@ -163,8 +164,10 @@ impl Door {
             Err(error) => {
                 taken.into_iter().for_each(|index| self.give_back(index));
                 bid_farewell(&mut socket, &error);
-                Err(match error.code {
-                    "limit/downtime" => HelperError::new("link/timeout", "it did not introduce itself in time"),
+                Err(match error.kind {
+                    FailureKind::Deadline => {
+                        HelperError::of(FailureKind::Link, "link/timeout", "it did not introduce itself in time")
+                    }
                     _ => error,
                 })
             }
@@ -204,7 +207,7 @@ impl Door {
 /// A refusal closed at once, with something unread, could be lost on its way.
 fn bid_farewell(socket: &mut Socket, error: &HelperError) {
     let patience = Patience { cancel: None, deadline: Some(Instant::now() + FAREWELL), silence: FAREWELL };
-    if error.code.starts_with("wire/") && socket.set_patience(patience).is_ok() {
+    if error.kind.is_of_wire() && socket.set_patience(patience).is_ok() {
         socket.finish();
         let mut sink = [0; 4096];
         while socket.read(&mut sink, Wait::Due).is_ok() {}

@@ -4,7 +4,7 @@
 use super::alive::is_silence;
 use super::socket::{Socket, Wait};
 use super::wire::{Frame, HEADER_BYTES, Kind, MAX_DATA, open};
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 
 const AHEAD: usize = 64 * 1024;
 
@@ -97,11 +97,14 @@ impl Inbox {
 
 /// A connection that ends inside a frame lost more than the connection. One that stopped answering is the same anywhere.
 fn inside(error: HelperError) -> HelperError {
-    if error.code != "link/lost" || is_silence(error.errno) {
+    if error.kind != FailureKind::Lost || is_silence(error.errno) {
         return error;
     }
-    let mut truncated =
-        HelperError::new("wire/truncated", format!("a frame broke off in the middle: {}", error.message));
+    let mut truncated = HelperError::of(
+        FailureKind::Truncated,
+        "wire/truncated",
+        format!("a frame broke off in the middle: {}", error.message),
+    );
     truncated.errno = error.errno;
     truncated.errno_name = error.errno_name;
     truncated.suggestion = Some("the peer or the network went away; its own report says more".to_owned());

@@ -12,7 +12,7 @@ use super::link::unexpected;
 use super::pages::{Carried, store_pages, store_zeros};
 use super::socket::{Socket, Wait};
 use super::wire::Kind;
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 
 /// How long a stream may be broken before that is the cause: the first stream may bring a better one.
@@ -139,7 +139,9 @@ impl Incoming {
                 }
                 socket
             });
-            incoming.threads.push(serving.map_err(|error| HelperError::os("link/thread", "clone", &error, ""))?);
+            incoming.threads.push(
+                serving.map_err(|error| HelperError::os_of(FailureKind::Link, "link/thread", "clone", &error, ""))?,
+            );
         }
         Ok(incoming)
     }
@@ -162,7 +164,7 @@ impl Incoming {
     ) -> Result<Carried> {
         if counts.len() != self.streams.len() {
             let message = format!("counts of {} streams, {} are connected", counts.len(), self.streams.len());
-            return Err(HelperError::new("wire/payload", message));
+            return Err(HelperError::of(FailureKind::Wire, "wire/payload", message));
         }
         let mut total = Carried::default();
         for (index, (stream, wanted)) in self.streams.iter().zip(counts).enumerate() {
@@ -175,7 +177,8 @@ impl Incoming {
                 if stored.frames != seen {
                     (moved, seen) = (Instant::now(), stored.frames);
                 } else if moved.elapsed() >= silence {
-                    let error = HelperError::new(
+                    let error = HelperError::of(
+                        FailureKind::Link,
                         "link/timeout",
                         format!(
                             "nothing came for {} ms, {} of {wanted} frames did",
@@ -196,7 +199,7 @@ impl Incoming {
             }
             if stored.frames > *wanted {
                 let message = format!("{} frames where {wanted} were announced", stored.frames);
-                let error = HelperError::new("wire/unexpected-frame", message);
+                let error = HelperError::of(FailureKind::Wire, "wire/unexpected-frame", message);
                 return Err(of_stream(error, index + 2, counts.len() + 1));
             }
             total.add(stored.carried);
@@ -223,7 +226,7 @@ impl Incoming {
         if total == self.reported {
             return Ok(());
         }
-        Err(HelperError::new("wire/unexpected-frame", "pages came that the source did not announce"))
+        Err(HelperError::of(FailureKind::Wire, "wire/unexpected-frame", "pages came that the source did not announce"))
     }
 }
 

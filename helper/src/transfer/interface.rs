@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 
 /// One address of one interface that is up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ fn choose(interface: &str, all: &[Found]) -> Result<IpAddr> {
         names.dedup();
         format!("there is no interface {interface}, or it is down; up are: {}", names.join(", "))
     };
-    Err(HelperError::new("link/interface", message)
+    Err(HelperError::of(FailureKind::Link, "link/interface", message)
         .suggest("name an interface that has a global address (ip -brief address), or give the address itself"))
 }
 
@@ -59,7 +59,13 @@ fn addresses() -> Result<Vec<Found>> {
     let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
     // SAFETY: `first` is a valid place for the list's head; it is freed below.
     if unsafe { libc::getifaddrs(&raw mut first) } != 0 {
-        return Err(HelperError::os("link/interface", "getifaddrs", &std::io::Error::last_os_error(), ""));
+        return Err(HelperError::os_of(
+            FailureKind::Link,
+            "link/interface",
+            "getifaddrs",
+            &std::io::Error::last_os_error(),
+            "",
+        ));
     }
     let mut found = Vec::new();
     let mut next = first;

@@ -13,7 +13,7 @@ use super::outgoing::Lane;
 use super::pages::{Carried, Staging};
 use super::payload;
 use super::wire::{Frame, Kind, u64_at};
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 
 pub use super::listener::Listener;
@@ -108,7 +108,7 @@ impl Link {
 
     /// What to say of a broken connection: the peer's own cause if it told one, which may come a moment later.
     pub(super) fn why(&mut self, error: HelperError) -> HelperError {
-        if error.code.starts_with("link/") || error.code == "wire/truncated" {
+        if error.kind.ends_connection() {
             return self.look_for_abort(GRACE).err().unwrap_or(error);
         }
         error
@@ -190,7 +190,7 @@ impl Link {
         let gathered = incoming.gather(&counts, socket.patience().silence, &mut || {
             socket.patience().check()?;
             let comes = (inbox.holds_any() || socket.is_readable(Duration::ZERO)) && inbox.abort_comes(socket)?;
-            if comes { Err(HelperError::new("link/lost", "the source gave up")) } else { Ok(()) }
+            if comes { Err(HelperError::of(FailureKind::Lost, "link/lost", "the source gave up")) } else { Ok(()) }
         });
         gathered.map_err(|error| self.why(error))
     }
@@ -271,5 +271,9 @@ impl Staging for Link {
 pub(super) const SOURCE: &str = "the source";
 
 pub(super) fn unexpected(frame: Frame, expected: Kind) -> HelperError {
-    HelperError::new("wire/unexpected-frame", format!("a {:?} frame came where {expected:?} was due", frame.kind))
+    HelperError::of(
+        FailureKind::Wire,
+        "wire/unexpected-frame",
+        format!("a {:?} frame came where {expected:?} was due", frame.kind),
+    )
 }

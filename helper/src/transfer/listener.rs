@@ -17,7 +17,7 @@ use super::socket::{Patience, Socket};
 use super::strangers::Strangers;
 use super::tls::Identity;
 use crate::control::message::{EventSink, ListenParams};
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 
 pub struct Listener {
     tcp: TcpListener,
@@ -75,7 +75,11 @@ impl Listener {
 fn gather(tcp: &TcpListener, address: SocketAddr, door: &Arc<Door>, cancel: &AtomicBool) -> Result<Vec<Socket>> {
     loop {
         if cancel.load(Ordering::Relaxed) {
-            return Err(HelperError::new("run/cancelled", "the run was cancelled while waiting for the source"));
+            return Err(HelperError::of(
+                FailureKind::Cancelled,
+                "run/cancelled",
+                "the run was cancelled while waiting for the source",
+            ));
         }
         if let Some(sockets) = door.complete() {
             return Ok(sockets);
@@ -100,7 +104,7 @@ fn local_address(params: &ListenParams) -> Result<IpAddr> {
             format!("listen on interface {interface} or on address {address}, not both"),
         )),
         (None, address) => address.parse().map_err(|_| {
-            HelperError::new("link/address", format!("`{address}` is not an IP address"))
+            HelperError::of(FailureKind::Link, "link/address", format!("`{address}` is not an IP address"))
                 .suggest("give an address of one of the destination's interfaces")
         }),
     }
@@ -117,19 +121,29 @@ fn passing(error: &std::io::Error) -> bool {
 fn explain(wanted: SocketAddr, error: &std::io::Error) -> HelperError {
     let operation = format!("listen on {wanted}");
     match error.raw_os_error() {
-        Some(libc::EADDRINUSE) => HelperError::os("link/port-taken", operation, error, "another process has this port")
-            .suggest(format!(
-                "choose another port, 0 for any free one, or see who has it: ss -ltnp 'sport = :{}'",
-                wanted.port()
-            )),
-        Some(libc::EADDRNOTAVAIL) => {
-            HelperError::os("link/address", operation, error, "no interface of this host has this address")
-                .suggest("give an address that `ip address` shows on the destination, or 0.0.0.0")
+        Some(libc::EADDRINUSE) => {
+            HelperError::os_of(FailureKind::Link, "link/port-taken", operation, error, "another process has this port")
+                .suggest(format!(
+                    "choose another port, 0 for any free one, or see who has it: ss -ltnp 'sport = :{}'",
+                    wanted.port()
+                ))
         }
-        Some(libc::EACCES) => {
-            HelperError::os("link/not-permitted", operation, error, "ports below 1024 need privilege")
-                .suggest("choose a port of 1024 or more, or 0")
-        }
-        _ => HelperError::os("link/listen", operation, error, ""),
+        Some(libc::EADDRNOTAVAIL) => HelperError::os_of(
+            FailureKind::Link,
+            "link/address",
+            operation,
+            error,
+            "no interface of this host has this address",
+        )
+        .suggest("give an address that `ip address` shows on the destination, or 0.0.0.0"),
+        Some(libc::EACCES) => HelperError::os_of(
+            FailureKind::Link,
+            "link/not-permitted",
+            operation,
+            error,
+            "ports below 1024 need privilege",
+        )
+        .suggest("choose a port of 1024 or more, or 0"),
+        _ => HelperError::os_of(FailureKind::Link, "link/listen", operation, error, ""),
     }
 }

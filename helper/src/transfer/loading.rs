@@ -5,7 +5,7 @@ use super::payload::StreamSum;
 use super::saving::Tally;
 use crate::device::transitions::Stepper;
 use crate::device::{DeviceState, StateStream};
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 
 pub struct Loading {
     stream: Option<Box<dyn StateStream>>,
@@ -29,7 +29,8 @@ impl Loading {
     /// `wire/unexpected-frame`, `device/stream-write` and what the device says; any is fatal for the load.
     pub fn write(&mut self, device: &str, at: u64, data: &[u8]) -> Result<()> {
         if at != self.tally.bytes() {
-            return Err(HelperError::new(
+            return Err(HelperError::of(
+                FailureKind::Wire,
                 "wire/unexpected-frame",
                 format!("state from offset {at}, expected {}", self.tally.bytes()),
             )

@@ -13,7 +13,7 @@ use super::pages::{Carried, Staging, Walk};
 use super::socket::{Patience, Socket};
 use super::wire::{Frame, Kind};
 use crate::dirty::Area;
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 
 /// Batches a stream may find waiting, so that it need not wait while the first stream is busy with its own.
@@ -61,7 +61,11 @@ impl Lane {
         }
         let spoke = self.socket.read(&mut [0], super::socket::Wait::Due);
         let error = spoke.err().unwrap_or_else(|| {
-            HelperError::new("wire/unexpected-frame", "the destination sent something where only pages go")
+            HelperError::of(
+                FailureKind::Wire,
+                "wire/unexpected-frame",
+                "the destination sent something where only pages go",
+            )
         });
         Err(of_stream(error, self.number, self.count))
     }

@@ -8,7 +8,7 @@ use vm_memory::{Bytes, VolatileSlice};
 
 use super::wire::{Frame, Kind, UNIT};
 use crate::dirty::Area;
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 
 pub use super::spread::send_pages;
@@ -186,7 +186,8 @@ pub fn store_zeros(memory: &Memory, at: u64, count: u32) -> Result<Carried> {
 fn target(memory: &Memory, at: u64, bytes: u64) -> Result<VolatileSlice<'_>> {
     let aligned = at % UNIT == 0 && bytes % UNIT == 0 && bytes > 0;
     memory.slice(at, bytes).filter(|_| aligned).ok_or_else(|| {
-        HelperError::new(
+        HelperError::of(
+            FailureKind::Wire,
             "wire/outside-memory",
             format!("the source sent {bytes} bytes for IOVA {at:#x}, which this workload's memory does not hold there"),
         )

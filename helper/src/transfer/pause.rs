@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::blackout::Blackout;
 use super::source::Source;
 use crate::control::message::{CutoverPause, Event as Told};
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::session::steer::Answer;
 
 /// Between two looks at the link, the clock and a cancel. An answer is noticed at once.
@@ -47,7 +47,7 @@ impl Source {
 
 /// Where the time went, when it ran out here.
 fn waited(at: CutoverPause, mut error: HelperError) -> HelperError {
-    if error.code == "limit/downtime" {
+    if error.kind == FailureKind::Deadline {
         error.message = format!("{}, while the hook at {} was still at work", error.message, name(at));
         error.suggestion =
             Some("make the hook faster, give it a shorter timeout, or allow a longer blackout".to_owned());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 
 /// What will move. The destination refuses what it did not set up the same way.
@@ -96,7 +96,11 @@ pub fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
 /// `wire/payload` when it is not what its frame's kind says.
 pub fn from_json<T: DeserializeOwned>(payload: &[u8]) -> Result<T> {
     serde_json::from_slice(payload).map_err(|error| {
-        HelperError::new("wire/payload", format!("the peer sent a message that cannot be read: {error}"))
+        HelperError::of(
+            FailureKind::Wire,
+            "wire/payload",
+            format!("the peer sent a message that cannot be read: {error}"),
+        )
     })
 }
 

@@ -19,7 +19,7 @@ use rustls::crypto::tls13::OkmBlock;
 
 use super::socket::{Socket, Wait};
 use super::wire::{u16_at, u64_at};
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 
 pub const MAGIC: [u8; 8] = *b"FERRYMIG";
 /// Changes with any change to the preface, the frames or their payloads.
@@ -194,7 +194,7 @@ impl Verdict {
                 "somebody else answers at this address, or both helpers were not started by the same ferry",
             ),
         };
-        Err(HelperError::new(code, message).suggest(remedy))
+        Err(HelperError::of(FailureKind::Wire, code, message).suggest(remedy))
     }
 }
 
@@ -284,7 +284,7 @@ fn nonce() -> Result<[u8; 32]> {
     default_provider()
         .secure_random
         .fill(&mut nonce)
-        .map_err(|_| HelperError::new("link/identity", "the kernel gave no random bytes"))?;
+        .map_err(|_| HelperError::of(FailureKind::Link, "link/identity", "the kernel gave no random bytes"))?;
     Ok(nonce)
 }
 

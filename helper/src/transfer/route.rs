@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 
 /// Any: connecting a UDP socket sends nothing.
 const PORT: u16 = 9;
@@ -21,8 +21,14 @@ pub fn route(address: IpAddr) -> Result<IpAddr> {
         socket.local_addr()
     });
     found.map(|local| local.ip()).map_err(|error| {
-        HelperError::os("link/unreachable", format!("route to {address}"), &error, "this host has no route there")
-            .suggest(format!("see what it would do: ip route get {address}"))
+        HelperError::os_of(
+            FailureKind::Link,
+            "link/unreachable",
+            format!("route to {address}"),
+            &error,
+            "this host has no route there",
+        )
+        .suggest(format!("see what it would do: ip route get {address}"))
     })
 }
 

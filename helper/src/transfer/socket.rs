@@ -15,7 +15,7 @@ use rustls::StreamOwned;
 use super::alive::{lost, prepare};
 use super::incoming::Health;
 use super::tls::ReadAhead;
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 
 /// Longest time a cancel goes unnoticed.
 const TICK: Duration = Duration::from_millis(50);
@@ -38,10 +38,14 @@ impl Patience {
     /// `run/cancelled`, `limit/downtime`.
     pub fn check(&self) -> Result<()> {
         if self.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-            return Err(HelperError::new("run/cancelled", "the run was cancelled"));
+            return Err(HelperError::of(FailureKind::Cancelled, "run/cancelled", "the run was cancelled"));
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(HelperError::new("limit/downtime", "the downtime limit was reached on the way"));
+            return Err(HelperError::of(
+                FailureKind::Deadline,
+                "limit/downtime",
+                "the downtime limit was reached on the way",
+            ));
         }
         Ok(())
     }
@@ -121,7 +125,7 @@ impl Socket {
     /// # Errors
     /// `link/socket` without a free descriptor.
     pub fn handle(&self) -> Result<TcpStream> {
-        self.tcp().try_clone().map_err(|error| HelperError::os("link/socket", "dup", &error, ""))
+        self.tcp().try_clone().map_err(|error| HelperError::os_of(FailureKind::Link, "link/socket", "dup", &error, ""))
     }
 
     pub fn patience(&self) -> &Patience {
@@ -133,7 +137,7 @@ impl Socket {
         let tcp = self.tcp();
         tcp.set_read_timeout(Some(tick))
             .and_then(|()| tcp.set_write_timeout(Some(tick)))
-            .map_err(|error| HelperError::os("link/socket", "setsockopt", &error, ""))?;
+            .map_err(|error| HelperError::os_of(FailureKind::Link, "link/socket", "setsockopt", &error, ""))?;
         self.patience = patience;
         Ok(())
     }
@@ -245,7 +249,8 @@ impl Socket {
                     beside.check()?;
                 }
                 if wait == Wait::Due && quiet.since() >= self.patience.silence {
-                    return Err(HelperError::new(
+                    return Err(HelperError::of(
+                        FailureKind::Link,
                         "link/timeout",
                         format!("nothing moved on the link for {} ms ({operation})", self.patience.silence.as_millis()),
                     )
@@ -255,8 +260,10 @@ impl Socket {
                 }
                 Ok(())
             }
-            ErrorKind::InvalidData => Err(HelperError::new("wire/tls", format!("TLS refused what arrived: {error}"))
-                .suggest("the fingerprints of both helpers come from one run; check that nothing sits in between")),
+            ErrorKind::InvalidData => {
+                Err(HelperError::of(FailureKind::Wire, "wire/tls", format!("TLS refused what arrived: {error}"))
+                    .suggest("the fingerprints of both helpers come from one run; check that nothing sits in between"))
+            }
             ErrorKind::UnexpectedEof => Err(closed()),
             _ => Err(lost(operation, error, self.keepalive)),
         }
@@ -281,5 +288,5 @@ fn holds_plaintext<D: rustls::SideData>(connection: &mut rustls::ConnectionCommo
 }
 
 fn closed() -> HelperError {
-    HelperError::new("link/lost", "the peer closed the connection")
+    HelperError::of(FailureKind::Lost, "link/lost", "the peer closed the connection")
 }

@@ -8,7 +8,7 @@ use super::outgoing::{Batches, Lane};
 use super::pages::{Carried, Walk};
 use super::wire::MAX_DATA;
 use crate::dirty::{Area, DirtyBitmap};
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 
 /// Fewer bytes than this go over the first stream alone: waking others would take longer.
@@ -60,7 +60,13 @@ fn spread(
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
                     batches.give_up();
-                    return Err(HelperError::os("link/thread", "clone", &error, "too many threads for this user"));
+                    return Err(HelperError::os_of(
+                        FailureKind::Link,
+                        "link/thread",
+                        "clone",
+                        &error,
+                        "too many threads for this user",
+                    ));
                 }
             }
         }

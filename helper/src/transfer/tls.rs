@@ -17,7 +17,7 @@ use rustls::{
     ServerConnection, SignatureScheme,
 };
 
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 
 /// Plaintext TLS may hold back on its way out, in bytes: one whole batch of frames.
 const HELD_BACK: usize = 640 * 1024;
@@ -37,8 +37,9 @@ impl Identity {
     /// # Errors
     /// `link/identity` when no key could be made.
     pub fn generate() -> Result<Self> {
-        let made = rcgen::generate_simple_self_signed(vec![NAME.to_owned()])
-            .map_err(|error| HelperError::new("link/identity", format!("cannot make a certificate: {error}")))?;
+        let made = rcgen::generate_simple_self_signed(vec![NAME.to_owned()]).map_err(|error| {
+            HelperError::of(FailureKind::Link, "link/identity", format!("cannot make a certificate: {error}"))
+        })?;
         let certificate = made.cert.der().clone();
         let fingerprint = fingerprint(&certificate)?;
         Ok(Self { certificate, key: made.key_pair.serialize_der(), fingerprint })
@@ -63,7 +64,8 @@ impl Identity {
             .with_client_auth_cert(vec![self.certificate.clone()], self.key())
             .map_err(fail)?;
         config.resumption = rustls::client::Resumption::disabled();
-        let name = ServerName::try_from(NAME).map_err(|error| HelperError::new("link/identity", error.to_string()))?;
+        let name = ServerName::try_from(NAME)
+            .map_err(|error| HelperError::of(FailureKind::Link, "link/identity", error.to_string()))?;
         let mut connection = ClientConnection::new(Arc::new(config), name).map_err(fail)?;
         connection.set_buffer_limit(Some(HELD_BACK));
         Ok(connection)
@@ -85,7 +87,7 @@ impl Identity {
 }
 
 fn fail(error: rustls::Error) -> HelperError {
-    HelperError::new("link/identity", format!("TLS cannot be set up: {error}"))
+    HelperError::of(FailureKind::Link, "link/identity", format!("TLS cannot be set up: {error}"))
 }
 
 /// AES-128-GCM alone: every CPU that has VFIO has it in hardware, and it is twice as fast as the rest.

@@ -13,7 +13,7 @@ use super::wire::{Frame, Kind, UNIT, u64_at};
 use crate::control::message::Verified;
 use crate::control::num::Iova;
 use crate::dirty::Area;
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 
 /// One hash stands for this much memory, in bytes.
@@ -84,7 +84,11 @@ pub fn answer(link: &mut Link, memory: &Memory, ask: Ask) -> Result<()> {
         Ask::Pages { iova, bytes } => {
             let known = bytes <= BLOCK && bytes % UNIT == 0 && iova % UNIT == 0 && memory.slice(iova, bytes).is_some();
             if !known {
-                return Err(HelperError::new("wire/outside-memory", format!("asked to hash {iova:#x}+{bytes:#x}")));
+                return Err(HelperError::of(
+                    FailureKind::Wire,
+                    "wire/outside-memory",
+                    format!("asked to hash {iova:#x}+{bytes:#x}"),
+                ));
             }
             units(Area { iova, bytes })
         }

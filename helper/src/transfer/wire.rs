@@ -19,7 +19,7 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 
 pub const HEADER_BYTES: usize = 32;
 /// Longest payload of page and state frames, in bytes: half of a common L2 cache, so that copy, hash and send meet
@@ -144,7 +144,8 @@ pub fn open(header: &[u8; HEADER_BYTES], number: u64) -> Result<Opened> {
         return Err(damaged(number, "header"));
     }
     let Some(kind) = Kind::from_raw(header[0]).filter(|_| header[1] == 0) else {
-        return Err(HelperError::new(
+        return Err(HelperError::of(
+            FailureKind::Wire,
             "wire/unexpected-frame",
             format!(
                 "frame {number} is of kind {} with flags {}, which this helper does not know",
@@ -161,7 +162,8 @@ pub fn open(header: &[u8; HEADER_BYTES], number: u64) -> Result<Opened> {
         length: u32_at(header, 4),
     };
     if frame.length as usize > kind.max_length() {
-        return Err(HelperError::new(
+        return Err(HelperError::of(
+            FailureKind::Wire,
             "wire/oversized",
             format!("{kind:?} frame of {} bytes, the most is {}", frame.length, kind.max_length()),
         ));
@@ -182,7 +184,8 @@ impl Opened {
 }
 
 fn damaged(number: u64, part: &str) -> HelperError {
-    HelperError::new(
+    HelperError::of(
+        FailureKind::Wire,
         "wire/checksum",
         format!("the {part} of frame {number} arrived damaged, or a frame is missing before it"),
     )
