@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::message::{ConnectParams, ConnectReply, EventSink, ListenParams, ListenReply};
 use crate::error::{FailureKind, HelperError, Result};
-use crate::transfer::link::{Link, Listener};
-use crate::transfer::tls::Identity;
+use crate::transfer::net::tls::Identity;
+use crate::transfer::streams::link::{Link, Listener};
 
 /// Stands where a run's name does, which is never this: a source of a run that comes here is a stranger.
 const RUN: &str = "probe";

@@ -25,7 +25,7 @@ use crate::error::{FailureKind, HelperError, Result};
 use crate::iommu::Backend;
 use crate::memory::Memory;
 use crate::stamps::Fill;
-use crate::transfer::tls::Identity;
+use crate::transfer::net::tls::Identity;
 use claim::Claim;
 use shared::Shared;
 use transfer::Side;

@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::link::{Link, Wait, unexpected};
-use super::payload::{Ask, to_json};
-use super::wire::{Frame, Kind, UNIT, u64_at};
 use crate::control::message::Verified;
 use crate::control::num::Iova;
 use crate::dirty::Area;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
+use crate::transfer::streams::link::{Link, Wait, unexpected};
+use crate::transfer::wire::payload::{Ask, to_json};
+use crate::transfer::wire::{Frame, Kind, UNIT, u64_at};
 
 /// One hash stands for this much memory, in bytes.
 const BLOCK: u64 = 4 * 1024 * 1024;
