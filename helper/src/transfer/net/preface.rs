@@ -13,9 +13,8 @@
 
 use std::time::{Duration, Instant};
 
-use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+use ring::hmac;
 use rustls::crypto::ring::default_provider;
-use rustls::crypto::tls13::OkmBlock;
 
 use crate::error::{FailureKind, HelperError, Result};
 use crate::transfer::net::socket::{Socket, Wait};
@@ -112,11 +111,8 @@ impl Credentials {
     }
 
     fn proof(&self, role: u8, hello: &[u8], nonce: &[u8]) -> Result<[u8; PROOF_BYTES]> {
-        let Some(suite) = TLS13_AES_128_GCM_SHA256.tls13() else {
-            return Err(HelperError::new("helper/bug", "no TLS 1.3 cipher suite"));
-        };
         let message = [&[role], hello, nonce].concat();
-        let tag = suite.hkdf_provider.hmac_sign(&OkmBlock::new(&self.secret), &message);
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.secret), &message);
         let mut proof = [0; PROOF_BYTES];
         proof.copy_from_slice(tag.as_ref());
         Ok(proof)

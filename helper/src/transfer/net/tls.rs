@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use ::ring::digest;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
@@ -41,7 +42,7 @@ impl Identity {
             HelperError::of(FailureKind::Link, "link/identity", format!("cannot make a certificate: {error}"))
         })?;
         let certificate = made.cert.der().clone();
-        let fingerprint = fingerprint(&certificate)?;
+        let fingerprint = fingerprint(&certificate);
         Ok(Self { certificate, key: made.key_pair.serialize_der(), fingerprint })
     }
 
@@ -95,17 +96,13 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider { cipher_suites: vec![TLS13_AES_128_GCM_SHA256], ..ring::default_provider() })
 }
 
-fn fingerprint(certificate: &CertificateDer<'_>) -> Result<String> {
-    match sha256(certificate) {
-        hex if hex.is_empty() => Err(HelperError::new("helper/bug", "no TLS 1.3 cipher suite")),
-        hex => Ok(hex),
-    }
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    sha256(certificate)
 }
 
-/// SHA-256, lower-case hex, by the hash of our one cipher suite.
+/// SHA-256, lower-case hex.
 pub fn sha256(bytes: &[u8]) -> String {
-    let Some(suite) = TLS13_AES_128_GCM_SHA256.tls13() else { return String::new() };
-    let hash = suite.common.hash_provider.hash(bytes);
+    let hash = digest::digest(&digest::SHA256, bytes);
     hash.as_ref().iter().fold(String::new(), |mut hex, byte| {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");
@@ -129,10 +126,10 @@ impl Pinned {
     }
 
     fn check(&self, certificate: &CertificateDer<'_>) -> std::result::Result<(), rustls::Error> {
-        match fingerprint(certificate) {
-            Ok(found) if found == self.fingerprint => Ok(()),
-            _ => Err(CertificateError::ApplicationVerificationFailure.into()),
+        if fingerprint(certificate) == self.fingerprint {
+            return Ok(());
         }
+        Err(CertificateError::ApplicationVerificationFailure.into())
     }
 
     fn signature(
