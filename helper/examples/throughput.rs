@@ -17,9 +17,9 @@ use ferry_helper::dirty::union::Union;
 use ferry_helper::error::{HelperError, Result};
 use ferry_helper::memory::{Backing, Memory, Region};
 use ferry_helper::transfer::destination::Destination;
-use ferry_helper::transfer::link::{Identity, Link, Listener};
 use ferry_helper::transfer::record::{CommitRecord, RecordFailure};
 use ferry_helper::transfer::source::{Source, Workload};
+use ferry_helper::transfer::streams::link::{Identity, Link, Listener};
 
 /// Bytes a bare copy hands to the kernel at once: the best of the sizes tried.
 const BARE: usize = 1024 * 1024;

@@ -7,10 +7,66 @@ use serde::Serialize;
 
 use crate::device::DeviceState;
 
+/// What the helper itself decides by. `code` is for people: a new code must not change who may run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The connection ended, or its other end stopped answering.
+    Lost,
+    /// The destination's host refused the connection.
+    Refused,
+    /// Anything else about the connection.
+    Link,
+    /// The connection ended inside a frame.
+    Truncated,
+    /// What the peer sent is not what the protocol allows.
+    Wire,
+    /// The run was cancelled on this side.
+    Cancelled,
+    /// The downtime limit was reached.
+    Deadline,
+    /// Devices, memory, files: nothing of the connection's.
+    #[default]
+    Other,
+}
+
+impl FailureKind {
+    /// Of what the peer says ended its run. Its code is all that travels, so this is the one place that reads one.
+    pub fn of_peer(code: &str) -> Self {
+        match code {
+            "link/lost" => Self::Lost,
+            "link/refused" => Self::Refused,
+            "run/cancelled" => Self::Cancelled,
+            "limit/downtime" => Self::Deadline,
+            "wire/truncated" => Self::Truncated,
+            other => match other.split_once('/') {
+                Some(("link", _)) => Self::Link,
+                Some(("wire", _)) => Self::Wire,
+                _ => Self::Other,
+            },
+        }
+    }
+
+    /// The connection is of no more use, whatever the two sides may still do alone.
+    pub const fn ends_connection(self) -> bool {
+        match self {
+            Self::Lost | Self::Refused | Self::Link | Self::Truncated => true,
+            Self::Wire | Self::Cancelled | Self::Deadline | Self::Other => false,
+        }
+    }
+
+    /// The peer broke the protocol.
+    pub const fn is_of_wire(self) -> bool {
+        matches!(self, Self::Wire | Self::Truncated)
+    }
+}
+
 /// A failure as it reaches the operator. `code` is stable ("device/busy"); `message` is for people.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
 pub struct HelperError {
+    /// Decides; never leaves the helper.
+    #[serde(skip)]
+    pub kind: FailureKind,
     pub code: &'static str,
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +92,12 @@ pub type Result<T> = std::result::Result<T, HelperError>;
 
 impl HelperError {
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self::of(FailureKind::Other, code, message)
+    }
+
+    pub fn of(kind: FailureKind, code: &'static str, message: impl Into<String>) -> Self {
         Self {
+            kind,
             code,
             message: message.into(),
             device: None,
@@ -56,10 +117,20 @@ impl HelperError {
         error: &std::io::Error,
         meaning: impl Into<String>,
     ) -> Self {
+        Self::os_of(FailureKind::Other, code, operation, error, meaning)
+    }
+
+    pub fn os_of(
+        kind: FailureKind,
+        code: &'static str,
+        operation: impl Into<String>,
+        error: &std::io::Error,
+        meaning: impl Into<String>,
+    ) -> Self {
         let operation = operation.into();
         let meaning = meaning.into();
         let errno = error.raw_os_error();
-        let mut failed = Self::new(code, format!("{operation}: {error}"));
+        let mut failed = Self::of(kind, code, format!("{operation}: {error}"));
         failed.operation = Some(operation);
         failed.errno = errno;
         failed.errno_name = errno.map(errno_name);
@@ -146,4 +217,63 @@ pub fn errno_name(errno: i32) -> String {
         other => return format!("errno {other}"),
     };
     name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const CODES: [(&str, FailureKind, bool); 9] = [
+        ("link/lost", FailureKind::Lost, true),
+        ("link/refused", FailureKind::Refused, true),
+        ("link/timeout", FailureKind::Link, true),
+        ("wire/truncated", FailureKind::Truncated, true),
+        ("wire/checksum", FailureKind::Wire, false),
+        ("run/cancelled", FailureKind::Cancelled, false),
+        ("limit/downtime", FailureKind::Deadline, false),
+        ("device/busy", FailureKind::Other, false),
+        ("linkage", FailureKind::Other, false),
+    ];
+
+    #[test]
+    fn a_peers_code_becomes_a_kind() {
+        for (code, kind, ends) in CODES {
+            assert_eq!((FailureKind::of_peer(code), kind.ends_connection()), (kind, ends), "{code}");
+            assert_eq!(kind.is_of_wire(), code.starts_with("wire/"), "{code}");
+        }
+    }
+
+    #[test]
+    fn the_kind_stays_inside_the_helper() {
+        let error = HelperError::of(FailureKind::Lost, "link/lost", "gone");
+        let json = serde_json::to_value(&error).expect("json");
+        assert_eq!(json, serde_json::json!({ "code": "link/lost", "message": "gone" }));
+    }
+
+    /// Every error whose code speaks of the connection, the wire or a limit says its kind.
+    #[test]
+    fn no_code_of_the_connection_is_made_without_its_kind() {
+        let mut made = 0;
+        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("folder") {
+                let path = entry.expect("entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if !path.ends_with("tests.rs") && !path.ends_with("error.rs") {
+                    let text: String = std::fs::read_to_string(&path).expect("text").split_whitespace().collect();
+                    for family in ["link/", "wire/", "run/cancelled", "limit/downtime"] {
+                        for constructor in ["new", "os"] {
+                            let bare = format!("HelperError::{constructor}(\"{family}");
+                            assert!(!text.contains(&bare), "{}: {bare}", path.display());
+                        }
+                    }
+                    made += text.matches("HelperError::of(FailureKind::").count();
+                }
+            }
+        }
+        assert!(made > 20, "{made}");
+    }
 }

@@ -26,8 +26,8 @@ use crate::error::{HelperError, Result};
 use crate::session::left_record;
 use crate::session::resident::{memlock_limit, memory_available};
 use crate::sysfs;
-use crate::transfer::route::route;
-use crate::transfer::tls::Identity;
+use crate::transfer::net::route::route;
+use crate::transfer::net::tls::Identity;
 
 /// Replies kept for requests that are sent again.
 const REMEMBERED: usize = 64;

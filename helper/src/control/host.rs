@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::transfer::tls::sha256;
+use crate::transfer::net::tls::sha256;
 
 /// SHA-256 of this executable, lower-case hex; empty when it cannot be read. Two helpers of one build are the same file.
 pub fn build() -> &'static str {

@@ -7,9 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::message::{ConnectParams, ConnectReply, EventSink, ListenParams, ListenReply};
-use crate::error::{HelperError, Result};
-use crate::transfer::link::{Link, Listener};
-use crate::transfer::tls::Identity;
+use crate::error::{FailureKind, HelperError, Result};
+use crate::transfer::net::tls::Identity;
+use crate::transfer::streams::link::{Link, Listener};
 
 /// Stands where a run's name does, which is never this: a source of a run that comes here is a stranger.
 const RUN: &str = "probe";
@@ -24,7 +24,7 @@ pub fn expect(asked: &ListenParams, identity: &Arc<Identity>, events: Arc<dyn Ev
     let listener = Listener::bind(asked, identity, RUN, 0)?;
     let address = listener.address();
     let over = Arc::new(AtomicBool::new(false));
-    let thread = |error: std::io::Error| HelperError::os("link/thread", "clone", &error, "");
+    let thread = |error: std::io::Error| HelperError::os_of(FailureKind::Link, "link/thread", "clone", &error, "");
     {
         let over = Arc::clone(&over);
         // Whether they came is what the peer is told.

@@ -18,7 +18,7 @@ use super::value::{json, nothing, params};
 use super::{process, socket};
 use crate::error::{HelperError, Result};
 use crate::session::shared::Shared;
-use crate::transfer::tls::Identity;
+use crate::transfer::net::tls::Identity;
 
 /// Connections at once, stdin's included.
 const MOST: usize = 8;

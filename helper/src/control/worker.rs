@@ -19,7 +19,7 @@ use crate::error::{HelperError, Result};
 use crate::protocol::guard::Guard;
 use crate::session::Session;
 use crate::session::exec::Child;
-use crate::transfer::tls::Identity;
+use crate::transfer::net::tls::Identity;
 
 pub struct Worker {
     service: Arc<Service>,

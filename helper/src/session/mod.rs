@@ -21,11 +21,11 @@ use std::time::Instant;
 use crate::control::message::{ContainerParams, DeviceAt, DeviceTarget, EventSink, MapReply, MemoryParams, Role};
 use crate::device::transitions::Stepper;
 use crate::dirty::union::Union;
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::iommu::Backend;
 use crate::memory::Memory;
 use crate::stamps::Fill;
-use crate::transfer::tls::Identity;
+use crate::transfer::net::tls::Identity;
 use claim::Claim;
 use shared::Shared;
 use transfer::Side;
@@ -131,7 +131,7 @@ impl Session {
     /// A long request does not begin once a cancel was asked for.
     fn not_cancelled(&self) -> Result<()> {
         if self.shared.is_cancelled() {
-            return Err(HelperError::new("run/cancelled", "the run was cancelled"));
+            return Err(HelperError::of(FailureKind::Cancelled, "run/cancelled", "the run was cancelled"));
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ use crate::iommu::type1::Type1Backend;
 use crate::iommu::{Backend, BackendKind};
 use crate::memory::{Backing, Memory, Region};
 use crate::stamps::{Fill, fill};
-use crate::transfer::tls::Identity;
+use crate::transfer::net::tls::Identity;
 
 impl Session {
     /// # Errors

@@ -15,9 +15,9 @@ use crate::device::DeviceState;
 use crate::device::sim::{SimDevice, check};
 use crate::error::{HelperError, Result};
 use crate::transfer::destination::Destination;
-use crate::transfer::link::{Link, Listener};
 use crate::transfer::record::{CommitRecord, FileRecord, RecordFailure};
 use crate::transfer::source::{Source, Workload};
+use crate::transfer::streams::link::{Link, Listener};
 
 /// The run's connection, from the side it is seen.
 pub(super) enum Side {

@@ -32,7 +32,8 @@ pub fn container(root: &Path) -> Container {
         return Container { type1: None, compat: false };
     };
     let extension = libc::c_ulong::from(VFIO_TYPE1v2_IOMMU);
-    let answer = ioctl::with_value(&file, ioctl::VFIO_CHECK_EXTENSION(), extension);
+    // SAFETY: CHECK_EXTENSION takes a plain number.
+    let answer = unsafe { ioctl::with_value(&file, ioctl::VFIO_CHECK_EXTENSION(), extension) };
     Container { type1: Some(answer.is_ok_and(|yes| yes > 0)), compat: is_compat(&file) }
 }
 

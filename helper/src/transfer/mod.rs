@@ -1,40 +1,10 @@
 //! Moving bytes between the two helpers: wire format, link, pages, state streams, verification, and the loops of both
 //! sides, which carry out what the machines of `protocol/` decide.
 
-mod abort;
-mod alive;
-mod beside;
-mod blackout;
-mod connect;
-mod cutover;
 pub mod destination;
-mod dial;
-mod door;
-mod estimate;
-mod forecast;
-mod hold;
-mod inbox;
-mod incoming;
-mod interface;
-mod last;
-pub mod link;
-mod listener;
-mod loading;
-mod outbox;
-mod outgoing;
-mod pace;
-pub mod pages;
-mod pause;
-pub mod payload;
-mod precopy;
-pub mod preface;
+pub mod net;
 pub mod record;
-pub mod route;
-mod saving;
-mod socket;
 pub mod source;
-mod spread;
-mod strangers;
-pub mod tls;
+pub mod streams;
 pub mod verify;
 pub mod wire;

@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::link::{Link, Wait, unexpected};
-use super::payload::{Ask, to_json};
-use super::wire::{Frame, Kind, UNIT, u64_at};
 use crate::control::message::Verified;
 use crate::control::num::Iova;
 use crate::dirty::Area;
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
+use crate::transfer::streams::link::{Link, Wait, unexpected};
+use crate::transfer::wire::payload::{Ask, to_json};
+use crate::transfer::wire::{Frame, Kind, UNIT, u64_at};
 
 /// One hash stands for this much memory, in bytes.
 const BLOCK: u64 = 4 * 1024 * 1024;
@@ -84,7 +84,11 @@ pub fn answer(link: &mut Link, memory: &Memory, ask: Ask) -> Result<()> {
         Ask::Pages { iova, bytes } => {
             let known = bytes <= BLOCK && bytes % UNIT == 0 && iova % UNIT == 0 && memory.slice(iova, bytes).is_some();
             if !known {
-                return Err(HelperError::new("wire/outside-memory", format!("asked to hash {iova:#x}+{bytes:#x}")));
+                return Err(HelperError::of(
+                    FailureKind::Wire,
+                    "wire/outside-memory",
+                    format!("asked to hash {iova:#x}+{bytes:#x}"),
+                ));
             }
             units(Area { iova, bytes })
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ferry_helper::control::message::{ConnectParams, Event, EventSink, ListenParams};
 use ferry_helper::error::HelperError;
-use ferry_helper::transfer::link::{Identity, Link, Listener};
+use ferry_helper::transfer::streams::link::{Identity, Link, Listener};
 
 use crate::fake::Events;
 use crate::proxy::{Meddler, Meddling, Way};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use ferry_helper::transfer::preface::HELLO_BYTES;
+use ferry_helper::transfer::net::preface::HELLO_BYTES;
 use ferry_helper::transfer::wire::{Frame, HEADER_BYTES, Kind, open, seal};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

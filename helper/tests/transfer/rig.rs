@@ -12,8 +12,8 @@ use ferry_helper::dirty::union::Union;
 use ferry_helper::error::Result;
 use ferry_helper::session::steer::Steer;
 use ferry_helper::transfer::destination::Destination;
-use ferry_helper::transfer::link::{Identity, Link, Listener};
 use ferry_helper::transfer::source::{Source, Workload};
+use ferry_helper::transfer::streams::link::{Identity, Link, Listener};
 
 use crate::fake::{Events, FakeDevice, FakeRecord, FakeTracker, History, Script, Seen};
 use crate::network::{Fault, Network};

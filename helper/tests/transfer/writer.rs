@@ -13,8 +13,8 @@ use ferry_helper::dirty::union::Union;
 use ferry_helper::dirty::{DirtyBitmap, Tracker, TrackerKind};
 use ferry_helper::error::Result;
 use ferry_helper::transfer::destination::Destination;
-use ferry_helper::transfer::link::{Identity, Link, Listener};
 use ferry_helper::transfer::source::{Source, Workload};
+use ferry_helper::transfer::streams::link::{Identity, Link, Listener};
 
 use crate::fake::{Events, FakeDevice, FakeRecord, Script};
 use crate::rig::{PAGE, RUN, connect_params, content, fill, listen_params, memory};

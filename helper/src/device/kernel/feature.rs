@@ -80,7 +80,8 @@ impl DeviceFd {
     }
 
     pub fn reset(&self) -> io::Result<()> {
-        ioctl::with_value(self, ioctl::VFIO_DEVICE_RESET(), 0).map(drop)
+        // SAFETY: RESET takes no argument.
+        unsafe { ioctl::with_value(self, ioctl::VFIO_DEVICE_RESET(), 0) }.map(drop)
     }
 
     /// Whether the driver keeps a DMA log. PROBE changes nothing; any failure but ENOTTY is the caller's to judge.

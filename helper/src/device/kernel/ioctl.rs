@@ -42,8 +42,11 @@ pub unsafe fn with_struct<T>(fd: &impl AsRawFd, request: libc::c_ulong, arg: &mu
 }
 
 /// `ioctl(fd, request, value)` for requests that take a plain number or nothing; what it returned, or the errno.
-pub fn with_value(fd: &impl AsRawFd, request: libc::c_ulong, value: libc::c_ulong) -> io::Result<i32> {
-    // SAFETY: the VFIO requests called through here (API version, extension, SET_IOMMU, RESET) read no memory of ours.
+///
+/// # Safety
+/// `request` must take a plain number or nothing on this kind of fd: the kernel must not read `value` as an address.
+pub unsafe fn with_value(fd: &impl AsRawFd, request: libc::c_ulong, value: libc::c_ulong) -> io::Result<i32> {
+    // SAFETY: the caller promises that the request reads no memory of ours.
     checked(unsafe { ioctl_with_val(fd, request, value) })
 }
 
@@ -82,7 +85,8 @@ mod tests {
     #[test]
     fn a_refused_ioctl_keeps_its_errno() {
         let null = std::fs::File::open("/dev/null").expect("/dev/null");
-        let error = with_value(&null, VFIO_DEVICE_RESET(), 0).expect_err("no VFIO device");
+        // SAFETY: RESET takes no argument, and /dev/null knows no such request.
+        let error = unsafe { with_value(&null, VFIO_DEVICE_RESET(), 0) }.expect_err("no VFIO device");
         assert_eq!(error.raw_os_error(), Some(libc::ENOTTY));
     }
 }

@@ -92,7 +92,11 @@ impl Iommufd {
     }
 
     /// `writable` and readable, at exactly `area.iova`.
-    pub fn map(&self, ioas: u32, address: u64, area: Area) -> io::Result<()> {
+    ///
+    /// # Safety
+    /// `address` must begin `area.bytes` of mapped memory that devices may write at any time, and that stays mapped
+    /// until `area` is unmapped here or the address space is destroyed.
+    pub unsafe fn map(&self, ioas: u32, address: u64, area: Area) -> io::Result<()> {
         let map = iommu_ioas_map {
             size: size_of_u32::<iommu_ioas_map>(),
             flags: iommufd_ioas_map_flags_IOMMU_IOAS_MAP_FIXED_IOVA

@@ -171,7 +171,9 @@ impl Backend for IommufdBackend {
         let mut maps = 0;
         for chunk in map_chunks(area) {
             let address = region.host_address() + (chunk.iova - area.iova);
-            if let Err(error) = self.iommufd.map(self.ioas, address, chunk) {
+            // SAFETY: the chunk lies inside the region of `memory`. `held` keeps that alive until it is unmapped; what
+            // fails half way is unmapped below, while the caller still holds it.
+            if let Err(error) = unsafe { self.iommufd.map(self.ioas, address, chunk) } {
                 // All of the region or none of it. What cannot be taken back goes with the address space.
                 for done in map_chunks(area).take(maps as usize) {
                     let _ = self.iommufd.unmap(self.ioas, done);

@@ -54,7 +54,8 @@ impl ContainerFd {
                 .suggest(hint)
         })?;
         let container = Self(Arc::new(file));
-        let version = ioctl::with_value(&container, ioctl::VFIO_GET_API_VERSION(), 0).unwrap_or(-1);
+        // SAFETY: GET_API_VERSION takes no argument.
+        let version = unsafe { ioctl::with_value(&container, ioctl::VFIO_GET_API_VERSION(), 0) }.unwrap_or(-1);
         if version != VFIO_API_VERSION as i32 || !container.has_type1() {
             return Err(HelperError::new("iommu/no-type1", format!("{CONTAINER_NODE} offers no type1v2 IOMMU"))
                 .operation("VFIO_CHECK_EXTENSION")
@@ -65,12 +66,14 @@ impl ContainerFd {
 
     fn has_type1(&self) -> bool {
         let extension = libc::c_ulong::from(VFIO_TYPE1v2_IOMMU);
-        ioctl::with_value(self, ioctl::VFIO_CHECK_EXTENSION(), extension).is_ok_and(|answer| answer > 0)
+        // SAFETY: CHECK_EXTENSION takes a plain number.
+        unsafe { ioctl::with_value(self, ioctl::VFIO_CHECK_EXTENSION(), extension) }.is_ok_and(|answer| answer > 0)
     }
 
     /// Needs a group in the container. Version 2, because version 1 has no dirty tracking.
     pub fn set_type1(&self) -> io::Result<()> {
-        ioctl::with_value(self, ioctl::VFIO_SET_IOMMU(), libc::c_ulong::from(VFIO_TYPE1v2_IOMMU)).map(drop)
+        // SAFETY: SET_IOMMU takes a plain number.
+        unsafe { ioctl::with_value(self, ioctl::VFIO_SET_IOMMU(), libc::c_ulong::from(VFIO_TYPE1v2_IOMMU)) }.map(drop)
     }
 
     pub fn info(&self) -> io::Result<ContainerInfo> {
@@ -78,7 +81,11 @@ impl ContainerFd {
     }
 
     /// Readable too: a driver's `vfio_dma_rw` checks for READ even where it writes.
-    pub fn map(&self, address: u64, area: Area) -> io::Result<()> {
+    ///
+    /// # Safety
+    /// `address` must begin `area.bytes` of mapped memory that devices may write at any time, and that stays mapped
+    /// until `area` is unmapped here or the container is closed.
+    pub unsafe fn map(&self, address: u64, area: Area) -> io::Result<()> {
         let mut map = vfio_iommu_type1_dma_map {
             argsz: ioctl::size_of_u32::<vfio_iommu_type1_dma_map>(),
             flags: VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
@@ -86,8 +93,8 @@ impl ContainerFd {
             iova: area.iova,
             size: area.bytes,
         };
-        // SAFETY: the request takes this structure and argsz is its size. `vaddr` names memory that the device may
-        // write: the backend keeps the `Memory` it belongs to alive until it is unmapped.
+        // SAFETY: the request takes this structure and argsz is its size. `vaddr` names memory that the
+        // device may write for as long as it is mapped: the caller's promise.
         unsafe { ioctl::with_struct(self, ioctl::VFIO_IOMMU_MAP_DMA(), &mut map) }.map(drop)
     }
 

@@ -166,7 +166,10 @@ impl Backend for Type1Backend {
         let area = region.area();
         let mut maps = 0;
         for chunk in map_chunks(area) {
-            if let Err(error) = self.container.map(region.host_address() + (chunk.iova - area.iova), chunk) {
+            let address = region.host_address() + (chunk.iova - area.iova);
+            // SAFETY: the chunk lies inside the region of `memory`. `held` keeps that alive until it is unmapped; what
+            // fails half way is unmapped below, while the caller still holds it.
+            if let Err(error) = unsafe { self.container.map(address, chunk) } {
                 // All of the region or none of it. What cannot be taken back goes with the container.
                 for done in map_chunks(area).take(maps as usize) {
                     let _ = self.container.unmap(done);

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use super::Destination;
 use crate::device::transitions::Stepper;
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::protocol::destination::{Event, State};
-use crate::transfer::abort::Abort;
-use crate::transfer::link::{SOURCE, Wait, unexpected};
-use crate::transfer::pages::{Carried, store_pages, store_zeros};
-use crate::transfer::payload::{Layout, from_json};
-use crate::transfer::precopy::micros;
+use crate::transfer::source::precopy::micros;
+use crate::transfer::streams::link::{SOURCE, Wait, unexpected};
+use crate::transfer::streams::pages::{Carried, store_pages, store_zeros};
+use crate::transfer::wire::abort::Abort;
+use crate::transfer::wire::payload::{Layout, from_json};
 use crate::transfer::wire::{Frame, Kind};
 
 impl Destination {
@@ -20,7 +20,8 @@ impl Destination {
         };
         let promised = Carried { page_bytes: manifest.page_bytes, zero_bytes: manifest.zero_bytes };
         if promised != self.carried {
-            return Err(HelperError::new(
+            return Err(HelperError::of(
+                FailureKind::Wire,
                 "wire/manifest",
                 format!(
                     "{} bytes of pages and {} of zeros arrived, the source sent {} and {}",
@@ -30,7 +31,8 @@ impl Destination {
         }
         let named = manifest.streams.iter().map(|stream| stream.device.as_str());
         if !named.eq(devices.iter().map(Stepper::name)) {
-            return Err(HelperError::new(
+            return Err(HelperError::of(
+                FailureKind::Wire,
                 "wire/manifest",
                 "the manifest's devices are not the ones that were announced",
             ));
@@ -56,7 +58,8 @@ impl Destination {
                 let differ = from_json::<Layout>(payload)?
                     .differences(&Layout::of(&self.memory, devices.iter().map(Stepper::name)));
                 if !differ.is_empty() {
-                    return Err(HelperError::new(
+                    return Err(HelperError::of(
+                        FailureKind::Wire,
                         "wire/layout",
                         format!("the two sides differ: {}", differ.join("; ")),
                     )
@@ -72,7 +75,11 @@ impl Destination {
             Kind::State => {
                 let index = usize::from(frame.index);
                 let (Some(loading), Some(device)) = (self.loading.get_mut(index), devices.get(index)) else {
-                    return Err(HelperError::new("wire/unexpected-frame", format!("state for device number {index}")));
+                    return Err(HelperError::of(
+                        FailureKind::Wire,
+                        "wire/unexpected-frame",
+                        format!("state for device number {index}"),
+                    ));
                 };
                 let began = Instant::now();
                 loading.write(device.name(), frame.at, payload)?;
