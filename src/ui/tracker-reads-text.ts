@@ -43,7 +43,7 @@ function everyPageText({ blackout, bytes, onlyPages, pages, times, trackers }: E
   const when = [...(rounds > 0 ? [plural(rounds, 'round')] : []), ...(blackout ? ['the blackout'] : [])].join(
     ' and ',
   )
-  const only = onlyPages === null ? '' : `, ${count(onlyPages)} of them reported reported by no other tracker`
+  const only = onlyPages === null ? '' : `, ${count(onlyPages)} of them reported by no other tracker`
   return (
     `${trackers.join(' and ')} had ${count(pages)} pages (${size(bytes)}) sent again in ${when}${only}; ` +
     'how many of them the devices wrote is unknown'

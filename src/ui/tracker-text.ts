@@ -36,7 +36,7 @@ export function trackerLines(plan: Plan, width: number | undefined): string | nu
 export function explainTrackers(plan: Plan, sample: Sample | null, width: number): string | null {
   if (plan.choices.length === 0) return null
   return [
-    'TRACKERS  (a page that any tracker reports dirty is sent again)',
+    'TRACKERS  (pages that any of them reports are sent again)',
     ...plan.choices.map((choice) => choiceText(choice, sample, width)),
   ].join('\n')
 }

@@ -102,7 +102,7 @@ describe('planText', () => {
     const misfits = [{ what: 'memory', text: 'other memory: 1 bytes, the plan has 2' }] as const
     expect(
       planText(real, { explain: true, found: { sample: null, passedOver: { run: 'r7', misfits } } }),
-    ).toContain('none that fits: r7 has other memory')
+    ).toContain('none that matches: r7 has other memory')
   })
   it('numbers the steps in order', () => {
     const numbers = [...planText(real).matchAll(/^ +(\d+) {2}(?:source|destination) {2}/gm)].map((match) =>
