@@ -55,7 +55,7 @@ events, await, set, cutover and cancel reach it. With --hold it stops at a point
     'max-rounds': Flags.integer({ summary: 'most rounds of pre-copy', helpValue: 'N', min: 1 }),
     'max-time': Flags.string({ summary: 'longest pre-copy', helpValue: '60s' }),
     'on-not-converged': Flags.option({
-      options: ['give-up', 'go-ahead'] as const,
+      options: ['cancel', 'cutover'] as const,
       summary: 'when the bounds are reached and the rest does not fit the limit',
     })(),
     detach: Flags.boolean({

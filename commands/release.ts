@@ -4,7 +4,7 @@ import { EXIT } from '../src/exit-codes.js'
 
 export default class Release extends BaseCommand<typeof Release> {
   static override summary = 'let the source of a migrated workload, or a holder, close its devices'
-  static override description = `After a commit with \`releaseSource: byHand\` the source keeps its devices stopped and its memory as it was, until this
+  static override description = `After a commit with \`releaseSource: by-hand\` the source keeps its devices stopped and its memory as it was, until this
 says that they are no longer wanted. A run that did not end done is refused: the source may be all there is.
 
 A run that needs a person and cannot be recovered, because the destination committed and could not start a device,

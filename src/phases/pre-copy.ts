@@ -20,7 +20,7 @@ export const preCopy: Phase = {
     const held = steering.holdsAt('before-cutover') || steering.hasHooks('pre-cutover')
     const reply = held ? await heldPreCopy(context) : await context.step(call(context))
     context.state.precopy = reply
-    if (onNotConverged === 'give-up' && !fits(reply, limitUs(context))) {
+    if (onNotConverged === 'cancel' && !fits(reply, limitUs(context))) {
       throw notConverged(reply, limitUs(context))
     }
   },
@@ -71,7 +71,7 @@ async function heldPreCopy(context: PhaseContext): Promise<PrecopyReply> {
     }
     if (!over.yes) {
       const last = steering.lastRound
-      if (onNotConverged === 'give-up' && (last === null || last.expectedUs > limitUs(context))) {
+      if (onNotConverged === 'cancel' && (last === null || last.expectedUs > limitUs(context))) {
         throw doesNotFit(last, limitUs(context))
       }
       await steering.hooks('pre-cutover')
@@ -139,7 +139,7 @@ function ceiling(message: string): FerryError {
     message,
     suggestions: [
       'let the devices write less, allow more with --downtime-limit, --max-rounds or --max-time, or go ahead ' +
-        'with --on-not-converged go-ahead (the limit still holds)',
+        'with --on-not-converged cutover (the limit still holds)',
     ],
   })
 }

@@ -39,7 +39,7 @@ export function printProfile(profile: Profile): string {
     transport: transport(profile.transport),
     hooks: profile.hooks.map(({ timeoutMs, ...hook }) => ({ ...hook, timeout: ms(timeoutMs) })),
     handOut: profile.handOut,
-    releaseSource: profile.releaseSource === 'by-hand' ? 'byHand' : 'onCommit',
+    releaseSource: profile.releaseSource,
   }
   return stringify(document, escapeDollar, { aliasDuplicateObjects: false, lineWidth: 0 })
 }

@@ -39,7 +39,7 @@ export interface Profile {
     readonly downtimeLimitMs: number
     readonly precopy: { readonly maxRounds: number; readonly maxTimeMs: number }
     /** When the bounds are reached before what remains fits the limit. The limit itself is never raised. */
-    readonly onNotConverged: 'give-up' | 'go-ahead'
+    readonly onNotConverged: 'cancel' | 'cutover'
     readonly verify: 'full' | 'none'
     /** Bytes per second. */
     readonly bandwidth: bigint | null

@@ -55,10 +55,7 @@ export function resolveProfile(input: ProfileInput, file: string): Profile {
     transport: toTransport(input.transport),
     hooks: input.hooks.map(toHook),
     handOut: input.handOut,
-    releaseSource:
-      (input.releaseSource ?? (source.from === 'holder' ? 'byHand' : 'onCommit')) === 'byHand'
-        ? 'by-hand'
-        : 'on-commit',
+    releaseSource: input.releaseSource ?? (source.from === 'holder' ? 'by-hand' : 'on-commit'),
   }
 }
 

@@ -7,7 +7,7 @@ export interface MigrationFlags {
   readonly downtimeLimit?: string | undefined
   readonly maxRounds?: number | undefined
   readonly maxTime?: string | undefined
-  readonly onNotConverged?: 'give-up' | 'go-ahead' | undefined
+  readonly onNotConverged?: 'cancel' | 'cutover' | undefined
   readonly verify?: 'full' | 'none' | undefined
   readonly hold?: HoldPoint | undefined
   readonly holdTimeout?: string | undefined

@@ -38,7 +38,7 @@ function profile(windowMib: number): string {
     'migration:',
     '  downtimeLimit: 20s',
     '  precopy: { rounds: 3, time: 20s }',
-    '  onNotConverged: go-ahead',
+    '  onNotConverged: cutover',
     'transport: { loopback: true }',
     '',
   ].join('\n')

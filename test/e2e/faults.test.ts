@@ -117,7 +117,7 @@ describe.concurrent('a state stream that is not what it should be: exit 5', () =
   ])('%s', async (_, fault: Fault) => {
     const scene = new Scene()
     // A stream that gives nothing keeps pre-copy waiting for its initial bytes until the time is up.
-    const migration = { precopy: { rounds: 20, time: '500ms' }, onNotConverged: 'go-ahead' }
+    const migration = { precopy: { rounds: 20, time: '500ms' }, onNotConverged: 'cutover' }
     const result = await scene.migrate(workload([faulty('source', [fault])], { migration }))
     ended(result, scene, 'rolledBack')
     await sourceRuns(scene)

@@ -134,7 +134,7 @@ describe.concurrent('a workload moves', () => {
     // Every page is dirty in every round: no number of rounds makes what remains less than 16 MiB.
     const result = await scene.migrate(
       workload([device('nic', { trackers: ['all'] })], {
-        migration: { onNotConverged: 'go-ahead', precopy: { rounds: 50, time: '20s' }, bandwidth: '64MiB/s' },
+        migration: { onNotConverged: 'cutover', precopy: { rounds: 50, time: '20s' }, bandwidth: '64MiB/s' },
       }),
       '--max-rounds',
       '2',

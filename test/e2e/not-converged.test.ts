@@ -68,7 +68,7 @@ describe.concurrent('the downtime limit', () => {
       workload([busy], {
         migration: {
           downtimeLimit: '1ms',
-          onNotConverged: 'go-ahead',
+          onNotConverged: 'cutover',
           precopy: { rounds: 2, time: '20s' },
         },
       }),

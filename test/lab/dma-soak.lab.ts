@@ -54,7 +54,7 @@ function workload(run: SoakRun, lane: number): Workload {
     migration: {
       downtimeLimit: '15s',
       precopy: { rounds: 4, time: '40s' },
-      onNotConverged: 'go-ahead',
+      onNotConverged: 'cutover',
       verify: run.verify,
     },
   }

@@ -112,7 +112,7 @@ describe('two hosts with real devices', () => {
       source: { ...host('b'), from: 'holder' },
       destination: { ...listening('a'), then: 'hold' },
     })
-    const free = ['--set', 'releaseSource=onCommit']
+    const free = ['--set', 'releaseSource=on-commit']
     expectExit(await onControl(['hold', there]), 0)
     for (const profile of [there, back, there, back, there, back]) {
       expectExit(await onControl<RunResult>(['migrate', profile, ...free]), 0)
@@ -167,7 +167,7 @@ describe('two hosts with real devices', () => {
       )
       expect((await as(4322)).exit).not.toBe(0)
       expectExit(
-        await onControl<RunResult>(['migrate', profile, ...given, '--set', 'releaseSource=onCommit']),
+        await onControl<RunResult>(['migrate', profile, ...given, '--set', 'releaseSource=on-commit']),
         0,
       )
       const [first = '', ...links] = (

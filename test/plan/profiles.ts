@@ -89,7 +89,7 @@ export function profile(devices: readonly ProfileDevice[], over: Partial<Profile
     migration: {
       downtimeLimitMs: 300,
       precopy: { maxRounds: 30, maxTimeMs: 60_000 },
-      onNotConverged: 'give-up',
+      onNotConverged: 'cancel',
       verify: 'none',
       bandwidth: null,
       linkTimeoutMs: 5000,

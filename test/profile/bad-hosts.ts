@@ -180,7 +180,7 @@ export const BAD_HOSTS: readonly BadInput[] = [
   },
   {
     what: 'two holders in one state folder, of a source released by hand',
-    text: `${between('host: root@node-b, stateDir: /state/a/', 'host: node-b, stateDir: /state/./a')}releaseSource: byHand\n`,
+    text: `${between('host: root@node-b, stateDir: /state/a/', 'host: node-b, stateDir: /state/./a')}releaseSource: by-hand\n`,
     findings: [['profile/hold', 'destination']],
   },
   {

@@ -74,7 +74,7 @@ const piece = fc.oneof(
       '{ exec: [a] }',
       '{ name: drain, at: pre-resume, command: [a], inBlackout: true }',
       '[{ name: drain, at: post-commit, command: [a] }]',
-      'byHand',
+      'by-hand',
       'local',
       '30m',
     ],

@@ -169,7 +169,7 @@ describe('printing a resolved profile', () => {
       'keepalive: 6s',
       'hooks: []',
       'handOut: null',
-      'releaseSource: onCommit',
+      'releaseSource: on-commit',
     ]) {
       expect(text).toContain(key)
     }

@@ -70,8 +70,8 @@ describe('what becomes of the devices', () => {
       parse(between(`from: ${from}`, 'then: close', more)).releaseSource
     expect(released('open')).toBe('on-commit')
     expect(released('holder')).toBe('by-hand')
-    expect(released('open', 'releaseSource: byHand\n')).toBe('by-hand')
-    expect(released('holder', 'releaseSource: onCommit\n')).toBe('on-commit')
+    expect(released('open', 'releaseSource: by-hand\n')).toBe('by-hand')
+    expect(released('holder', 'releaseSource: on-commit\n')).toBe('on-commit')
   })
 
   it('two holders of one host have two state folders', () => {

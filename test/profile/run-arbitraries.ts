@@ -110,7 +110,7 @@ export const handOut: fc.Arbitrary<Profile['handOut']> = fc.option(
 export const migration: fc.Arbitrary<Profile['migration']> = fc.record({
   downtimeLimitMs: fc.integer({ min: 10, max: 10 ** 9 }),
   precopy: fc.record({ maxRounds: nth, maxTimeMs: ms }),
-  onNotConverged: fc.constantFrom('give-up' as const, 'go-ahead' as const),
+  onNotConverged: fc.constantFrom('cancel' as const, 'cutover' as const),
   verify: fc.constantFrom('full' as const, 'none' as const),
   bandwidth: fc.option(rate),
   linkTimeoutMs: ms,

@@ -23,7 +23,7 @@ interface Setting {
   readonly replies?: Replies
   readonly phases?: readonly Phase[]
   readonly plan?: Plan
-  readonly onNotConverged?: 'give-up' | 'go-ahead'
+  readonly onNotConverged?: 'cancel' | 'cutover'
   readonly sourceOnly?: boolean
   /** Called with the runner at each request. */
   readonly at?: (runner: Runner, sent: { side: Role; op: Op }) => void
@@ -237,7 +237,7 @@ describe('the ceiling and the other side', () => {
   it('goes ahead when told to, and still ends with 7 when the cutover passes the limit', async () => {
     const cause = { code: 'limit/downtime', message: 'it would take too long' }
     const { exit, pair } = await run({
-      onNotConverged: 'go-ahead',
+      onNotConverged: 'cutover',
       replies: { precopy: slow, cutover: { outcome: 'rolled-back', cause } },
     })
     expect(exit).toBe(7)

@@ -50,8 +50,8 @@ describe.runIf(isRoot)('holders on two hosts', { timeout: 120_000 }, () => {
   }
 
   it('goes from A to B and back three times, and ends where it began', async () => {
-    const there = hosts.profile(moving('a', { releaseSource: 'onCommit' }), 'there.yaml')
-    const back = hosts.profile(moving('b', { releaseSource: 'onCommit' }), 'back.yaml')
+    const there = hosts.profile(moving('a', { releaseSource: 'on-commit' }), 'there.yaml')
+    const back = hosts.profile(moving('b', { releaseSource: 'on-commit' }), 'back.yaml')
     const held = await hosts.json('hold', there)
     expect(held.exit, held.stderr).toBe(EXIT.done)
     expect(held.envelope?.result.devices.map(({ state }: { state: string }) => state)).toEqual([
@@ -97,7 +97,7 @@ describe.runIf(isRoot)('holders on two hosts', { timeout: 120_000 }, () => {
   it('goes back to holding after a run that was cancelled or refused, and is there for the next', async () => {
     const profile = hosts.profile(
       moving('a', {
-        releaseSource: 'onCommit',
+        releaseSource: 'on-commit',
         destination: { then: 'close' },
         migration: { downtimeLimit: '1ms', precopy: { rounds: 3, time: '2s' } },
       }),
@@ -173,7 +173,7 @@ describe.runIf(isRoot)('holders on two hosts', { timeout: 120_000 }, () => {
       moving('a', {
         source: { from: 'open' },
         destination: { then: { exec: ['/bin/sh', '-c', script] } },
-        releaseSource: 'onCommit',
+        releaseSource: 'on-commit',
       }),
       'exec-killed.yaml',
     )

@@ -7,10 +7,10 @@ import type { Finding } from '../findings/finding.js'
 export function checkHolders(
   source: SourceInput | undefined,
   destination: DestinationInput | undefined,
-  releaseSource: 'onCommit' | 'byHand' | null | undefined,
+  releaseSource: 'on-commit' | 'by-hand' | null | undefined,
 ): Finding[] {
   if (source === undefined || destination === undefined || releaseSource === undefined) return []
-  const kept = source.from === 'holder' || releaseSource === 'byHand'
+  const kept = source.from === 'holder' || releaseSource === 'by-hand'
   if (!kept || destination.then !== 'hold' || !sameHost(source, destination)) return []
   if (folder(source.stateDir) !== folder(destination.stateDir)) return []
   const why = source.from === 'holder' ? 'the source has a holder' : 'the source is released by hand'

@@ -77,9 +77,9 @@ export const migrationSchema = z
       .prefault({})
       .meta({ description: 'bounds of pre-copy' }),
     onNotConverged: z
-      .enum(['give-up', 'go-ahead'])
-      .default('give-up')
-      .meta({ description: 'when a bound is reached first; go-ahead still keeps the downtime limit' }),
+      .enum(['cancel', 'cutover'])
+      .default('cancel')
+      .meta({ description: 'when a bound is reached first; cutover still keeps the downtime limit' }),
     verify: z
       .enum(['none', 'full'])
       .default('none')
@@ -108,9 +108,9 @@ export const migrationSchema = z
   })
   .meta({ description: 'how the move is made' })
 
-export const releaseSchema = z.enum(['onCommit', 'byHand']).nullable().default(null).meta({
+export const releaseSchema = z.enum(['on-commit', 'by-hand']).nullable().default(null).meta({
   description:
-    'when the source lets go of its devices after the commit; byHand: with `ferry release`. Default: onCommit for `from: open`, byHand for `from: holder`',
+    'when the source closes its devices after the commit; by-hand: with `ferry release`. Default: on-commit for `from: open`, by-hand for `from: holder`',
 })
 
 export const profileSchema = z

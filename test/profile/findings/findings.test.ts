@@ -84,7 +84,7 @@ describe('help', () => {
     ['hooks: [{ name: a, at: post-comit, command: [a] }]', 'did you mean `post-commit`?'],
     ['hooks: [{ name: a, at: pre-pin, comand: [a] }]', 'did you mean `command`?'],
     ['handOut: { socket: /run/s, user: 7 }', 'known here: socket, uid'],
-    ['releaseSource: byhand', 'did you mean `byHand`?'],
+    ['releaseSource: by_hand', 'did you mean `by-hand`?'],
   ])('%s: %s', (line, help) => {
     expect(diagnose(`${VALID}${line}\n`).map((found) => found.help)).toContain(help)
   })
