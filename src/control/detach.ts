@@ -5,7 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { FerryError, fromSystemError, toFerryError, type FerryErrorOptions } from '../errors.js'
+import { FerryError, fromSystemError, toFerryError, type ErrorInfo } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { toJson } from '../json.js'
 import { runsFolder } from '../journal/journal.js'
@@ -23,7 +23,7 @@ export interface Detached {
   readonly log: string
   readonly pid: number
 }
-type Word = { readonly started: true } | { readonly error: FerryErrorOptions }
+type Word = { readonly started: true } | { readonly error: ErrorInfo }
 
 /**
  * Starts `ferry` with `argv` in the background. Resolves once its run has begun; throws what kept it from beginning.
@@ -144,27 +144,6 @@ export function takeDetached(env: NodeJS.ProcessEnv = process.env): Waiting | nu
   return {
     run,
     started: () => tell({ started: true }),
-    failed: (thrown) => tell({ error: optionsOf(toFerryError(thrown)) }),
-  }
-}
-
-/** What makes the same error again. */
-function optionsOf(error: FerryError): FerryErrorOptions {
-  const { code, detail, device, diagnostics, errno, errnoName, exit, message } = error
-  const { operation, reasons, result, side, suggestions } = error
-  return {
-    code,
-    exit,
-    message,
-    suggestions,
-    reasons,
-    diagnostics,
-    ...(device !== undefined && { device }),
-    ...(errno !== undefined && { errno }),
-    ...(errnoName !== undefined && { errnoName }),
-    ...(operation !== undefined && { operation }),
-    ...(side !== undefined && { side }),
-    ...(detail !== undefined && { detail }),
-    ...(result !== undefined && { result }),
+    failed: (thrown) => tell({ error: toFerryError(thrown).info }),
   }
 }

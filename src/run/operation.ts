@@ -1,5 +1,6 @@
 /** One run from its preparation to its last event: what `migrate`, `pin` and `dirty-log` have in common. */
 import { FerryError } from '../errors.js'
+import { factsOf } from '../link/helper-error.js'
 import { EXIT } from '../exit-codes.js'
 import type { HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
 import type { Phase } from '../phases/index.js'
@@ -155,19 +156,14 @@ function tooLate(run: string): FerryError {
 
 /** A run that did not end well, as the error of its command; `result` is what the command returns of it. */
 export function runError(ended: OperationResult, result: unknown): FerryError {
-  const { error, exit, outcome, run } = ended
+  const { exit, outcome, run } = ended
+  const error = ended.error ?? { code: `run/${outcome}`, message: `the run ended ${outcome}` }
+  const { suggestions, ...facts } = factsOf(error)
   return new FerryError({
-    code: error?.code ?? `run/${outcome}`,
+    ...facts,
     exit,
-    message: error?.message ?? `the run ended ${outcome}`,
-    suggestions: [
-      ...(error?.suggestion === undefined ? [] : [error.suggestion]),
-      `run ${run}: \`ferry report ${run}\` shows all of it`,
-    ],
-    ...(error?.device !== undefined && { device: error.device }),
-    ...(error?.errno !== undefined && { errno: error.errno }),
-    ...(error?.errnoName !== undefined && { errnoName: error.errnoName }),
-    ...(error?.operation !== undefined && { operation: error.operation }),
+    message: error.message,
+    suggestions: [...suggestions, `run ${run}: \`ferry report ${run}\` shows all of it`],
     result,
   })
 }
