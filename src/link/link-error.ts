@@ -4,6 +4,16 @@ import { EXIT, type ExitCode } from '../exit-codes.js'
 import { endText, type HelperEnd } from '../host/connection.js'
 import { PROTOCOL_VERSION, type HelperErrorBody, type Op, type Role } from '../protocol/protocol.js'
 
+/** No answer of the helper's own: it died, or the way to it broke. What it did meanwhile is not known. */
+export function isLost({ code }: { readonly code: string }): boolean {
+  return code.startsWith('link/') || code.startsWith('helper/')
+}
+
+/** What one side sees when the other one is in trouble: their connection broke, or the other one gave up. */
+export function isPeerLost({ code }: { readonly code: string }): boolean {
+  return code.startsWith('link/') || code === 'peer/gave-up'
+}
+
 /** Whose error it is. */
 interface Speaker {
   readonly side: Role

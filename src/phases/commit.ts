@@ -1,8 +1,7 @@
 /** The destination runs. What is left is to prove that nothing was lost, and to let both sides go. */
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
-import { fromHelperError } from '../link/helper-error.js'
-import { errorBodyOf } from '../link/helper-error.js'
+import { errorBodyOf, fromHelperError } from '../link/helper-error.js'
 import type { CheckReply, ReceiveReply } from '../protocol/protocol.js'
 import { holderSocket } from '../plan/sockets.js'
 import type { Phase, PhaseContext, Settled } from './phase.js'

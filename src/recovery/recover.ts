@@ -3,6 +3,7 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { OUTCOME_EXIT } from '../run/outcome.js'
 import { errorBodyOf } from '../link/helper-error.js'
+import { isLost } from '../link/link-error.js'
 import type { HelperErrorBody } from '../protocol/protocol.js'
 import { settle } from '../phases/settle.js'
 import { decideRecovery, type Recovery } from './decide.js'
@@ -265,7 +266,7 @@ export function howSettled(saved: Pick<SavedJournal, 'records'>): Settling {
       settling = true
     if (body.type === 'outcome' && body.ok && asked.has(body.step)) return 'done'
     if (body.type === 'outcome' && !body.ok && body.step === open?.step) {
-      if (!/^(?:link|helper)\//u.test(body.error?.code ?? '')) open = null
+      if (body.error === undefined || !isLost(body.error)) open = null
     }
     if (body.type !== 'intent' || body.side !== 'destination') continue
     if (body.op === 'rollback' || body.op === 'record') settling = false

@@ -3,6 +3,7 @@
  * not have read it. While both helpers still answer there is one safe way to find out, and it is taken here.
  */
 import { errorBodyOf } from '../link/helper-error.js'
+import { isLost } from '../link/link-error.js'
 import type { StatusReply } from '../protocol/protocol.js'
 import type { PhaseContext } from '../phases/phase.js'
 
@@ -59,7 +60,7 @@ async function ask({ run, state, step }: PhaseContext): Promise<StatusReply | 'l
 /** Whether the destination itself has answered that it did not get its devices to run. It tries only once. */
 async function gaveUp({ state }: PhaseContext): Promise<boolean> {
   const received = await Promise.race([state.receive, Promise.resolve(null)])
-  return received !== null && !received.ok && !/^(?:link|helper)\//u.test(received.error.code)
+  return received !== null && !received.ok && !isLost(received.error)
 }
 
 async function discard({ state, step }: PhaseContext): Promise<boolean> {
