@@ -29,7 +29,7 @@ export interface FoundRun {
 export async function findRun(stateDir: string, run: string): Promise<FoundRun> {
   const journal = findJournal(stateDir, run)
   const start = readStart(journal)?.body
-  if (start?.type !== 'run-start') throw notBegun(journal)
+  if (start?.type !== 'run-start') throw notBegunError(journal)
   const { run: id } = start
   for (let left = TRIES; ; left--) {
     const connection = await connect(stateDir, start)
@@ -95,7 +95,7 @@ export function revive(status: RunStatus): RunStatus {
 export function liveConnection({ connection, driver, records, run }: FoundRun): RunConnection {
   if (connection !== null) return connection
   const { ended } = statusOf(records)
-  if (ended === null) throw left({ driver, run })
+  if (ended === null) throw driverGoneError({ driver, run })
   throw new FerryError({
     code: 'run/over',
     exit: EXIT.error,
@@ -105,11 +105,11 @@ export function liveConnection({ connection, driver, records, run }: FoundRun): 
 }
 
 /** Why a run that has no end cannot be asked. */
-export function left({ driver, run }: Pick<FoundRun, 'driver' | 'run'>): FerryError {
-  return driver === null ? died(run) : outOfReach(run, driver)
+export function driverGoneError({ driver, run }: Pick<FoundRun, 'driver' | 'run'>): FerryError {
+  return driver === null ? driverDiedError(run) : outOfReachError(run, driver)
 }
 
-function outOfReach(run: string, driver: number): FerryError {
+function outOfReachError(run: string, driver: number): FerryError {
   return new FerryError({
     code: 'run/out-of-reach',
     exit: EXIT.unknown,
@@ -121,7 +121,7 @@ function outOfReach(run: string, driver: number): FerryError {
   })
 }
 
-export function died(run: string): FerryError {
+export function driverDiedError(run: string): FerryError {
   return new FerryError({
     code: 'run/died',
     exit: EXIT.unknown,
@@ -133,7 +133,7 @@ export function died(run: string): FerryError {
   })
 }
 
-function notBegun(journal: string): FerryError {
+function notBegunError(journal: string): FerryError {
   return new FerryError({
     code: 'run/not-begun',
     exit: EXIT.error,

@@ -84,7 +84,7 @@ function wordOf(child: ChildProcess, log: string): Promise<Word> {
   const pipe = child.stdio[WORD_FD]
   return new Promise((resolve, reject) => {
     let text = ''
-    const died = (how: string): void => reject(silent(how, log))
+    const died = (how: string): void => reject(notBegunError(how, log))
     child.once('error', (error) => died(`could not be started: ${error.message}`))
     child.once('exit', (code, signal) => {
       // Its word may still be in the pipe.
@@ -104,7 +104,7 @@ function wordOf(child: ChildProcess, log: string): Promise<Word> {
   })
 }
 
-function silent(how: string, log: string): FerryError {
+function notBegunError(how: string, log: string): FerryError {
   let last: readonly string[] = []
   try {
     last = readFileSync(log, 'utf8').trim().split('\n').slice(-LAST_LINES)

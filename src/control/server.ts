@@ -194,16 +194,16 @@ class Conversation {
     const { control } = this
     const from = moment(params, 'from') ?? 1
     let last = 0
-    const give = (record: EventRecord): void => {
+    const deliver = (record: EventRecord): void => {
       if (record.seq < from || record.seq <= last) return
       last = record.seq
       this.write({ id, event: withoutSecrets(record) })
     }
-    for (const record of control.records()) give(record)
+    for (const record of control.records()) deliver(record)
     if (params['follow'] !== true || control.status().ended !== null) return { last }
     return new Promise((resolve) => {
       const end = control.subscribe((record) => {
-        if (params['progress'] === true || !isProgress(record)) give(record)
+        if (params['progress'] === true || !isProgress(record)) deliver(record)
         if (record.body.type !== 'run-end') return
         end()
         resolve({ last })

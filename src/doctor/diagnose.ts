@@ -4,18 +4,18 @@ import { LAYERS, ok, warn, type Check, type Diagnosis, type HostReport } from '.
 import { dataChecks } from './data-checks.js'
 import { CLOCK_US, examine, type Examined, type ExamineOptions } from './examine.js'
 import { timeText } from './quantity.js'
-import type { Seat } from './examined-host.js'
+import type { ExaminedHost } from './examined-host.js'
 
-/** @param profile whose two sides the seats are; null: hosts that have nothing to do with each other. */
+/** @param profile whose two sides the hosts are; null: hosts that have nothing to do with each other. */
 export async function diagnose(
-  seats: readonly Seat[],
+  hosts: readonly ExaminedHost[],
   profile: Profile | null,
   options: ExamineOptions,
 ): Promise<Diagnosis> {
-  const examined = await Promise.all(seats.map((seat) => examine(seat, options)))
+  const examined = await Promise.all(hosts.map((subject) => examine(subject, options)))
   try {
-    const source = examined.find(({ seat }) => seat.sides.includes('source'))
-    const destination = examined.find(({ seat }) => seat.sides.includes('destination'))
+    const source = examined.find(({ subject }) => subject.sides.includes('source'))
+    const destination = examined.find(({ subject }) => subject.sides.includes('destination'))
     const together =
       profile === null || source === undefined || destination === undefined || source === destination
         ? []

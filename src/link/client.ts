@@ -57,7 +57,7 @@ export class HelperClient {
   private nextId = 1
   private run: { readonly run: string; readonly epoch: number } | undefined
   private end: HelperEnd | undefined
-  private hello_: HelloReply | undefined
+  private greeting: HelloReply | undefined
   /** Why its end was assumed before anybody saw it. */
   private lost: HelperEnd['explanation'] | undefined
   private stopPings: () => void = () => undefined
@@ -85,8 +85,8 @@ export class HelperClient {
 
   /** What the helper said of itself; throws before `hello`. */
   get helloReply(): HelloReply {
-    if (this.hello_ === undefined) throw new Error('hello() comes first')
-    return this.hello_
+    if (this.greeting === undefined) throw new Error('hello() comes first')
+    return this.greeting
   }
 
   /** False once the process is known to be gone. */
@@ -113,7 +113,7 @@ export class HelperClient {
     if (reply.protocol !== PROTOCOL_VERSION) {
       throw versionError(this, `it speaks version ${reply.protocol} (ferry-helper ${reply.version})`)
     }
-    this.hello_ = reply
+    this.greeting = reply
     if (keepaliveMs !== undefined) {
       this.stopPings()
       this.stopPings = keepAlive(this, keepaliveMs, () => this.lose(keepaliveMs))

@@ -59,7 +59,7 @@ async function open(spec: HostSpec, options: OpenOptions): Promise<HelperClient>
     })
     // A helper that has stayed may be of an older build: what it speaks was checked.
     if (build !== null && attach === undefined && reply.build !== build)
-      throw otherBuild(client.label, build, reply.build)
+      throw otherBuildError(client.label, build, reply.build)
     return client
   } catch (error) {
     connection.kill('SIGTERM')
@@ -87,7 +87,7 @@ async function helperOn(
   return installHelper(host, lookUp(helper))
 }
 
-function otherBuild(label: string, expected: string, found: string): FerryError {
+function otherBuildError(label: string, expected: string, found: string): FerryError {
   return new FerryError({
     code: 'helper/build',
     exit: EXIT.sidesDisagree,

@@ -55,10 +55,10 @@ async function checkWrites({ step }: PhaseContext): Promise<void> {
     params: {},
     text: 'replay every write of the simulated devices and compare the memory',
   })
-  if (reply.lostPages > 0) throw lostPages(reply)
+  if (reply.lostPages > 0) throw lostPagesError(reply)
 }
 
-function lostPages(reply: CheckReply): FerryError {
+function lostPagesError(reply: CheckReply): FerryError {
   const first = reply.lost.slice(0, 4).map((page) => `${page.iova} (${page.device})`)
   return new FerryError({
     code: 'verify/lost-pages',

@@ -21,7 +21,7 @@ export const preCopy: Phase = {
     const reply = held ? await heldPreCopy(context) : await context.step(call(context))
     context.state.precopy = reply
     if (onNotConverged === 'give-up' && !fits(reply, limitUs(context))) {
-      throw notConverged(reply, limitUs(context))
+      throw notConvergedError(reply, limitUs(context))
     }
   },
   undo: putBack,
@@ -59,20 +59,20 @@ async function heldPreCopy(context: PhaseContext): Promise<PrecopyReply> {
   const { onNotConverged, precopy } = profile.migration
   const ended = context.background(call(context, { intervalMs: HELD_INTERVAL_MS }))
   const over = { yes: false }
-  const over_ = ended.then(() => {
+  const roundsOver = ended.then(() => {
     over.yes = true
   })
   try {
     const enough = (round: RoundEnd): boolean =>
       round.expectedUs <= limitUs(context) || round.round >= precopy.maxRounds
-    await Promise.race([over_, steering.round(enough, precopy.maxTimeMs)])
+    await Promise.race([roundsOver, steering.round(enough, precopy.maxTimeMs)])
     if (!over.yes && steering.holdsAt('before-cutover')) {
-      await Promise.race([over_, steering.hold('before-cutover')])
+      await Promise.race([roundsOver, steering.hold('before-cutover')])
     }
     if (!over.yes) {
       const last = steering.lastRound
       if (onNotConverged === 'give-up' && (last === null || last.expectedUs > limitUs(context))) {
-        throw doesNotFit(last, limitUs(context))
+        throw doesNotFitError(last, limitUs(context))
       }
       await steering.hooks('pre-cutover')
     }
@@ -110,21 +110,21 @@ function fits(reply: PrecopyReply, limit: number): boolean {
   return reply.reason === 'converged' || reply.estimatedBlackoutUs <= limit
 }
 
-function notConverged(reply: PrecopyReply, limit: number): FerryError {
+function notConvergedError(reply: PrecopyReply, limit: number): FerryError {
   const bound = {
     rounds: `${reply.rounds} rounds`,
     time: 'the time allowed',
     converged: `${reply.rounds} rounds`,
     released: 'the run was let go',
   }[reply.reason]
-  return ceiling(
+  return downtimeLimitError(
     `after ${bound}, ${bytesText(BigInt(reply.remainingBytes))} remain: moving them would stop the devices ` +
       `for about ${microsText(reply.estimatedBlackoutUs)}, and the limit is ${microsText(limit)}`,
   )
 }
 
-function doesNotFit(last: RoundEnd | null, limit: number): FerryError {
-  return ceiling(
+function doesNotFitError(last: RoundEnd | null, limit: number): FerryError {
+  return downtimeLimitError(
     last === null
       ? 'not one round ended in the time allowed, so the blackout cannot be told'
       : `after ${last.round} rounds, moving the rest would stop the devices for about ` +
@@ -132,7 +132,7 @@ function doesNotFit(last: RoundEnd | null, limit: number): FerryError {
   )
 }
 
-function ceiling(message: string): FerryError {
+function downtimeLimitError(message: string): FerryError {
   return new FerryError({
     code: 'limit/not-converged',
     exit: EXIT.downtimeLimit,

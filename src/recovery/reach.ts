@@ -6,7 +6,7 @@ import { openHelper, stateDirOf } from '../link/open.js'
 import { holderSocket } from '../plan/sockets.js'
 import { loadProfile } from '../profile/load.js'
 import type { Role } from '../protocol/protocol.js'
-import type { Seat } from '../journal/event.js'
+import type { SideAddress } from '../journal/event.js'
 import type { Reach } from './sides.js'
 import { releaseHolder, type Released } from './release.js'
 
@@ -24,15 +24,15 @@ const NOBODY = 'holder/none'
 export function makeReach({ helper, root }: ReachOptions): Reach {
   const options = { helper, root, keepaliveMs: KEEPALIVE_MS }
   return {
-    async attach(side: Role, seat: Seat, socket: string): Promise<HelperClient | null> {
+    async attach(side: Role, address: SideAddress, socket: string): Promise<HelperClient | null> {
       try {
-        return await openHelper(seat.host, { ...options, side, attach: socket })
+        return await openHelper(address.host, { ...options, side, attach: socket })
       } catch (error) {
         if (error instanceof FerryError && error.code === NOBODY) return null
         throw error
       }
     },
-    open: (side, seat) => openHelper(seat.host, { ...options, side }),
+    open: (side, address) => openHelper(address.host, { ...options, side }),
   }
 }
 

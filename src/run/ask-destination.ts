@@ -13,20 +13,23 @@ import type { PhaseContext } from '../phases/phase.js'
  * discarded: the destination holds nothing of this run and never will, so the source may run again.
  * unknown: the destination cannot be asked, or does not come to rest.
  */
-export type Recovered = 'running' | 'stuck' | 'discarded' | 'unknown'
+export type CutoverFate = 'running' | 'stuck' | 'discarded' | 'unknown'
 
 /** How often the destination is asked, and how long is waited between. */
 export interface Patience {
   readonly polls: number
   readonly betweenMs: number
 }
-const PATIENCE: Patience = { polls: 20, betweenMs: 250 }
+const ASK_PATIENCE: Patience = { polls: 20, betweenMs: 250 }
 
 /**
  * INVARIANT (one runner): 'discarded' is answered only after the destination itself confirmed it. A destination
  * that refuses to discard has committed meanwhile, so it is asked again instead of being overruled.
  */
-export async function recover(context: PhaseContext, patience: Patience = PATIENCE): Promise<Recovered> {
+export async function askDestination(
+  context: PhaseContext,
+  patience: Patience = ASK_PATIENCE,
+): Promise<CutoverFate> {
   for (let poll = 0; poll < patience.polls; poll++) {
     if (context.destination?.alive !== true) return 'unknown'
     const status = await ask(context)
@@ -78,7 +81,7 @@ async function discard({ state, step }: PhaseContext): Promise<boolean> {
   }
 }
 
-function discarded({ state }: PhaseContext): Recovered {
+function discarded({ state }: PhaseContext): CutoverFate {
   state.peerDiscarded = true
   return 'discarded'
 }

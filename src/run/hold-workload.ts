@@ -67,7 +67,7 @@ export async function holdWorkload(input: HoldInput): Promise<Held> {
 }
 
 /** What became of a holder that was waited for; null when it closed its devices in order, whoever asked for it. */
-export function lostHolder(workload: string, end: HelperEnd): FerryError | null {
+export function holderLostError(workload: string, end: HelperEnd): FerryError | null {
   if (end.exitCode === 0) return null
   const { explanation } = end
   if (explanation !== undefined) {

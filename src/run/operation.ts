@@ -59,7 +59,7 @@ export async function operate(input: OperationInput): Promise<OperationResult> {
     const prepared = await stop.before(prepare({ ...input, onEvent: say, onProblem: complain }))
     try {
       if (prepared.plan.blockers.length > 0) throw blockedError(prepared.plan)
-      return await carryOut(input, prepared, stop, (events) => {
+      return await runPhases(input, prepared, stop, (events) => {
         stream = events
       })
     } catch (error) {
@@ -71,7 +71,7 @@ export async function operate(input: OperationInput): Promise<OperationResult> {
   }
 }
 
-async function carryOut(
+async function runPhases(
   input: OperationInput,
   prepared: Prepared,
   stop: Stop,
@@ -117,7 +117,7 @@ async function carryOut(
   const result = await running
   view.stop()
   journal.close()
-  if (result.error?.code === 'run/detached') letGo(prepared)
+  if (result.error?.code === 'run/detached') closeWithoutWaiting(prepared)
   else await prepared.close()
   await served?.close()
   return { ...result, records, journal: journal.path, prepared, journalError: journal.error }
@@ -136,7 +136,7 @@ function controlOf(
     records: () => records,
     subscribe: (subscriber) => events.subscribe(subscriber),
     cancel: () => {
-      if (runner.committed) throw tooLate(run)
+      if (runner.committed) throw tooLateError(run)
       runner.cancel()
     },
     set: (key, value) => runner.set(key, value),
@@ -145,7 +145,7 @@ function controlOf(
   }
 }
 
-function tooLate(run: string): FerryError {
+function tooLateError(run: string): FerryError {
   return new FerryError({
     code: 'cancel/too-late',
     exit: EXIT.error,
@@ -174,7 +174,7 @@ function bind(prepared: Prepared, run: string): void {
 }
 
 /** Ends the helpers' stdin without waiting for what they do about it. */
-function letGo(prepared: Prepared): void {
+function closeWithoutWaiting(prepared: Prepared): void {
   void prepared.close()
 }
 
@@ -192,7 +192,7 @@ class Stop {
   first(): void {
     this.asked = true
     if (this.runner !== undefined) this.runner.cancel()
-    else this.reject(notStarted())
+    else this.reject(notStartedError())
   }
 
   second(): void {
@@ -213,7 +213,7 @@ class Stop {
   }
 }
 
-function notStarted(): FerryError {
+function notStartedError(): FerryError {
   return new FerryError({
     code: 'run/cancelled',
     exit: EXIT.cancelled,
