@@ -48,6 +48,11 @@ export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`
 }
 
+/** "a", "a and b", "a, b and c". */
+export function listed(items: readonly string[]): string {
+  return items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`
+}
+
 /** "50 %" of a whole; "100 %" only when all of it is there. */
 export function percent(part: bigint, whole: bigint): string {
   if (whole <= 0n) return '-'

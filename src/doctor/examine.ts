@@ -8,7 +8,7 @@ import type { HelloReply } from '../protocol/protocol.js'
 import { fail, failure, LAYERS, ok, warn, type Check, type HostReport } from './check.js'
 import { readFacts, type ScriptFacts } from './facts.js'
 import { iommuChecks, kernelChecks, vfioChecks } from './kernel-checks.js'
-import { timeText } from './quantity.js'
+import { duration } from '../units.js'
 import { roomChecks, rootChecks, stateChecks } from './room-checks.js'
 import { SCRIPT } from './script.js'
 import type { ExaminedHost } from './examined-host.js'
@@ -49,7 +49,7 @@ export async function examine(subject: ExaminedHost, options: ExamineOptions): P
   const checks: Check[] = []
   try {
     const connectMs = await host.connect()
-    if (connectMs !== null) checks.push(ok('ssh', 'ssh', `reached in ${timeText(connectMs * 1000)}`))
+    if (connectMs !== null) checks.push(ok('ssh', 'ssh', `reached in ${duration(connectMs * 1000)}`))
   } catch (error) {
     return unreachable(subject, [failure('ssh', error)])
   }
@@ -207,12 +207,12 @@ async function clockOf(client: HelperClient): Promise<Clock | null> {
 }
 
 function clockCheck({ aheadUs, roundTripUs }: Clock): Check {
-  const apart = `${timeText(Math.abs(aheadUs))} ${aheadUs < 0 ? 'behind' : 'ahead of'} this host`
-  const found = `its clock is ${apart}, give or take ${timeText(roundTripUs / 2)}`
+  const apart = `${duration(Math.abs(aheadUs))} ${aheadUs < 0 ? 'behind' : 'ahead of'} this host`
+  const found = `its clock is ${apart}, give or take ${duration(roundTripUs / 2)}`
   if (Math.abs(aheadUs) - roundTripUs / 2 <= CLOCK_US) return ok('clock', 'clock', found)
   return warn('clock', 'clock', found, 'set both by NTP: times in records and logs will not agree')
 }
 
 function networkCheck({ roundTripUs }: Clock): Check {
-  return ok('network', 'round-trip', `a line to the helper and back takes ${timeText(roundTripUs)}`)
+  return ok('network', 'round-trip', `a line to the helper and back takes ${duration(roundTripUs)}`)
 }

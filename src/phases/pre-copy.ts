@@ -2,7 +2,7 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { fromHelperError } from '../link/helper-error.js'
 import type { PrecopyParams, PrecopyReply } from '../protocol/protocol.js'
-import { bytesText, microsText } from '../plan/quantities.js'
+import { size, duration } from '../units.js'
 import { pausesOf } from './pauses.js'
 import { putBack } from './rollback.js'
 import type { Phase, PhaseContext, RoundEnd, Settled } from './phase.js'
@@ -45,7 +45,7 @@ function call(context: PhaseContext, hold?: PrecopyParams['hold']) {
     },
     text:
       hold === undefined
-        ? `send the memory until the rest fits ${microsText(downtimeLimitMs * 1000)}`
+        ? `send the memory until the rest fits ${duration(downtimeLimitMs * 1000)}`
         : 'send the memory, and go on with what is written again until the run is let go',
   } as const
 }
@@ -118,8 +118,8 @@ function notConvergedError(reply: PrecopyReply, limit: number): FerryError {
     released: 'the run was let go',
   }[reply.reason]
   return downtimeLimitError(
-    `after ${bound}, ${bytesText(BigInt(reply.remainingBytes))} remain: moving them would stop the devices ` +
-      `for about ${microsText(reply.estimatedBlackoutUs)}, and the limit is ${microsText(limit)}`,
+    `after ${bound}, ${size(BigInt(reply.remainingBytes))} remain: moving them would stop the devices ` +
+      `for about ${duration(reply.estimatedBlackoutUs)}, and the limit is ${duration(limit)}`,
   )
 }
 
@@ -128,7 +128,7 @@ function doesNotFitError(last: RoundEnd | null, limit: number): FerryError {
     last === null
       ? 'not one round ended in the time allowed, so the blackout cannot be told'
       : `after ${last.round} rounds, moving the rest would stop the devices for about ` +
-          `${microsText(last.expectedUs)}, and the limit is ${microsText(limit)}`,
+          `${duration(last.expectedUs)}, and the limit is ${duration(limit)}`,
   )
 }
 
