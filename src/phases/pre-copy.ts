@@ -2,7 +2,7 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { fromHelperError } from '../link/helper-error.js'
 import type { PrecopyParams, PrecopyReply } from '../protocol/protocol.js'
-import { size, duration } from '../units.js'
+import { plainSize, duration } from '../units.js'
 import { pausesOf } from './pauses.js'
 import { putBack } from './rollback.js'
 import type { Phase, PhaseContext, RoundEnd, Settled } from './phase.js'
@@ -118,7 +118,7 @@ function notConvergedError(reply: PrecopyReply, limit: number): FerryError {
     released: 'the run was let go',
   }[reply.reason]
   return downtimeLimitError(
-    `after ${bound}, ${size(BigInt(reply.remainingBytes))} remain: moving them would stop the devices ` +
+    `after ${bound}, ${plainSize(BigInt(reply.remainingBytes))} remain: moving them would stop the devices ` +
       `for about ${duration(reply.estimatedBlackoutUs)}, and the limit is ${duration(limit)}`,
   )
 }

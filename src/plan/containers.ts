@@ -10,7 +10,7 @@ import {
 } from './device.js'
 import { record, type Findings } from './findings.js'
 import type { PlanContainer } from './plan.js'
-import { size, listed } from '../units.js'
+import { plainSize, listed } from '../units.js'
 
 /** A device with what was decided for it so far. */
 export interface Draft {
@@ -162,7 +162,7 @@ function checkContainer(
         place,
         `container ${name} holds ${names(emulated)} (emulated) and ${names(physical)} (physical), as ` +
           'trackers.mixedContainers allows: its pinned scope calls every page dirty, so all ' +
-          `${size(memoryBytes(profile))} are sent again in every round and in the blackout`,
+          `${plainSize(memoryBytes(profile))} are sent again in every round and in the blackout`,
         'for measuring that price only: remove `container:` and ferry keeps them apart',
       )
     }

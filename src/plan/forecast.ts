@@ -3,7 +3,7 @@ import type { Profile, Sim } from '../profile/profile.js'
 import { stateBytesOf, type PlannedDevice, memoryBytes } from './device.js'
 import { record, type Findings } from './findings.js'
 import type { Forecast, PlanTracker } from './plan.js'
-import { size, listed, duration } from '../units.js'
+import { plainSize, listed, duration } from '../units.js'
 
 /** What can be said before anything is measured. Lower bounds, and named as such. */
 export function makeForecast(
@@ -25,22 +25,24 @@ export function makeForecast(
   const notes: string[] = []
   if (all.length > 0) {
     notes.push(
-      `${listed(all.flatMap((tracker) => tracker.covers))} cannot be tracked, so all ${size(memory)} are dirty ` +
+      `${listed(all.flatMap((tracker) => tracker.covers))} cannot be tracked, so all ${plainSize(memory)} are dirty ` +
         'in every round: pre-copy cannot shrink the blackout',
     )
   } else if (everyPage) {
     notes.push(
       `${listed(trackers.filter((tracker) => tracker.everyPage).map((tracker) => tracker.tracker))} reports every page ` +
-        `of its mixed container, so all ${size(memory)} are dirty in every round: pre-copy cannot shrink the blackout`,
+        `of its mixed container, so all ${plainSize(memory)} are dirty in every round: pre-copy cannot shrink the blackout`,
     )
   } else if (floorBytes > 0n) {
-    notes.push(`pinned pages are dirty on every read: ${size(floorBytes)} are sent in the blackout at least`)
+    notes.push(
+      `pinned pages are dirty on every read: ${plainSize(floorBytes)} are sent in the blackout at least`,
+    )
   }
   notes.push(...unknowns(devices, trackers, stateBytes))
   notes.push(rateNote(profile, floorBytes, stateBytes, fixedBlackoutUs, findings))
   if (profile.migration.verify === 'full') {
     notes.push(
-      `verify: full hashes all ${size(memory)} on both sides while the devices are stopped; ` +
+      `verify: full hashes all ${plainSize(memory)} on both sides while the devices are stopped; ` +
         'that counts toward the downtime limit, and the report gives it apart',
     )
   }
@@ -172,8 +174,8 @@ function rateNote(
   return must === 0n
     ? `the downtime limit of ${limit} leaves ${duration(limitUs - fixedUs)} for the last dirty pages` +
         (stateBytes === null ? ' and the device state' : '')
-    : `the blackout sends ${stateBytes === null ? 'more than ' : ''}${size(must)} and whatever is dirty then: ` +
-        `the limit of ${limit} needs more than ${size(rate)}/s`
+    : `the blackout sends ${stateBytes === null ? 'more than ' : ''}${plainSize(must)} and whatever is dirty then: ` +
+        `the limit of ${limit} needs more than ${plainSize(rate)}/s`
 }
 
 function least(a: bigint, b: bigint): bigint {

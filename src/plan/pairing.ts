@@ -6,7 +6,7 @@ import { didYouMean } from '../did-you-mean.js'
 import type { Profile } from '../profile/profile.js'
 import { flagsOf, groupOf, stateBytesOf, type PlannedDevice, type PlannedSide } from './device.js'
 import { add, record, type Findings } from './findings.js'
-import { size, listed } from '../units.js'
+import { plainSize, listed } from '../units.js'
 
 /**
  * What a plan is for. Measuring (pin, dirty-log) opens, maps and tracks devices, holding only keeps them open: neither
@@ -117,7 +117,7 @@ export function checkPair(device: PlannedDevice, findings: Findings): void {
       'warn',
       'plan/state-size-differs',
       place,
-      `the source's state is ${size(bytes)} now, the destination's ${size(loaded)}`,
+      `the source's state is ${plainSize(bytes)} now, the destination's ${plainSize(loaded)}`,
       'expected for some drivers; if the load fails for it, ferry rolls back and the source goes on',
     )
   }

@@ -4,7 +4,7 @@ import type { DeviceParams, MemoryParams, Role } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import { type PlannedDevice, type PlannedSide, memoryBytes } from './device.js'
 import type { PlanContainer, PlanTracker, Step, UndoStep } from './plan.js'
-import { size, plural, listed } from '../units.js'
+import { plainSize, plural, listed } from '../units.js'
 import { helperSocket, RUN_ID } from './sockets.js'
 
 /** Where helpers keep what outlives them. */
@@ -83,7 +83,7 @@ function stateDirOn(role: Role, { destinationStateDir, stateDir }: StateFolders)
 function sideSteps(role: Role, planned: Planned, measure: boolean): Step[] {
   const containers = planned.containers.filter((container) => container.side === role)
   const sides = sidesOf(role, planned.devices)
-  const memory = size(memoryBytes(planned.profile))
+  const memory = plainSize(memoryBytes(planned.profile))
   const { trackers } = planned.profile
   return [
     memoryStep(role, planned),
@@ -161,7 +161,7 @@ function memoryStep(role: Role, { profile, pageSize }: Planned): Step {
     op: 'memory',
     params,
     text:
-      `${destination ? 'allocate and populate' : filled ? 'allocate and fill' : 'open'} ${size(memoryBytes(profile))} ` +
+      `${destination ? 'allocate and populate' : filled ? 'allocate and fill' : 'open'} ${plainSize(memoryBytes(profile))} ` +
       `in ${plural(profile.memory.length, 'region')}`,
   }
 }

@@ -4,7 +4,7 @@ import type { PlanCode } from './codes.js'
 import { memoryBytes, isEmulated, isOpenable, type PlannedDevice, type PlannedSide } from './device.js'
 import type { PlanContainer } from './plan.js'
 import { record, type Findings } from './findings.js'
-import { size, listed } from '../units.js'
+import { plainSize, listed } from '../units.js'
 import { offersFor, type Offer, type Refusal } from './tracker-offers.js'
 
 export interface TrackerChoice {
@@ -65,7 +65,7 @@ export function chooseTracker(
       'warn',
       'plan/all-pages',
       place,
-      `no tracker sees what ${device.source.id} writes: all ${size(memoryBytes(profile))} are sent again in every ` +
+      `no tracker sees what ${device.source.id} writes: all ${plainSize(memoryBytes(profile))} are sent again in every ` +
         'round and in the blackout, written or not',
       'use a driver with DMA logging, or iommufd on a host whose IOMMU tracks dirty pages',
     )

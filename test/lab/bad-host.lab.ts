@@ -183,7 +183,7 @@ describe('somebody who is not root', () => {
     const run = await ferry<PlanResult>(guest, ['pin', functionProfile], asked, { program: small })
     expectExit(run, 3)
     expect(codesOf(run)).toEqual(['host/memlock'])
-    expect(run.error!.reasons[0]!.found).toMatch(/16\.0 MiB.*8\.00 MiB/u)
+    expect(run.error!.reasons[0]!.found).toMatch(/16 MiB.*8 MiB/u)
 
     const enough = await unprivileged(guest, ['--memlock=33554432'])
     const pinned = await ferry<RunResult & { readonly memlockBytes: string }>(

@@ -123,7 +123,7 @@ describe('hosts', () => {
       ['host/memlock', 'destination'],
     ])
     expect(made.blockers[0]!.found).toContain('512 MiB')
-    expect(made.blockers[0]!.found).toContain('8.00 MiB')
+    expect(made.blockers[0]!.found).toContain('8 MiB')
     expect(warnings(plan(profile([uart]), both, both, { source: small }))).toContain('host/memlock')
     expect(
       blockers(plan(profile([net]), both, both, { source: { memlockBytes: String(512n * MIB) } })),
@@ -138,7 +138,7 @@ describe('hosts', () => {
         source: { memlockBytes: String(512n * MIB) },
       },
     )
-    expect(twice.blockers[0]!.found).toContain('1.00 GiB (512 MiB in 2 containers')
+    expect(twice.blockers[0]!.found).toContain('1 GiB (512 MiB in 2 containers')
     expect(blockers(plan(profile([simDevice('s')]), [], [], { source: small }))).toEqual([])
   })
   it('memory, for both sides together on one host', () => {

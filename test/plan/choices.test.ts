@@ -76,7 +76,7 @@ describe('tracker', () => {
       ['source', { dirtyTracking: true, hugePages: true }],
       ['destination', { dirtyTracking: false }],
     ])
-    expect(made.choices[0]!.cost!.text).toContain('2.00 MiB')
+    expect(made.choices[0]!.cost!.text).toContain('2 MiB')
   })
   it('without a DMA log: the IOMMU; under type1 or without both: all', () => {
     const noLog = [mlx5Vf(VF_A, without('device')), mlx5Vf(VF_B)]

@@ -172,7 +172,7 @@ describe('what a choice costs', () => {
     })
     const bits = costOf(plan(profile([vf()]), functions(false, true)))
     expect(bits).toMatchObject({ granularity: 'page-table-entry', repeats: 'nothing' })
-    expect(bits.text).toContain('2.00 MiB')
+    expect(bits.text).toContain('2 MiB')
   })
   it('of `all` is in bytes, in the warning, the choice and the forecast', () => {
     const made = plan(profile([vf()]), functions(false, false))

@@ -229,7 +229,7 @@ describe('the ceiling and the other side', () => {
   it('gives up before the cutover when the rest does not fit, exit 7', async () => {
     const { error, exit, pair } = await run({ replies: { precopy: slow } })
     expect([exit, error?.code]).toEqual([7, 'limit/not-converged'])
-    expect(error?.message).toContain('1.00 GiB remain')
+    expect(error?.message).toContain('1 GiB remain')
     expect(pair.trace).not.toContain('source cutover')
     expect(pair.source.state).toBe('RUNNING')
   })
