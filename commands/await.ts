@@ -40,7 +40,7 @@ before it was so gives its own exit code, one whose ferry died 9, and a wait tha
     const timeoutMs = this.flags.timeout === undefined ? null : wholeMs('timeout', this.flags.timeout)
     return this.withRun(this.args.run, async (found) => {
       const { condition } = this.flags
-      const [{ left }, { conditionMet }] = await Promise.all([
+      const [{ driverGoneError }, { conditionMet }] = await Promise.all([
         import('../src/control/client.js'),
         import('../src/journal/status.js'),
       ])
@@ -51,7 +51,7 @@ before it was so gives its own exit code, one whose ferry died 9, and a wait tha
         this.log(`run ${found.run}: ${condition}${status.ended === null ? '' : ` (${status.ended.outcome})`}`)
         return result
       }
-      if (status.ended === null) throw left(found)
+      if (status.ended === null) throw driverGoneError(found)
       const { FerryError } = await import('../src/errors.js')
       const { error, exit, outcome } = status.ended
       throw new FerryError({

@@ -44,7 +44,7 @@ Exit 0 says that the run was let go, not that it has arrived: \`ferry await RUN 
     const atMs = at === undefined ? undefined : readMoment(at, Date.now())
     const withinMs = within === undefined ? undefined : wholeMs('within', within)
     return this.withRun(this.args.run, async (found) => {
-      const { died, liveConnection } = await import('../src/control/client.js')
+      const { driverDiedError, liveConnection } = await import('../src/control/client.js')
       const { FerryError } = await import('../src/errors.js')
       const connection = liveConnection(found)
       let answer: CutoverAnswer
@@ -54,7 +54,7 @@ Exit 0 says that the run was let go, not that it has arrived: \`ferry await RUN 
           ...(withinMs !== undefined && { withinMs }),
         })
       } catch (error) {
-        if (error instanceof FerryError && error.code === 'run/gone') throw died(found.run)
+        if (error instanceof FerryError && error.code === 'run/gone') throw driverDiedError(found.run)
         throw error
       }
       return this.tell(found.run, answer, atMs)

@@ -68,7 +68,7 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
   async run(): Promise<object> {
     const { become, profile: file, set } = this.flags
     const hosts = [...new Set(this.args.host ?? [])]
-    const { seatOfHost, seatsOfProfile } = await import('../src/doctor/examined-host.js')
+    const { examinedHost, examinedHosts } = await import('../src/doctor/examined-host.js')
     const { usageError } = await import('../src/errors.js')
     if (file === undefined && set !== undefined) throw usageError('set', '--set goes with --profile')
     if (file !== undefined && (hosts.length > 0 || become !== undefined)) {
@@ -81,10 +81,10 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
     const { loadProfile } = await import('../src/profile/load.js')
     const profile = file === undefined ? null : await loadProfile(file, { sets: set ?? [] })
     const named = hosts.length === 0 ? ['local'] : hosts
-    const seats =
-      profile === null ? named.map((host) => seatOfHost(host, become ?? null)) : seatsOfProfile(profile)
+    const examined =
+      profile === null ? named.map((host) => examinedHost(host, become ?? null)) : examinedHosts(profile)
     const { diagnose } = await import('../src/doctor/diagnose.js')
-    const diagnosis = await diagnose(seats, profile, {
+    const diagnosis = await diagnose(examined, profile, {
       stateDir: this.stateDir,
       helper: this.flags.helper,
       root: this.config.root,

@@ -39,7 +39,7 @@ over a unix socket; profiles/examples/take-descriptors.c is such a client.`
   }
 
   async run(): Promise<object> {
-    const [{ loadProfile }, { holdWorkload, lostHolder, systemdUnit }] = await Promise.all([
+    const [{ loadProfile }, { holdWorkload, holderLostError, systemdUnit }] = await Promise.all([
       import('../src/profile/load.js'),
       import('../src/run/hold-workload.js'),
     ])
@@ -77,7 +77,7 @@ over a unix socket; profiles/examples/take-descriptors.c is such a client.`
     )
     if (handOut !== null) this.log(`  descriptors for uid ${handOut.uid} at ${handOut.socket}`)
     if (this.flags.foreground) {
-      const lost = lostHolder(workload, await this.stay(gone))
+      const lost = holderLostError(workload, await this.stay(gone))
       if (lost !== null) throw lost
     }
     return { workload, socket, pid, devices, handOut }

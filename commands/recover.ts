@@ -3,7 +3,7 @@ import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
 
 export default class Recover extends BaseCommand<typeof Recover> {
-  static override summary = 'finish a run whose end nobody saw, in the only safe direction'
+  static override summary = 'finish an interrupted run, in the only safe direction'
   static override description = `Asks the helpers of both sides, or reads what they left on disk, and then either lets the destination keep the
 workload, or makes it give the run up and starts the source again. Nothing is done while one side that may run cannot
 be asked. Safe to repeat.`

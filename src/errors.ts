@@ -28,59 +28,92 @@ export interface Diagnostic {
   readonly help?: string
 }
 
-export interface FerryErrorOptions {
+/** All that is known of an error, as JSON carries it: the same error can be made from it again. */
+export interface ErrorInfo {
   /** Stable, "area/what", e.g. "profile/unknown-key". */
   readonly code: string
   readonly exit: ExitCode
   readonly message: string
-  /** What the reader can do, best first. */
-  readonly suggestions?: readonly string[]
-  readonly device?: string
-  readonly errno?: number
-  readonly errnoName?: string
-  /** The operation that failed: an ioctl's name, "open", … */
-  readonly operation?: string
   /** The side it happened on. */
   readonly side?: Role
+  readonly device?: string
+  /** The operation that failed: an ioctl's name, "open", … */
+  readonly operation?: string
+  readonly errno?: number
+  readonly errnoName?: string
+  /** What the reader can do, best first. */
+  readonly suggestions: readonly string[]
   /** All causes at once. */
-  readonly reasons?: readonly ErrorReason[]
+  readonly reasons: readonly ErrorReason[]
   readonly diagnostics?: readonly Diagnostic[]
   /** Ready-made text shown to people in place of reasons and diagnostics, e.g. source lines with carets. */
   readonly detail?: string
   /** What the command had found when it failed; becomes the envelope's `result`. */
   readonly result?: unknown
-  readonly cause?: unknown
 }
 
+/** A value that is undefined is left out. */
+type MaybeInfo = { readonly [K in keyof ErrorInfo]?: ErrorInfo[K] | undefined }
+export type FerryErrorOptions = MaybeInfo &
+  Pick<ErrorInfo, 'code' | 'exit' | 'message'> & { readonly cause?: unknown }
+
 export class FerryError extends Error {
+  /** Keys without a value are left out. */
+  readonly info: ErrorInfo
   readonly code: string
   readonly exit: ExitCode
-  readonly suggestions: readonly string[]
+  readonly side: Role | undefined
   readonly device: string | undefined
+  readonly operation: string | undefined
   readonly errno: number | undefined
   readonly errnoName: string | undefined
-  readonly operation: string | undefined
-  readonly side: Role | undefined
+  readonly suggestions: readonly string[]
   readonly reasons: readonly ErrorReason[]
   readonly diagnostics: readonly Diagnostic[]
   readonly detail: string | undefined
   readonly result: unknown
 
-  constructor(options: FerryErrorOptions) {
-    super(options.message, options.cause === undefined ? undefined : { cause: options.cause })
+  constructor({ cause, ...options }: FerryErrorOptions) {
+    super(options.message, cause === undefined ? undefined : { cause })
     this.name = 'FerryError'
-    this.code = options.code
-    this.exit = options.exit
-    this.suggestions = options.suggestions ?? []
-    this.device = options.device
-    this.errno = options.errno
-    this.errnoName = options.errnoName
-    this.operation = options.operation
-    this.side = options.side
-    this.reasons = options.reasons ?? []
-    this.diagnostics = options.diagnostics ?? []
-    this.detail = options.detail
-    this.result = options.result
+    this.info = infoOf(options)
+    this.code = this.info.code
+    this.exit = this.info.exit
+    this.side = this.info.side
+    this.device = this.info.device
+    this.operation = this.info.operation
+    this.errno = this.info.errno
+    this.errnoName = this.info.errnoName
+    this.suggestions = this.info.suggestions
+    this.reasons = this.info.reasons
+    this.diagnostics = this.info.diagnostics ?? []
+    this.detail = this.info.detail
+    this.result = this.info.result
+  }
+
+  /** The same error with more, or other, facts. */
+  with(more: Partial<ErrorInfo>): FerryError {
+    return new FerryError({ ...this.info, ...more, cause: this.cause ?? this })
+  }
+}
+
+function infoOf({ code, exit, message, ...given }: FerryErrorOptions): ErrorInfo {
+  const { detail, device, errno, errnoName, operation, result, side } = given
+  const { diagnostics = [], reasons = [], suggestions = [] } = given
+  return {
+    code,
+    exit,
+    message,
+    ...(side !== undefined && { side }),
+    ...(device !== undefined && { device }),
+    ...(operation !== undefined && { operation }),
+    ...(errno !== undefined && { errno }),
+    ...(errnoName !== undefined && { errnoName }),
+    suggestions,
+    reasons,
+    ...(diagnostics.length > 0 && { diagnostics }),
+    ...(detail !== undefined && { detail }),
+    ...(result !== undefined && { result }),
   }
 }
 

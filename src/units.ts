@@ -17,6 +17,14 @@ export function size(bytes: bigint): string {
   return `${threeDigits(Number((bytes * 100_000n) / scale) / 100_000)} ${SIZES[unit]}`
 }
 
+/** For a sentence: a round number as it is ("4 KiB", "512 MiB"), any other as `size` has it. */
+export function plainSize(bytes: bigint): string {
+  return size(bytes).replace(/^(?<whole>\d+)\.0+ (?<unit>\w+)$/u, (text, whole: string, unit: string) => {
+    const scale = 1024n ** BigInt((SIZES as readonly string[]).indexOf(unit))
+    return BigInt(whole) * scale === bytes ? `${whole} ${unit}` : text
+  })
+}
+
 /** "1.50 GiB/s". */
 export function rate(bytesPerSecond: bigint): string {
   return `${size(bytesPerSecond)}/s`
@@ -46,6 +54,11 @@ export function count(value: number | bigint): string {
 /** "1 device", "2 devices". */
 export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`
+}
+
+/** "a", "a and b", "a, b and c". */
+export function listed(items: readonly string[]): string {
+  return items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`
 }
 
 /** "50 %" of a whole; "100 %" only when all of it is there. */

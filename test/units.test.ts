@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { count, duration, percent, plural, rate, rateOver, size } from '../src/units.js'
+import { count, duration, listed, percent, plainSize, plural, rate, rateOver, size } from '../src/units.js'
 
 describe('size', () => {
   it.each([
@@ -27,6 +27,18 @@ describe('size', () => {
   })
 })
 
+describe('a size in a sentence', () => {
+  it.each([
+    [4096n, '4 KiB'],
+    [512n * 1024n * 1024n, '512 MiB'],
+    [8n * 1024n * 1024n + 1n, '8.00 MiB'],
+    [1536n, '1.50 KiB'],
+    [0n, '0 B'],
+  ])('%d is %s', (bytes, text) => {
+    expect(plainSize(bytes)).toBe(text)
+  })
+})
+
 describe('duration', () => {
   it.each([
     [0, '0 µs'],
@@ -50,6 +62,7 @@ describe('the rest', () => {
   it('counts, rates and parts', () => {
     expect([count(131_072), count(12n), count(1_000_000)]).toEqual(['131 072', '12', '1 000 000'])
     expect([plural(1, 'page'), plural(2048, 'page')]).toEqual(['1 page', '2 048 pages'])
+    expect([listed([]), listed(['a']), listed(['a', 'b', 'c'])]).toEqual(['', 'a', 'a, b and c'])
     expect(rate(1024n ** 3n)).toBe('1.00 GiB/s')
     expect(rateOver(4096n, 500_000)).toBe(8192n)
     expect(rateOver(4096n, 0)).toBeNull()

@@ -1,34 +1,13 @@
 /** A FerryError as people read it on stderr, and as `--json` carries it. */
 import { styleText } from 'node:util'
-import type { FerryError } from '../errors.js'
+import type { ErrorInfo, FerryError } from '../errors.js'
 
 /** The envelope's `error`. Keys without a value are left out. */
-export interface ErrorBody {
-  readonly code: string
-  readonly message: string
-  readonly side?: string
-  readonly device?: string
-  readonly operation?: string
-  readonly errno?: number
-  readonly errnoName?: string
-  readonly suggestions: readonly string[]
-  readonly reasons: FerryError['reasons']
-  readonly diagnostics?: FerryError['diagnostics']
-}
+export type ErrorBody = Omit<ErrorInfo, 'exit' | 'detail' | 'result'>
 
-export function errorBody(error: FerryError): ErrorBody {
-  return {
-    code: error.code,
-    message: error.message,
-    ...(error.side !== undefined && { side: error.side }),
-    ...(error.device !== undefined && { device: error.device }),
-    ...(error.operation !== undefined && { operation: error.operation }),
-    ...(error.errno !== undefined && { errno: error.errno }),
-    ...(error.errnoName !== undefined && { errnoName: error.errnoName }),
-    suggestions: error.suggestions,
-    reasons: error.reasons,
-    ...(error.diagnostics.length > 0 && { diagnostics: error.diagnostics }),
-  }
+export function errorBody({ info }: FerryError): ErrorBody {
+  const { detail: _detail, exit: _exit, result: _result, ...body } = info
+  return body
 }
 
 /**
@@ -42,17 +21,18 @@ export function errorText(error: FerryError, colour = false): string {
   const red = (text: string): string => (colour ? styleText(['bold', 'red'], text) : text)
   const bold = (text: string): string => (colour ? styleText('bold', text) : text)
   const lines: string[] = []
-  if (error.detail !== undefined) lines.push(error.detail, '')
-  const where = [error.side, error.device].filter((part) => part !== undefined).map((part) => `${part}: `)
+  const { detail, device, reasons, side, suggestions } = error.info
+  if (detail !== undefined) lines.push(detail, '')
+  const where = [side, device].filter((part) => part !== undefined).map((part) => `${part}: `)
   lines.push(`${red(`error[${error.code}]`)}: ${where.join('')}${bold(error.message)}${errnoText(error)}`)
-  if (error.detail === undefined) {
-    for (const reason of error.reasons) {
+  if (detail === undefined) {
+    for (const reason of reasons) {
       const who = [reason.side, reason.device].filter(Boolean).join(' ')
       lines.push(`  - [${reason.code}] ${who === '' ? '' : `${who}: `}${reason.found}`)
       if (reason.remedy !== '') lines.push(`      ${reason.remedy}`)
     }
   }
-  for (const suggestion of error.suggestions) lines.push(`  = help: ${suggestion}`)
+  for (const suggestion of suggestions) lines.push(`  = help: ${suggestion}`)
   if (error.code === 'internal/bug' && error.cause instanceof Error && error.cause.stack !== undefined) {
     lines.push(...error.cause.stack.split('\n').slice(1))
   }
@@ -60,7 +40,7 @@ export function errorText(error: FerryError, colour = false): string {
 }
 
 /** The errno's name, unless the message says it already. */
-function errnoText(error: FerryError): string {
-  const name = error.errnoName ?? (error.errno === undefined ? undefined : `errno ${error.errno}`)
-  return name === undefined || error.message.includes(name) ? '' : ` [${name}]`
+function errnoText({ info, message }: FerryError): string {
+  const name = info.errnoName ?? (info.errno === undefined ? undefined : `errno ${info.errno}`)
+  return name === undefined || message.includes(name) ? '' : ` [${name}]`
 }

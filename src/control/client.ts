@@ -29,7 +29,7 @@ export interface FoundRun {
 export async function findRun(stateDir: string, run: string): Promise<FoundRun> {
   const journal = findJournal(stateDir, run)
   const start = readStart(journal)?.body
-  if (start?.type !== 'run-start') throw notBegun(journal)
+  if (start?.type !== 'run-start') throw notBegunError(journal)
   const { run: id } = start
   for (let left = TRIES; ; left--) {
     const connection = await connect(stateDir, start)
@@ -95,7 +95,7 @@ export function revive(status: RunStatus): RunStatus {
 export function liveConnection({ connection, driver, records, run }: FoundRun): RunConnection {
   if (connection !== null) return connection
   const { ended } = statusOf(records)
-  if (ended === null) throw left({ driver, run })
+  if (ended === null) throw driverGoneError({ driver, run })
   throw new FerryError({
     code: 'run/over',
     exit: EXIT.error,
@@ -105,27 +105,27 @@ export function liveConnection({ connection, driver, records, run }: FoundRun): 
 }
 
 /** Why a run that has no end cannot be asked. */
-export function left({ driver, run }: Pick<FoundRun, 'driver' | 'run'>): FerryError {
-  return driver === null ? died(run) : outOfReach(run, driver)
+export function driverGoneError({ driver, run }: Pick<FoundRun, 'driver' | 'run'>): FerryError {
+  return driver === null ? driverDiedError(run) : outOfReachError(run, driver)
 }
 
-function outOfReach(run: string, driver: number): FerryError {
+function outOfReachError(run: string, driver: number): FerryError {
   return new FerryError({
     code: 'run/out-of-reach',
     exit: EXIT.unknown,
     message: `process ${driver} drives run ${run} and listens nowhere: it cannot be asked anything`,
     suggestions: [
       `\`kill -INT ${driver}\` cancels the run, or lets it end as it stands if it is past its cutover`,
-      `\`ferry status ${run}\` reads its journal meanwhile`,
+      `\`ferry status ${run}\` reads its journal`,
     ],
   })
 }
 
-export function died(run: string): FerryError {
+export function driverDiedError(run: string): FerryError {
   return new FerryError({
     code: 'run/died',
     exit: EXIT.unknown,
-    message: `the ferry that drove run ${run} died, and nobody wrote down how the run ended`,
+    message: `the ferry process that drove run ${run} died, and its end is not recorded`,
     suggestions: [
       `\`ferry recover ${run}\` asks both sides and finishes it in the only safe direction`,
       `\`ferry report ${run}\` shows how far it came`,
@@ -133,7 +133,7 @@ export function died(run: string): FerryError {
   })
 }
 
-function notBegun(journal: string): FerryError {
+function notBegunError(journal: string): FerryError {
   return new FerryError({
     code: 'run/not-begun',
     exit: EXIT.error,

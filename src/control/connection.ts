@@ -46,7 +46,7 @@ export class RunConnection {
             code: 'control/connect',
             exit: EXIT.error,
             message: `the run's socket ${path} cannot be opened`,
-            suggestions: ['a run can be asked by the user who started it, and by root'],
+            suggestions: ['only the user who started a run, and root, can ask it'],
           }),
         )
       }

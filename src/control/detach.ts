@@ -5,7 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { FerryError, fromSystemError, toFerryError, type FerryErrorOptions } from '../errors.js'
+import { FerryError, fromSystemError, toFerryError, type ErrorInfo } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { toJson } from '../json.js'
 import { runsFolder } from '../journal/journal.js'
@@ -23,7 +23,7 @@ export interface Detached {
   readonly log: string
   readonly pid: number
 }
-type Word = { readonly started: true } | { readonly error: FerryErrorOptions }
+type Word = { readonly started: true } | { readonly error: ErrorInfo }
 
 /**
  * Starts `ferry` with `argv` in the background. Resolves once its run has begun; throws what kept it from beginning.
@@ -84,7 +84,7 @@ function wordOf(child: ChildProcess, log: string): Promise<Word> {
   const pipe = child.stdio[WORD_FD]
   return new Promise((resolve, reject) => {
     let text = ''
-    const died = (how: string): void => reject(silent(how, log))
+    const died = (how: string): void => reject(notBegunError(how, log))
     child.once('error', (error) => died(`could not be started: ${error.message}`))
     child.once('exit', (code, signal) => {
       // Its word may still be in the pipe.
@@ -104,7 +104,7 @@ function wordOf(child: ChildProcess, log: string): Promise<Word> {
   })
 }
 
-function silent(how: string, log: string): FerryError {
+function notBegunError(how: string, log: string): FerryError {
   let last: readonly string[] = []
   try {
     last = readFileSync(log, 'utf8').trim().split('\n').slice(-LAST_LINES)
@@ -144,27 +144,6 @@ export function takeDetached(env: NodeJS.ProcessEnv = process.env): Waiting | nu
   return {
     run,
     started: () => tell({ started: true }),
-    failed: (thrown) => tell({ error: optionsOf(toFerryError(thrown)) }),
-  }
-}
-
-/** What makes the same error again. */
-function optionsOf(error: FerryError): FerryErrorOptions {
-  const { code, detail, device, diagnostics, errno, errnoName, exit, message } = error
-  const { operation, reasons, result, side, suggestions } = error
-  return {
-    code,
-    exit,
-    message,
-    suggestions,
-    reasons,
-    diagnostics,
-    ...(device !== undefined && { device }),
-    ...(errno !== undefined && { errno }),
-    ...(errnoName !== undefined && { errnoName }),
-    ...(operation !== undefined && { operation }),
-    ...(side !== undefined && { side }),
-    ...(detail !== undefined && { detail }),
-    ...(result !== undefined && { result }),
+    failed: (thrown) => tell({ error: toFerryError(thrown).info }),
   }
 }

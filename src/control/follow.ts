@@ -3,7 +3,7 @@ import { FerryError } from '../errors.js'
 import type { EventRecord } from '../journal/event.js'
 import { readJournal } from '../journal/read.js'
 import { withoutSecrets } from '../journal/journal.js'
-import { left, type FoundRun } from './client.js'
+import { driverGoneError, type FoundRun } from './client.js'
 
 export interface Following {
   /** The first number that is wanted. */
@@ -22,7 +22,7 @@ export async function followRun(
 ): Promise<void> {
   let last = from - 1
   let ended = false
-  const give = (record: EventRecord): void => {
+  const deliver = (record: EventRecord): void => {
     if (record.seq <= last) return
     last = record.seq
     ended ||= record.body.type === 'run-end'
@@ -30,7 +30,7 @@ export async function followRun(
   }
   if (found.connection !== null) {
     try {
-      await found.connection.request('events', { from, follow, progress }, give)
+      await found.connection.request('events', { from, follow, progress }, deliver)
       return
     } catch (error) {
       if (!(error instanceof FerryError) || error.code !== 'run/gone') throw error
@@ -38,6 +38,6 @@ export async function followRun(
   }
   // What its journal holds beyond what was given.
   const { records } = readJournal(found.journal)
-  for (const record of records) give(record)
-  if (follow && !ended && !records.some(({ body }) => body.type === 'run-end')) throw left(found)
+  for (const record of records) deliver(record)
+  if (follow && !ended && !records.some(({ body }) => body.type === 'run-end')) throw driverGoneError(found)
 }

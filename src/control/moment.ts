@@ -16,7 +16,11 @@ export function readMoment(text: string, nowMs: number): number {
   const iso = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:?\d\d)?$/u.test(text)
   const ms = iso ? Date.parse(text.replace(' ', 'T')) : NaN
   if (Number.isNaN(ms)) {
-    throw usageError('time', `--at ${text}: no time`, 'write 02:30, or a date and time: 2026-11-23T02:30:00Z')
+    throw usageError(
+      'time',
+      `--at ${text}: not a time`,
+      'write 02:30, or a date and time: 2026-11-23T02:30:00Z',
+    )
   }
   if (ms <= nowMs) {
     const now = new Date(nowMs).toISOString()

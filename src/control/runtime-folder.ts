@@ -36,7 +36,7 @@ export function prepareRuns(folder: string, run: string): string {
   const socket = runSocket(folder, run)
   const bytes = Buffer.byteLength(socket)
   if (bytes > LONGEST_SOCKET_PATH) {
-    throw unusable(
+    throw unusableFolderError(
       `the path of the run's socket is ${bytes} bytes long, and the kernel takes ${LONGEST_SOCKET_PATH}: ${socket}`,
       'set XDG_RUNTIME_DIR, or name a shorter folder with --state-dir',
     )
@@ -46,9 +46,9 @@ export function prepareRuns(folder: string, run: string): string {
     mkdirSync(runs, { recursive: true, mode: 0o700 })
     const facts = lstatSync(runs)
     const uid = process.getuid?.() ?? facts.uid
-    if (!facts.isDirectory()) throw unusable(`${runs} is no folder`, 'move it out of the way')
+    if (!facts.isDirectory()) throw unusableFolderError(`${runs} is not a folder`, 'move it out of the way')
     if (facts.uid !== uid) {
-      throw unusable(
+      throw unusableFolderError(
         `${runs} belongs to uid ${facts.uid}, not to uid ${uid} who runs ferry`,
         'set XDG_RUNTIME_DIR to a folder of your own',
       )
@@ -66,7 +66,7 @@ export function prepareRuns(folder: string, run: string): string {
   }
 }
 
-function unusable(message: string, suggestion: string): FerryError {
+function unusableFolderError(message: string, suggestion: string): FerryError {
   return new FerryError({
     code: 'control/folder',
     exit: EXIT.error,

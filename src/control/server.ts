@@ -147,7 +147,7 @@ class Conversation {
   private line(line: Line): void {
     const request = line.kind === 'line' ? parse(line.text) : null
     if (request === null) {
-      const error = usageError('request', 'this line is no request')
+      const error = usageError('request', 'this line is not a request')
       this.write({ id: null, error: toControlError(error) })
       return
     }
@@ -194,16 +194,16 @@ class Conversation {
     const { control } = this
     const from = moment(params, 'from') ?? 1
     let last = 0
-    const give = (record: EventRecord): void => {
+    const deliver = (record: EventRecord): void => {
       if (record.seq < from || record.seq <= last) return
       last = record.seq
       this.write({ id, event: withoutSecrets(record) })
     }
-    for (const record of control.records()) give(record)
+    for (const record of control.records()) deliver(record)
     if (params['follow'] !== true || control.status().ended !== null) return { last }
     return new Promise((resolve) => {
       const end = control.subscribe((record) => {
-        if (params['progress'] === true || !isProgress(record)) give(record)
+        if (params['progress'] === true || !isProgress(record)) deliver(record)
         if (record.body.type !== 'run-end') return
         end()
         resolve({ last })
@@ -252,7 +252,7 @@ function moment(params: Params, name: string): number | null {
   const value = params[name]
   if (value === undefined || value === null) return null
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-    throw usageError('params', `${name} is no whole number`)
+    throw usageError('params', `${name} is not a whole number`)
   }
   return value
 }

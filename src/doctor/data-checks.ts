@@ -6,7 +6,7 @@ import { formatListen } from '../profile/schema/address.js'
 import type { Profile } from '../profile/profile.js'
 import { fail, failure, ok, warn, type Check } from './check.js'
 import type { Examined } from './examine.js'
-import { timeText } from './quantity.js'
+import { duration } from '../units.js'
 
 /** Less than the destination waits for a probe. */
 const DIAL_MS = 8000
@@ -84,7 +84,7 @@ async function dataCheck(
     return ok(
       'network',
       'data',
-      `data gets from source to destination (${way}; ${how}): there and back in ${timeText(roundTripUs)}`,
+      `data gets from source to destination (${way}; ${how}): there and back in ${duration(roundTripUs)}`,
     )
   } catch (error) {
     // It says why it turned a connection away, and says it to its own owner alone.

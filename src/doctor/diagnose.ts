@@ -3,19 +3,19 @@ import type { Profile } from '../profile/profile.js'
 import { LAYERS, ok, warn, type Check, type Diagnosis, type HostReport } from './check.js'
 import { dataChecks } from './data-checks.js'
 import { CLOCK_US, examine, type Examined, type ExamineOptions } from './examine.js'
-import { timeText } from './quantity.js'
-import type { Seat } from './examined-host.js'
+import { duration } from '../units.js'
+import type { ExaminedHost } from './examined-host.js'
 
-/** @param profile whose two sides the seats are; null: hosts that have nothing to do with each other. */
+/** @param profile whose two sides the hosts are; null: hosts that have nothing to do with each other. */
 export async function diagnose(
-  seats: readonly Seat[],
+  hosts: readonly ExaminedHost[],
   profile: Profile | null,
   options: ExamineOptions,
 ): Promise<Diagnosis> {
-  const examined = await Promise.all(seats.map((seat) => examine(seat, options)))
+  const examined = await Promise.all(hosts.map((subject) => examine(subject, options)))
   try {
-    const source = examined.find(({ seat }) => seat.sides.includes('source'))
-    const destination = examined.find(({ seat }) => seat.sides.includes('destination'))
+    const source = examined.find(({ subject }) => subject.sides.includes('source'))
+    const destination = examined.find(({ subject }) => subject.sides.includes('destination'))
     const together =
       profile === null || source === undefined || destination === undefined || source === destination
         ? []
@@ -65,7 +65,7 @@ function clockCheck(source: Examined, destination: Examined): readonly Check[] {
   if (a === null || b === null) return []
   const apartUs = Math.abs(a.aheadUs - b.aheadUs)
   const doubtUs = (a.roundTripUs + b.roundTripUs) / 2
-  const found = `the clocks of source and destination are ${timeText(apartUs)} apart, give or take ${timeText(doubtUs)}`
+  const found = `the clocks of source and destination are ${duration(apartUs)} apart, give or take ${duration(doubtUs)}`
   if (apartUs - doubtUs <= CLOCK_US) return [ok('clock', 'clocks', found)]
   return [warn('clock', 'clocks', found, 'set both by NTP: times in their records will not agree')]
 }

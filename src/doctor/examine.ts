@@ -8,10 +8,10 @@ import type { HelloReply } from '../protocol/protocol.js'
 import { fail, failure, LAYERS, ok, warn, type Check, type HostReport } from './check.js'
 import { readFacts, type ScriptFacts } from './facts.js'
 import { iommuChecks, kernelChecks, vfioChecks } from './kernel-checks.js'
-import { timeText } from './quantity.js'
+import { duration } from '../units.js'
 import { roomChecks, rootChecks, stateChecks } from './room-checks.js'
 import { SCRIPT } from './script.js'
-import type { Seat } from './examined-host.js'
+import type { ExaminedHost } from './examined-host.js'
 
 export interface ExamineOptions {
   /** --state-dir; counts on this host. */
@@ -22,7 +22,7 @@ export interface ExamineOptions {
 }
 /** What was found, and the helper, still open, for questions that take two of them. */
 export interface Examined {
-  readonly seat: Seat
+  readonly subject: ExaminedHost
   readonly report: HostReport
   readonly client: HelperClient | null
   readonly facts: ScriptFacts | null
@@ -43,25 +43,25 @@ const GREETINGS = 3
 /** Records of two hosts are read side by side, and `ferry cutover --at` goes by the clock. */
 export const CLOCK_US = 1_000_000
 
-export async function examine(seat: Seat, options: ExamineOptions): Promise<Examined> {
-  const { spec } = seat
-  const host = hostOf(spec, { keepaliveMs: seat.keepaliveMs })
+export async function examine(subject: ExaminedHost, options: ExamineOptions): Promise<Examined> {
+  const { spec } = subject
+  const host = hostOf(spec, { keepaliveMs: subject.keepaliveMs })
   const checks: Check[] = []
   try {
     const connectMs = await host.connect()
-    if (connectMs !== null) checks.push(ok('ssh', 'ssh', `reached in ${timeText(connectMs * 1000)}`))
+    if (connectMs !== null) checks.push(ok('ssh', 'ssh', `reached in ${duration(connectMs * 1000)}`))
   } catch (error) {
-    return blind(seat, [failure('ssh', error)])
+    return unreachable(subject, [failure('ssh', error)])
   }
   const said: string[] = []
-  const client = await openOn(host, seat, options, { checks, said })
+  const client = await openOn(host, subject, options, { checks, said })
   const hello = client?.helloReply ?? null
   const folder = spec.stateDir ?? (client === null ? null : stateDirOf(client, spec, options.stateDir))
-  const facts = await factsOf(host, seat, folder, checks)
+  const facts = await factsOf(host, subject, folder, checks)
   if (facts !== null)
     checks.push(
       ...judge(
-        seat,
+        subject,
         facts,
         hello,
         folder,
@@ -70,34 +70,41 @@ export async function examine(seat: Seat, options: ExamineOptions): Promise<Exam
     )
   const clock = client === null || host.local ? null : await clockOf(client)
   if (clock !== null) checks.push(clockCheck(clock), networkCheck(clock))
-  return { seat, report: reportOf(seat, facts?.hostname ?? null, checks), client, facts, clock, said }
+  return { subject, report: reportOf(subject, facts?.hostname ?? null, checks), client, facts, clock, said }
 }
 
-function reportOf(seat: Seat, hostname: string | null, checks: readonly Check[]): HostReport {
+function reportOf(subject: ExaminedHost, hostname: string | null, checks: readonly Check[]): HostReport {
   const seen = new Set(checks.map(({ layer }) => layer))
   const missed = checks.some(
     ({ code, layer, level }) => level === 'fail' && (layer === 'ssh' || layer === 'helper' || code === SUDO),
   )
-  const local = seat.spec.host === 'local'
+  const local = subject.spec.host === 'local'
   const asked = LAYERS.filter(
     (layer) => !(local && (layer === 'ssh' || layer === 'clock' || layer === 'network')),
   )
   return {
-    host: seat.spec.host,
+    host: subject.spec.host,
     hostname,
-    sides: seat.sides,
+    sides: subject.sides,
     checks: [...checks].sort((a, b) => LAYERS.indexOf(a.layer) - LAYERS.indexOf(b.layer)),
     unseen: missed ? asked.filter((layer) => !seen.has(layer)) : [],
   }
 }
 
-function blind(seat: Seat, checks: readonly Check[]): Examined {
-  return { seat, report: reportOf(seat, null, checks), client: null, facts: null, clock: null, said: [] }
+function unreachable(subject: ExaminedHost, checks: readonly Check[]): Examined {
+  return {
+    subject,
+    report: reportOf(subject, null, checks),
+    client: null,
+    facts: null,
+    clock: null,
+    said: [],
+  }
 }
 
 async function openOn(
   host: Host,
-  { keepaliveMs, spec, sides }: Seat,
+  { keepaliveMs, spec, sides }: ExaminedHost,
   { helper, onStderr, root }: ExamineOptions,
   { checks, said }: { readonly checks: Check[]; readonly said: string[] },
 ): Promise<HelperClient | null> {
@@ -134,7 +141,7 @@ async function openOn(
 /** As root where the profile says so and sudo lets us: what is closed to others is open to the helper. */
 async function factsOf(
   host: Host,
-  { interface: name, spec }: Seat,
+  { interface: name, spec }: ExaminedHost,
   folder: string | null,
   checks: Check[],
 ): Promise<ScriptFacts | null> {
@@ -153,13 +160,13 @@ async function factsOf(
 }
 
 function judge(
-  seat: Seat,
+  subject: ExaminedHost,
   facts: ScriptFacts,
   hello: HelloReply | null,
   folder: string | null,
   sudoRefused: boolean,
 ): readonly Check[] {
-  const { need } = seat
+  const { need } = subject
   return [
     ...(sudoRefused ? [] : rootChecks(facts, hello, need)),
     ...kernelChecks(facts, need),
@@ -167,7 +174,7 @@ function judge(
     ...iommuChecks(facts, need),
     ...roomChecks(facts, hello, need),
     ...stateChecks(facts, folder, hello?.uid ?? facts.uid),
-    ...interfaceCheck(seat.interface, facts.interface),
+    ...interfaceCheck(subject.interface, facts.interface),
   ]
 }
 
@@ -200,12 +207,12 @@ async function clockOf(client: HelperClient): Promise<Clock | null> {
 }
 
 function clockCheck({ aheadUs, roundTripUs }: Clock): Check {
-  const apart = `${timeText(Math.abs(aheadUs))} ${aheadUs < 0 ? 'behind' : 'ahead of'} this host`
-  const found = `its clock is ${apart}, give or take ${timeText(roundTripUs / 2)}`
+  const apart = `${duration(Math.abs(aheadUs))} ${aheadUs < 0 ? 'behind' : 'ahead of'} this host`
+  const found = `its clock is ${apart}, give or take ${duration(roundTripUs / 2)}`
   if (Math.abs(aheadUs) - roundTripUs / 2 <= CLOCK_US) return ok('clock', 'clock', found)
   return warn('clock', 'clock', found, 'set both by NTP: times in records and logs will not agree')
 }
 
 function networkCheck({ roundTripUs }: Clock): Check {
-  return ok('network', 'round-trip', `a line to the helper and back takes ${timeText(roundTripUs)}`)
+  return ok('network', 'round-trip', `a line to the helper and back takes ${duration(roundTripUs)}`)
 }

@@ -3,7 +3,7 @@ import type { HostSpec, Profile } from '../profile/profile.js'
 import { needOf, UNSAID, type Need } from './need.js'
 
 /** A host to look at, and what is wanted of it. */
-export interface Seat {
+export interface ExaminedHost {
   readonly spec: HostSpec
   readonly sides: readonly Role[]
   readonly need: Need
@@ -15,7 +15,7 @@ export interface Seat {
 const KEEPALIVE_MS = 6000
 
 /** A host somebody named. */
-export function seatOfHost(host: string, become: 'sudo' | null): Seat {
+export function examinedHost(host: string, become: 'sudo' | null): ExaminedHost {
   return {
     spec: { host, helper: null, become, stateDir: null },
     sides: [],
@@ -26,18 +26,18 @@ export function seatOfHost(host: string, become: 'sudo' | null): Seat {
 }
 
 /** The hosts of a profile: two, or one that is both sides in the same way. */
-export function seatsOfProfile(profile: Profile): readonly Seat[] {
+export function examinedHosts(profile: Profile): readonly ExaminedHost[] {
   const { destination, source, transport } = profile
   const same = (['host', 'helper', 'become', 'stateDir'] as const).every(
     (key) => source[key] === destination[key],
   )
-  const seat = (spec: HostSpec, sides: readonly Role[]): Seat => ({
+  const examined = (spec: HostSpec, sides: readonly Role[]): ExaminedHost => ({
     spec: { host: spec.host, helper: spec.helper, become: spec.become, stateDir: spec.stateDir },
     sides,
     need: needOf(profile, sides),
     interface: sides.includes('destination') ? destination.interface : null,
     keepaliveMs: transport.keepaliveMs,
   })
-  if (same) return [seat(source, ['source', 'destination'])]
-  return [seat(source, ['source']), seat(destination, ['destination'])]
+  if (same) return [examined(source, ['source', 'destination'])]
+  return [examined(source, ['source']), examined(destination, ['destination'])]
 }

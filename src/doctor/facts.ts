@@ -62,15 +62,16 @@ export function readFacts(stdout: string): ScriptFacts {
   for (const line of stdout.split('\n')) {
     const [mark, key, value, ...rest] = line.split('\t')
     if (mark !== MARK) continue
-    if (key === undefined || value === undefined || rest.length > 0) throw bad(`a line is torn: ${line}`)
+    if (key === undefined || value === undefined || rest.length > 0)
+      throw unreadableFactsError(`a line is torn: ${line}`)
     if (key === 'option' || key === 'module' || key === 'huge-pages') many.push([key, value])
-    else if (one.has(key)) throw bad(`${key} is said twice`)
+    else if (one.has(key)) throw unreadableFactsError(`${key} is said twice`)
     else one.set(key, value)
   }
-  if (!one.has('begin') || !one.has('end')) throw bad('it did not come to its end')
+  if (!one.has('begin') || !one.has('end')) throw unreadableFactsError('it did not come to its end')
   const text = (key: string): string => {
     const value = one.get(key)
-    if (value === undefined) throw bad(`${key} is missing`)
+    if (value === undefined) throw unreadableFactsError(`${key} is missing`)
     return value
   }
   const whole = (key: string): bigint => wholeOf(key, text(key))
@@ -109,7 +110,7 @@ export function readFacts(stdout: string): ScriptFacts {
 function readState(text: (key: string) => string, free: string): NonNullable<ScriptFacts['state']> {
   const [mode = '', owner = ''] = text('state-mode').split(' ')
   const use = text('state-use')
-  if (use !== 'writable' && use !== 'closed') throw bad(`state-use is ${use}`)
+  if (use !== 'writable' && use !== 'closed') throw unreadableFactsError(`state-use is ${use}`)
   return {
     above: text('state-above'),
     writable: use === 'writable',
@@ -122,7 +123,8 @@ function readState(text: (key: string) => string, free: string): NonNullable<Scr
 function readOption(text: string): [KernelOption, 'y' | 'm'] {
   const [name = '', value] = text.split('=')
   const option = KERNEL_OPTIONS.find((known) => known === name)
-  if (option === undefined || (value !== 'y' && value !== 'm')) throw bad(`unknown option ${text}`)
+  if (option === undefined || (value !== 'y' && value !== 'm'))
+    throw unreadableFactsError(`unknown option ${text}`)
   return [option, value]
 }
 
@@ -131,13 +133,13 @@ function readModule(text: string): [Module, ModuleState] {
   const [name, said] = text.split(' ')
   const module = MODULES.find((known) => known === name)
   const state = MODULE_STATES.find((known) => known === said)
-  if (module === undefined || state === undefined) throw bad(`unknown module ${text}`)
+  if (module === undefined || state === undefined) throw unreadableFactsError(`unknown module ${text}`)
   return [module, state]
 }
 
 function readNode(key: string, text: string): NodeState {
   if (text === 'absent' || text === 'usable') return { state: text }
-  if (!text.startsWith('closed')) throw bad(`${key} is ${text}`)
+  if (!text.startsWith('closed')) throw unreadableFactsError(`${key} is ${text}`)
   return { state: 'closed', mode: text.slice('closed '.length) }
 }
 
@@ -148,11 +150,11 @@ function readPool(text: string): ScriptFacts['hugePages'][number] {
 }
 
 function wholeOf(key: string, text: string): bigint {
-  if (!/^\d+$/u.test(text)) throw bad(`${key} is ${JSON.stringify(text)}, not a number`)
+  if (!/^\d+$/u.test(text)) throw unreadableFactsError(`${key} is ${JSON.stringify(text)}, not a number`)
   return BigInt(text)
 }
 
-function bad(message: string): FerryError {
+function unreadableFactsError(message: string): FerryError {
   return new FerryError({
     code: 'doctor/facts',
     exit: EXIT.error,

@@ -3,7 +3,7 @@ import type { Check, Layer } from './check.js'
 import { fail, lack, ok, warn } from './check.js'
 import type { NodeState, ScriptFacts } from './facts.js'
 import type { Need } from './need.js'
-import { listText } from './quantity.js'
+import { listed } from '../units.js'
 import type { KernelOption, Module } from './script.js'
 
 /** First releases: mainline's include/uapi/linux/vfio.h and iommufd.h. */
@@ -43,7 +43,7 @@ function versionChecks({ kernel }: ScriptFacts, need: Need, named: string): read
   ]
   if (missing.length === 0) return [ok('kernel', 'kernel', named)]
   return [
-    warn('kernel', 'kernel-old', `${named} lacks ${listText(missing)}`, 'run a newer kernel to have them'),
+    warn('kernel', 'kernel-old', `${named} lacks ${listed(missing)}`, 'run a newer kernel to have them'),
   ]
 }
 
@@ -106,9 +106,9 @@ function optionChecks(facts: ScriptFacts, need: Need): readonly Check[] {
     if (seen === 'not-loaded' && module !== null) idle.push(module)
   }
   const from = facts.configFile ?? 'modules; the kernel’s configuration cannot be read'
-  if (there.length > 0) checks.unshift(ok('kernel', 'options', `${listText(there)} (${from})`))
+  if (there.length > 0) checks.unshift(ok('kernel', 'options', `${listed(there)} (${from})`))
   if (idle.length > 0) {
-    const text = `${listText(idle)} ${idle.length > 1 ? 'are' : 'is'} not loaded`
+    const text = `${listed(idle)} ${idle.length > 1 ? 'are' : 'is'} not loaded`
     checks.push(warn('kernel', 'modules', text, `\`modprobe ${idle.join(' ')}\` as root`))
   }
   return checks

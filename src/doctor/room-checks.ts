@@ -4,7 +4,7 @@ import type { Check } from './check.js'
 import { fail, ok, warn } from './check.js'
 import type { ScriptFacts } from './facts.js'
 import type { Need } from './need.js'
-import { bytesText, listText } from './quantity.js'
+import { plainSize, listed } from '../units.js'
 
 /** include/uapi/linux/capability.h */
 const CAPABILITIES = { CAP_IPC_LOCK: 14n, CAP_SYS_ADMIN: 21n } as const
@@ -19,7 +19,7 @@ export function rootChecks(facts: ScriptFacts, hello: HelloReply | null, need: N
         ? []
         : Object.entries(CAPABILITIES).flatMap(([name, bit]) => ((held >> bit) & 1n ? [] : [name]))
     if (missing.length === 0) return [ok('root', 'root', 'the helper is root there')]
-    const found = `root there lacks ${listText(missing)}, as in a container: locked memory is limited, and some devices may not open`
+    const found = `root there lacks ${listed(missing)}, as in a container: locked memory is limited, and some devices may not open`
     return need.real === false
       ? [ok('root', 'root', 'the helper is root there')]
       : [
@@ -54,9 +54,9 @@ function memlock(facts: ScriptFacts, hello: HelloReply | null, need: Need): Chec
   if (limit === null) return ok('memlock', 'memlock', 'memory can be locked without a limit')
   const remedy =
     'raise it there (LimitMEMLOCK= in systemd, memlock in limits.conf), or run as root with CAP_IPC_LOCK'
-  const found = `${bytesText(limit)} can be locked (RLIMIT_MEMLOCK)`
+  const found = `${plainSize(limit)} can be locked (RLIMIT_MEMLOCK)`
   if (need.pinnedBytes > limit) {
-    return fail('memlock', 'memlock', `${found}, and mapping pins ${bytesText(need.pinnedBytes)}`, remedy)
+    return fail('memlock', 'memlock', `${found}, and mapping pins ${plainSize(need.pinnedBytes)}`, remedy)
   }
   if (need.functions === null && limit < SMALL_LIMIT) {
     return warn(
@@ -71,9 +71,9 @@ function memlock(facts: ScriptFacts, hello: HelloReply | null, need: Need): Chec
 
 function memory(facts: ScriptFacts, hello: HelloReply | null, need: Need): Check {
   const available = hello === null ? facts.memoryAvailableBytes : BigInt(hello.memoryAvailableBytes)
-  const found = `${bytesText(available)} of ${bytesText(facts.memoryBytes)} are available`
+  const found = `${plainSize(available)} of ${plainSize(facts.memoryBytes)} are available`
   if (need.memoryBytes === 0n) return ok('memory', 'memory', found)
-  const wanted = `${found}, ${bytesText(need.memoryBytes)} needed`
+  const wanted = `${found}, ${plainSize(need.memoryBytes)} needed`
   return need.memoryBytes > available
     ? fail('memory', 'memory', wanted, 'free memory there, or move to another host')
     : ok('memory', 'memory', wanted)
@@ -90,7 +90,7 @@ function hugePages(facts: ScriptFacts, need: Need): readonly Check[] {
       fail(
         'huge-pages',
         'huge-pages',
-        `${bytesText(free)} of ${bytesText(pageBytes)} pages are free, ${bytesText(bytes)} needed`,
+        `${plainSize(free)} of ${plainSize(pageBytes)} pages are free, ${plainSize(bytes)} needed`,
         `\`echo ${pages} > ${folder}/nr_hugepages\` as root, best right after boot`,
       ),
     ]
@@ -98,7 +98,7 @@ function hugePages(facts: ScriptFacts, need: Need): readonly Check[] {
   if (short.length > 0) return short
   const pools = facts.hugePages
     .filter(({ total }) => total > 0n)
-    .map(({ free, pageBytes, total }) => `${free} of ${total} pages of ${bytesText(pageBytes)} are free`)
+    .map(({ free, pageBytes, total }) => `${free} of ${total} pages of ${plainSize(pageBytes)} are free`)
   return [
     ok(
       'huge-pages',
@@ -132,7 +132,7 @@ export function stateChecks(facts: ScriptFacts, folder: string | null, uid: numb
     ]
   }
   const free = state.freeBytes
-  const text = `${folder}${exists ? '' : ' will be made'}${free === null ? '' : `, ${bytesText(free)} free there`}`
+  const text = `${folder}${exists ? '' : ' will be made'}${free === null ? '' : `, ${plainSize(free)} free there`}`
   if (free !== null && free < LEAST_BYTES) {
     return [fail('state', 'disk-full', text, 'make room: a run without its journal does not start')]
   }

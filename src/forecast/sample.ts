@@ -117,7 +117,7 @@ export function namedSample(run: string, input: SampleInput): Sample {
   throw new FerryError({
     code: 'usage/sample',
     exit: EXIT.usage,
-    message: `${journal} holds no reads of trackers, so it is no sample`,
+    message: `${journal} holds no reads of trackers, so it cannot be a sample`,
     suggestions: ['name a `ferry dirty-log` run; `ferry report RUN` shows what a run is'],
   })
 }

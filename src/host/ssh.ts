@@ -8,7 +8,7 @@ import type { Explanation } from './process.js'
 export const SSH_FAILED = 255
 const NOT_FOUND = 127
 const NOT_RUNNABLE = 126
-/** `ferry-helper --attach` when nobody answers at the socket. */
+/** `ferry-helper --attach` when no helper answers at the socket. */
 const NOBODY = 3
 
 export interface SshOptions {
@@ -90,7 +90,7 @@ const SSH_ERRORS: readonly (readonly [RegExp, string, string])[] = [
   ],
   [
     /Permission denied \(|Too many authentication failures/u,
-    'ssh was not let in',
+    'ssh login refused',
     'load a key into the agent: ferry cannot ask for a password or passphrase',
   ],
   [/Could not resolve hostname/u, 'its name does not resolve', 'check `host:` in the profile'],

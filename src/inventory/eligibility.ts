@@ -96,7 +96,7 @@ function iommuReasons(facts: DeviceFacts, host: HostFacts): Reason[] {
       'group-not-viable',
       blockers.length > 0
         ? `group ${group.id} is not viable: ${named} ${blockers.length > 1 ? 'are' : 'is'} bound to a host driver`
-        : `the kernel says group ${group.id} is not viable, though no member was seen bound to a host driver`,
+        : `the kernel says group ${group.id} is not viable, although no member was found bound to a host driver`,
       blockers.length > 0
         ? `unbind ${blockers.map((member) => member.id).join(' and ')}, or bind ${blockers.length > 1 ? 'them' : 'it'} ` +
             'to vfio-pci or pci-stub'
@@ -248,7 +248,7 @@ function unasked(facts: DeviceFacts, probe: DeviceFacts['probe']): Reason {
     case 'no-permission':
       return reason(
         'no-permission',
-        `this user may not open ${facts.cdev?.node ?? facts.group?.node ?? 'the device'}${said(probe)}`,
+        `this user is not allowed to open ${facts.cdev?.node ?? facts.group?.node ?? 'the device'}${said(probe)}`,
         'run as root, or give this user the device node',
       )
     case 'failed':

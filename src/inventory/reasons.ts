@@ -67,7 +67,11 @@ export const REASON_CODES = {
     weight: 'unseen',
     summary: 'another process holds the device open, so it was not asked',
   },
-  'no-permission': { layer: 'host', weight: 'unseen', summary: 'this user may not open the device' },
+  'no-permission': {
+    layer: 'host',
+    weight: 'unseen',
+    summary: 'this user is not allowed to open the device',
+  },
   'not-probed': { layer: 'driver', weight: 'unseen', summary: 'the device was not opened to ask it' },
   'probe-failed': {
     layer: 'driver',

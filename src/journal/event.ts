@@ -6,7 +6,7 @@ import type { HookPoint } from '../profile/schema/hook.js'
 export type { HoldPoint, HookPoint }
 export type Settable = 'downtime-limit' | 'bandwidth' | 'streams'
 /** Where one side of a run is, for those who come after the ferry that started it. */
-export interface Seat {
+export interface SideAddress {
   readonly host: HostSpec
   /** Where its helper may answer when its owner is gone, likeliest first, and the folder of its records: on that host. */
   readonly sockets: readonly string[]
@@ -14,9 +14,9 @@ export interface Seat {
   /** The devices of the run, by name. */
   readonly devices: readonly string[]
 }
-export interface Seats {
-  readonly source: Seat
-  readonly destination: Seat
+export interface SideAddresses {
+  readonly source: SideAddress
+  readonly destination: SideAddress
   readonly then: Then
   readonly releaseSource: Profile['releaseSource']
   readonly workload: string
@@ -35,7 +35,7 @@ export interface PlanForecast {
   /** Null when nothing was measured that says how much is written. */
   readonly expectedUs: number | null
   readonly basis: {
-    /** Bytes per second; `assumed`: nobody said how fast it is. */
+    /** Bytes per second; `assumed`: the profile does not say how fast it is. */
     readonly bandwidth: string
     readonly assumed: boolean
     /** The `ferry dirty-log` run whose figures were taken. */
@@ -66,7 +66,7 @@ export type Event =
       /** ferry's own process. Absent in older journals. */
       readonly pid?: number
       /** What `ferry recover` and `ferry release` reach both sides by. Absent in older journals, and for `pin`. */
-      readonly seats?: Seats
+      readonly seats?: SideAddresses
       /** What the run begins with; `set` changes it. Absent in older journals, and for `pin`. */
       readonly limits?: SavedLimits
       readonly hold?: HoldPoint

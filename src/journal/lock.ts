@@ -23,7 +23,7 @@ export function lockJournal(stateDir: string, run: string): () => void {
       const holder = readFileSync(path, 'utf8')
       // An empty file is one that is being written.
       const lives = holder === '' || isAlive(holder)
-      if (left === 0 || lives) throw busy(run, `process ${holder.split(' ')[0] ?? ''} does (${path})`)
+      if (left === 0 || lives) throw runBusyError(run, `process ${holder.split(' ')[0] ?? ''} does (${path})`)
       rmSync(path, { force: true })
     }
   }
@@ -47,7 +47,7 @@ function isAlive(holder: string): boolean {
   return identity(Number.parseInt(holder, 10)) === holder
 }
 
-export function busy(run: string, why: string): FerryError {
+export function runBusyError(run: string, why: string): FerryError {
   return new FerryError({
     code: 'run/busy',
     exit: EXIT.error,

@@ -41,17 +41,20 @@ export function parseJournal(bytes: Buffer, path: string): SavedJournal {
   const records: EventRecord[] = []
   for (const [index, line] of lines.entries()) {
     const record = parseRecord(line)
-    if (record === undefined) throw notJournal(path, `line ${index + 1} is no record of a run`)
+    if (record === undefined) throw notJournalError(path, `line ${index + 1} is not a record of a run`)
     const before = records.at(-1)
     if (before !== undefined && record.seq <= before.seq) {
-      throw notJournal(path, `line ${index + 1} is out of order (record ${record.seq} after ${before.seq})`)
+      throw notJournalError(
+        path,
+        `line ${index + 1} is out of order (record ${record.seq} after ${before.seq})`,
+      )
     }
     records.push(record)
   }
   const first = records[0]
-  if (first === undefined) throw notJournal(path, 'it holds no whole record')
+  if (first === undefined) throw notJournalError(path, 'it holds no whole record')
   if (first.body.type !== 'run-start')
-    throw notJournal(path, `it begins with ${first.body.type}, not with run-start`)
+    throw notJournalError(path, `it begins with ${first.body.type}, not with run-start`)
   return { path, records, torn: tail !== '' }
 }
 
@@ -117,12 +120,12 @@ export function findJournal(stateDir: string, run: string): string {
   const ids = listRuns(stateDir)
   const pathOf = (id: string): string => join(runsFolder(stateDir), `${id}.ndjson`)
   if (run === 'last') {
-    if (ids[0] === undefined) throw unknownRun(run, stateDir, ids)
+    if (ids[0] === undefined) throw unknownRunError(run, stateDir, ids)
     return pathOf(ids[0])
   }
   if (run.includes('/') || run.endsWith('.ndjson')) {
     if (isFile(run)) return run
-    throw unknownRun(run, stateDir, ids)
+    throw unknownRunError(run, stateDir, ids)
   }
   const matching = run === '' ? [] : ids.filter((id) => id.startsWith(run))
   if (matching.length === 1 && matching[0] !== undefined) return pathOf(matching[0])
@@ -133,10 +136,10 @@ export function findJournal(stateDir: string, run: string): string {
       'give more of the id',
     )
   }
-  throw unknownRun(run, stateDir, ids)
+  throw unknownRunError(run, stateDir, ids)
 }
 
-function unknownRun(run: string, stateDir: string, ids: readonly string[]): FerryError {
+function unknownRunError(run: string, stateDir: string, ids: readonly string[]): FerryError {
   return usageError(
     'run',
     `there is no run ${run} in ${runsFolder(stateDir)}`,
@@ -165,12 +168,12 @@ function parseRecord(line: string): EventRecord | undefined {
   return typeof type === 'string' && Object.hasOwn(EVENT_TYPES, type) ? (value as EventRecord) : undefined
 }
 
-function notJournal(path: string, why: string): FerryError {
+function notJournalError(path: string, why: string): FerryError {
   return new FerryError({
     code: 'journal/broken',
     exit: EXIT.error,
     message: `${path} is not a journal ferry can read: ${why}`,
-    suggestions: ['journals are written by ferry alone; a file edited by hand cannot be trusted'],
+    suggestions: ['only ferry writes journals; a file that was edited cannot be trusted'],
   })
 }
 

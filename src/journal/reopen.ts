@@ -1,7 +1,7 @@
 /** Taking up the journal of a run that its ferry left: by one process at a time, behind its last whole record. */
 import { readFileSync, truncateSync } from 'node:fs'
 import { Journal } from './journal.js'
-import { busy, lockJournal } from './lock.js'
+import { runBusyError, lockJournal } from './lock.js'
 import { readJournal, type SavedJournal } from './read.js'
 
 /** Throws a FerryError, `run/busy`, when another process has it, or has written to it since it was read. */
@@ -9,7 +9,7 @@ export function takeUp(saved: SavedJournal, stateDir: string, run: string): Jour
   const free = lockJournal(stateDir, run)
   try {
     const now = readJournal(saved.path)
-    if (now.records.length !== saved.records.length) throw busy(run, 'it went on meanwhile')
+    if (now.records.length !== saved.records.length) throw runBusyError(run, 'it went on meanwhile')
     // Half a record before a whole one would be no record of a run.
     if (now.torn) truncateSync(saved.path, readFileSync(saved.path).lastIndexOf('\n') + 1)
     return new Journal(stateDir, run, free)

@@ -57,7 +57,7 @@ export class HelperClient {
   private nextId = 1
   private run: { readonly run: string; readonly epoch: number } | undefined
   private end: HelperEnd | undefined
-  private hello_: HelloReply | undefined
+  private greeting: HelloReply | undefined
   /** Why its end was assumed before anybody saw it. */
   private lost: HelperEnd['explanation'] | undefined
   private stopPings: () => void = () => undefined
@@ -85,8 +85,8 @@ export class HelperClient {
 
   /** What the helper said of itself; throws before `hello`. */
   get helloReply(): HelloReply {
-    if (this.hello_ === undefined) throw new Error('hello() comes first')
-    return this.hello_
+    if (this.greeting === undefined) throw new Error('hello() comes first')
+    return this.greeting
   }
 
   /** False once the process is known to be gone. */
@@ -111,9 +111,9 @@ export class HelperClient {
       throw error
     }
     if (reply.protocol !== PROTOCOL_VERSION) {
-      throw versionError(this, `it speaks version ${reply.protocol} (ferry-helper ${reply.version})`)
+      throw versionError(this, `it uses version ${reply.protocol} (ferry-helper ${reply.version})`)
     }
-    this.hello_ = reply
+    this.greeting = reply
     if (keepaliveMs !== undefined) {
       this.stopPings()
       this.stopPings = keepAlive(this, keepaliveMs, () => this.lose(keepaliveMs))
@@ -229,7 +229,7 @@ export class HelperClient {
     const what =
       line.kind === 'too-long'
         ? `a line over 1 MiB, beginning ${JSON.stringify(line.start)}`
-        : `what is no message: ${JSON.stringify(line.text.slice(0, 120))}`
+        : `something that is not a message: ${JSON.stringify(line.text.slice(0, 120))}`
     const body = garbageBody(this, what)
     if (this.pending.size === 0) this.options.onProblem?.(body)
     this.rejectAll(() => garbageError(this, body))

@@ -1,6 +1,6 @@
 /**
  * How the two helpers meet: the destination listens, the source connects. Each is told the other's certificate, and a
- * secret that reached it over its control connection only, so nobody else on the network can take either's place.
+ * secret that reached it over its control connection only, so no other host on the network can take the place of either.
  */
 import { randomBytes } from 'node:crypto'
 import type { Profile } from '../profile/profile.js'

@@ -55,7 +55,7 @@ export async function findHelper(lookUp: LookUp): Promise<string> {
 
 async function runnable(path: string): Promise<string | undefined> {
   try {
-    if (!(await stat(path)).isFile()) return 'is no file'
+    if (!(await stat(path)).isFile()) return 'is not a file'
     await access(path, constants.X_OK)
     return undefined
   } catch (error) {

@@ -1,4 +1,4 @@
-import { FerryError } from '../errors.js'
+import { FerryError, type ErrorInfo } from '../errors.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import type { HelperErrorBody, Op, Role } from '../protocol/protocol.js'
 
@@ -8,17 +8,7 @@ export class HelperRequestError extends FerryError {
   readonly op: Op
 
   constructor(body: HelperErrorBody, context: { readonly side: Role; readonly op: Op }) {
-    super({
-      code: body.code,
-      exit: EXIT.error,
-      message: helperErrorText(body),
-      suggestions: body.suggestion === undefined ? [] : [body.suggestion],
-      side: context.side,
-      operation: body.operation ?? context.op,
-      ...(body.device !== undefined && { device: body.device }),
-      ...(body.errno !== undefined && { errno: body.errno }),
-      ...(body.errnoName !== undefined && { errnoName: body.errnoName }),
-    })
+    super({ ...factsOf(body), exit: EXIT.error, operation: body.operation ?? context.op, side: context.side })
     this.name = 'HelperRequestError'
     this.body = body
     this.op = context.op
@@ -29,15 +19,9 @@ export class HelperRequestError extends FerryError {
 export function errorBodyOf(error: unknown): HelperErrorBody {
   if (error instanceof HelperRequestError) return error.body
   if (error instanceof FerryError) {
-    return {
-      code: error.code,
-      message: error.message,
-      ...(error.device !== undefined && { device: error.device }),
-      ...(error.operation !== undefined && { operation: error.operation }),
-      ...(error.errno !== undefined && { errno: error.errno }),
-      ...(error.errnoName !== undefined && { errnoName: error.errnoName }),
-      ...(error.suggestions[0] !== undefined && { suggestion: error.suggestions[0] }),
-    }
+    const { detail: _d, diagnostics: _g, exit: _e, reasons: _r, result: _t, side: _s, ...rest } = error.info
+    const { suggestions, ...facts } = rest
+    return { ...facts, ...(suggestions[0] !== undefined && { suggestion: suggestions[0] }) }
   }
   return {
     code: 'internal/bug',
@@ -57,16 +41,15 @@ export function fromHelperError(
   body: HelperErrorBody,
   context: { readonly exit?: ExitCode; readonly side?: Role; readonly result?: unknown } = {},
 ): FerryError {
-  return new FerryError({
-    code: body.code,
-    exit: context.exit ?? EXIT.error,
+  return new FerryError({ ...factsOf(body), exit: EXIT.error, ...context })
+}
+
+/** What a FerryError takes over from a helper's error. */
+export function factsOf(body: HelperErrorBody): Omit<ErrorInfo, 'exit' | 'reasons'> {
+  const { meaning: _m, state: _s, suggestion, ...facts } = body
+  return {
+    ...facts,
     message: helperErrorText(body),
-    suggestions: body.suggestion === undefined ? [] : [body.suggestion],
-    ...(body.device !== undefined && { device: body.device }),
-    ...(body.errno !== undefined && { errno: body.errno }),
-    ...(body.errnoName !== undefined && { errnoName: body.errnoName }),
-    ...(body.operation !== undefined && { operation: body.operation }),
-    ...(context.side !== undefined && { side: context.side }),
-    ...(context.result !== undefined && { result: context.result }),
-  })
+    suggestions: suggestion === undefined ? [] : [suggestion],
+  }
 }

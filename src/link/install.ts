@@ -108,7 +108,7 @@ async function probe(host: Host, hash: string | null): Promise<Probe> {
   }
   const [system, machine, folder] = ['system', 'machine', 'folder'].map((key) => said.get(key))
   if (!said.has('end') || !system || !machine || !folder?.startsWith('/')) {
-    throw failed(
+    throw installError(
       `${host.label} could not be looked at: sh ${result.timedOut ? 'did not end in time' : `ended with status ${result.exitCode}`}`,
       result.stderr,
       `try \`ssh ${host.name} uname -sm\` by hand`,
@@ -162,13 +162,13 @@ async function copy(host: Host, file: string, folder: string, hash: string): Pro
     if (result.exitCode === 0) return
     if (result.exitCode === OTHER_HASH) {
       const arrived = /^ferry-hash (?<hash>\w+)$/mu.exec(result.stdout)?.groups?.['hash'] ?? 'another'
-      throw failed(
+      throw installError(
         `ferry-helper did not arrive at ${host.label} as it was sent: its hash is ${arrived}, not ${hash}`,
         result.stderr,
         `look for what writes to the pipe of \`ssh ${host.name}\`, and for free space in ${folder}`,
       )
     }
-    throw failed(
+    throw installError(
       `ferry-helper could not be written to ${folder} on ${host.label}`,
       result.stderr,
       `make room or allow writing there (XDG_CACHE_HOME on ${host.label} names another folder), or install it and name it with \`helper:\``,
@@ -178,7 +178,7 @@ async function copy(host: Host, file: string, folder: string, hash: string): Pro
   }
 }
 
-function failed(message: string, stderr: string, suggestion: string): FerryError {
+function installError(message: string, stderr: string, suggestion: string): FerryError {
   const words = stderr.split('\n').filter((line) => line.trim() !== '')
   return new FerryError({
     code: 'helper/install',

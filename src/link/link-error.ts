@@ -4,6 +4,16 @@ import { EXIT, type ExitCode } from '../exit-codes.js'
 import { endText, type HelperEnd } from '../host/connection.js'
 import { PROTOCOL_VERSION, type HelperErrorBody, type Op, type Role } from '../protocol/protocol.js'
 
+/** No answer of the helper's own: it died, or the way to it broke. What it did meanwhile is not known. */
+export function isLost({ code }: { readonly code: string }): boolean {
+  return code.startsWith('link/') || code.startsWith('helper/')
+}
+
+/** What one side sees when the other one is in trouble: their connection broke, or the other one gave up. */
+export function isPeerLost({ code }: { readonly code: string }): boolean {
+  return code.startsWith('link/') || code === 'peer/gave-up'
+}
+
 /** Whose error it is. */
 interface Speaker {
   readonly side: Role
@@ -35,7 +45,7 @@ export function noReplyError(of: Speaker, op: Op, signal: AbortSignal | undefine
 
 /** Exit 8: the two programs are of different releases. */
 export function versionError(of: Speaker, found: string, cause?: unknown): FerryError {
-  const message = `${of.label}: ferry speaks control protocol version ${PROTOCOL_VERSION}, ${found}`
+  const message = `${of.label}: ferry uses control protocol version ${PROTOCOL_VERSION}, ${found}`
   const remedy = 'install the ferry-helper of this ferry there, or name another with --helper or `helper:`'
   return failure(of, 'peer/version', message, [remedy], { exit: EXIT.sidesDisagree, cause })
 }

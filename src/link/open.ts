@@ -4,7 +4,7 @@ import type { HostSpec } from '../profile/profile.js'
 import { HelperClient, type ClientOptions } from './client.js'
 import { hostOf, type Host } from '../host/host.js'
 import { installHelper } from './install.js'
-import type { HelloReply, Role } from '../protocol/protocol.js'
+import type { HelloReply } from '../protocol/protocol.js'
 import { explainHelper } from '../host/ssh.js'
 import { checkTrusted, findHelper } from './find-helper.js'
 
@@ -14,7 +14,7 @@ export interface OpenOptions extends ClientOptions {
   readonly root?: string
   /** What the helper writes on its stderr, line by line. */
   readonly onStderr?: (line: string) => void
-  /** Socket of a helper that runs already, on that host, instead of a new one. `holder/none` when nobody is there. */
+  /** Socket of a helper that runs already, on that host, instead of a new one. `holder/none` when no helper answers there. */
   readonly attach?: string
   /** On another host: a dead link is noticed within this time, in milliseconds, by both ends. */
   readonly keepaliveMs?: number
@@ -31,7 +31,8 @@ export async function openHelper(spec: HostSpec, options: OpenOptions): Promise<
   try {
     return await open(spec, options)
   } catch (error) {
-    throw onSide(error, options.side)
+    // Those who reach a host do not know which side it is.
+    throw error instanceof FerryError && error.side === undefined ? error.with({ side: options.side }) : error
   }
 }
 
@@ -58,7 +59,7 @@ async function open(spec: HostSpec, options: OpenOptions): Promise<HelperClient>
     })
     // A helper that has stayed may be of an older build: what it speaks was checked.
     if (build !== null && attach === undefined && reply.build !== build)
-      throw otherBuild(client.label, build, reply.build)
+      throw otherBuildError(client.label, build, reply.build)
     return client
   } catch (error) {
     connection.kill('SIGTERM')
@@ -86,7 +87,7 @@ async function helperOn(
   return installHelper(host, lookUp(helper))
 }
 
-function otherBuild(label: string, expected: string, found: string): FerryError {
+function otherBuildError(label: string, expected: string, found: string): FerryError {
   return new FerryError({
     code: 'helper/build',
     exit: EXIT.sidesDisagree,
@@ -94,24 +95,6 @@ function otherBuild(label: string, expected: string, found: string): FerryError 
     suggestions: [
       'somebody else writes to the cache folder of that user; look there, or name a helper with `helper:`',
     ],
-  })
-}
-
-/** The same error with the side it happened on, which those who reach a host do not know. */
-function onSide(error: unknown, side: Role): unknown {
-  if (!(error instanceof FerryError) || error.side !== undefined) return error
-  const { cause, code, detail, diagnostics, exit, message, reasons, result, suggestions } = error
-  return new FerryError({
-    code,
-    exit,
-    message,
-    suggestions,
-    reasons,
-    diagnostics,
-    side,
-    result,
-    cause: cause ?? error,
-    ...(detail !== undefined && { detail }),
   })
 }
 

@@ -1,8 +1,7 @@
 /** The destination runs. What is left is to prove that nothing was lost, and to let both sides go. */
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
-import { fromHelperError } from '../link/helper-error.js'
-import { errorBodyOf } from '../link/helper-error.js'
+import { errorBodyOf, fromHelperError } from '../link/helper-error.js'
 import type { CheckReply, ReceiveReply } from '../protocol/protocol.js'
 import { holderSocket } from '../plan/sockets.js'
 import type { Phase, PhaseContext, Settled } from './phase.js'
@@ -56,10 +55,10 @@ async function checkWrites({ step }: PhaseContext): Promise<void> {
     params: {},
     text: 'replay every write of the simulated devices and compare the memory',
   })
-  if (reply.lostPages > 0) throw lostPages(reply)
+  if (reply.lostPages > 0) throw lostPagesError(reply)
 }
 
-function lostPages(reply: CheckReply): FerryError {
+function lostPagesError(reply: CheckReply): FerryError {
   const first = reply.lost.slice(0, 4).map((page) => `${page.iova} (${page.device})`)
   return new FerryError({
     code: 'verify/lost-pages',
@@ -108,7 +107,7 @@ async function releaseSource({ profile, source, state, step }: PhaseContext): Pr
     // Past COMMIT a helper that lost us stays, with its devices stopped, until somebody says so.
     state.problems.push({
       code: 'source/not-released',
-      message: 'the source could not be told to let go of its devices: the connection to its helper is gone',
+      message: 'the source could not be asked to close its devices: the connection to its helper is lost',
       suggestion: 'if the helper is still there, `ferry release RUN` lets it go',
     })
     return

@@ -1,6 +1,5 @@
 import { EXIT } from '../exit-codes.js'
-import { fromHelperError } from '../link/helper-error.js'
-import { HelperRequestError } from '../link/helper-error.js'
+import { fromHelperError, HelperRequestError } from '../link/helper-error.js'
 import type { CutoverReply, HelperErrorBody } from '../protocol/protocol.js'
 import { putBack } from './rollback.js'
 import { pausesOf } from './pauses.js'

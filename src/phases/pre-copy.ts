@@ -2,7 +2,7 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { fromHelperError } from '../link/helper-error.js'
 import type { PrecopyParams, PrecopyReply } from '../protocol/protocol.js'
-import { bytesText, microsText } from '../plan/quantities.js'
+import { plainSize, duration } from '../units.js'
 import { pausesOf } from './pauses.js'
 import { putBack } from './rollback.js'
 import type { Phase, PhaseContext, RoundEnd, Settled } from './phase.js'
@@ -21,7 +21,7 @@ export const preCopy: Phase = {
     const reply = held ? await heldPreCopy(context) : await context.step(call(context))
     context.state.precopy = reply
     if (onNotConverged === 'cancel' && !fits(reply, limitUs(context))) {
-      throw notConverged(reply, limitUs(context))
+      throw notConvergedError(reply, limitUs(context))
     }
   },
   undo: putBack,
@@ -45,13 +45,13 @@ function call(context: PhaseContext, hold?: PrecopyParams['hold']) {
     },
     text:
       hold === undefined
-        ? `send the memory until the rest fits ${microsText(downtimeLimitMs * 1000)}`
-        : 'send the memory, and go on with what is written again until the run is let go',
+        ? `send the memory until the rest fits ${duration(downtimeLimitMs * 1000)}`
+        : 'send the memory, then what is re-dirtied, until the run is continued',
   } as const
 }
 
 /**
- * Rounds go on until the run is let go: by `ferry cutover` or the watchdog where it is held, else as soon as the rest
+ * Rounds go on until the run is continued: by `ferry cutover` or the watchdog where it is held, else as soon as the rest
  * fits or the bounds are reached. Then the pre-cutover hooks, still with rounds, then `proceed`.
  */
 async function heldPreCopy(context: PhaseContext): Promise<PrecopyReply> {
@@ -59,20 +59,20 @@ async function heldPreCopy(context: PhaseContext): Promise<PrecopyReply> {
   const { onNotConverged, precopy } = profile.migration
   const ended = context.background(call(context, { intervalMs: HELD_INTERVAL_MS }))
   const over = { yes: false }
-  const over_ = ended.then(() => {
+  const roundsOver = ended.then(() => {
     over.yes = true
   })
   try {
     const enough = (round: RoundEnd): boolean =>
       round.expectedUs <= limitUs(context) || round.round >= precopy.maxRounds
-    await Promise.race([over_, steering.round(enough, precopy.maxTimeMs)])
+    await Promise.race([roundsOver, steering.round(enough, precopy.maxTimeMs)])
     if (!over.yes && steering.holdsAt('before-cutover')) {
-      await Promise.race([over_, steering.hold('before-cutover')])
+      await Promise.race([roundsOver, steering.hold('before-cutover')])
     }
     if (!over.yes) {
       const last = steering.lastRound
       if (onNotConverged === 'cancel' && (last === null || last.expectedUs > limitUs(context))) {
-        throw doesNotFit(last, limitUs(context))
+        throw doesNotFitError(last, limitUs(context))
       }
       await steering.hooks('pre-cutover')
     }
@@ -110,29 +110,29 @@ function fits(reply: PrecopyReply, limit: number): boolean {
   return reply.reason === 'converged' || reply.estimatedBlackoutUs <= limit
 }
 
-function notConverged(reply: PrecopyReply, limit: number): FerryError {
+function notConvergedError(reply: PrecopyReply, limit: number): FerryError {
   const bound = {
     rounds: `${reply.rounds} rounds`,
     time: 'the time allowed',
     converged: `${reply.rounds} rounds`,
-    released: 'the run was let go',
+    released: 'the run was continued',
   }[reply.reason]
-  return ceiling(
-    `after ${bound}, ${bytesText(BigInt(reply.remainingBytes))} remain: moving them would stop the devices ` +
-      `for about ${microsText(reply.estimatedBlackoutUs)}, and the limit is ${microsText(limit)}`,
+  return downtimeLimitError(
+    `after ${bound}, ${plainSize(BigInt(reply.remainingBytes))} remain: moving them would stop the devices ` +
+      `for about ${duration(reply.estimatedBlackoutUs)}, and the limit is ${duration(limit)}`,
   )
 }
 
-function doesNotFit(last: RoundEnd | null, limit: number): FerryError {
-  return ceiling(
+function doesNotFitError(last: RoundEnd | null, limit: number): FerryError {
+  return downtimeLimitError(
     last === null
       ? 'not one round ended in the time allowed, so the blackout cannot be told'
       : `after ${last.round} rounds, moving the rest would stop the devices for about ` +
-          `${microsText(last.expectedUs)}, and the limit is ${microsText(limit)}`,
+          `${duration(last.expectedUs)}, and the limit is ${duration(limit)}`,
   )
 }
 
-function ceiling(message: string): FerryError {
+function downtimeLimitError(message: string): FerryError {
   return new FerryError({
     code: 'limit/not-converged',
     exit: EXIT.downtimeLimit,

@@ -1,4 +1,4 @@
-/** Putting everything back: the source's devices RUNNING and seen to be, the destination empty-handed. */
+/** Putting everything back: the source's devices RUNNING and checked, the destination without any. */
 import { errorBodyOf } from '../link/helper-error.js'
 import type { DeviceState, HelperErrorBody, Requests, RollbackReply, Role } from '../protocol/protocol.js'
 import type { Helper, Phase, PhaseContext } from './phase.js'
@@ -66,7 +66,7 @@ async function sourceRuns(context: PhaseContext): Promise<void> {
     state.needsPerson.push({
       code: 'source/helper-died',
       message:
-        `the source's helper died or was lost while it had ${devices}, and nobody is left who can say in which state ` +
+        `the source's helper died or was lost while it had ${devices}, and it is not known in which state ` +
         'they are: when it ends the kernel closes them, which resets a device',
       suggestion:
         '`ferry recover` with this run says whether the helper brought them back to RUNNING first; if not, look at ' +

@@ -1,7 +1,7 @@
 /** What becomes of the devices on a destination that runs: held, handed to a command, or closed. */
 import { EXIT } from '../exit-codes.js'
-import { fromHelperError } from '../link/helper-error.js'
-import { errorBodyOf } from '../link/helper-error.js'
+import { errorBodyOf, fromHelperError } from '../link/helper-error.js'
+import { isLost } from '../link/link-error.js'
 import type { Profile, Then } from '../profile/profile.js'
 import type { PhaseContext } from './phase.js'
 
@@ -39,7 +39,7 @@ export async function settle(step: PhaseContext['step'], settlement: Settlement)
     const body = errorBodyOf(error)
     const what = { hold: 'kept', exec: 'handed over', close: 'closed' }[then.kind]
     // Its own answer, or none: then it may be gone, and the devices with it.
-    const lost = /^(?:link|helper)\//u.test(body.code)
+    const lost = isLost(body)
     throw fromHelperError(
       {
         ...body,

@@ -10,7 +10,7 @@ import {
 } from './device.js'
 import { record, type Findings } from './findings.js'
 import type { PlanContainer } from './plan.js'
-import { bytesText, listText } from './quantities.js'
+import { plainSize, listed } from '../units.js'
 
 /** A device with what was decided for it so far. */
 export interface Draft {
@@ -147,9 +147,7 @@ function checkContainer(
             ? 'an mdev cannot be attached to a dirty-tracking page table'
             : 'one physical group makes every page of the container dirty in every round'),
         'remove `container:` from these devices (ferry then partitions them), or name two containers' +
-          (dirty.length > 0
-            ? ''
-            : '; `trackers: { mixedContainers: allow }` runs it all the same, to measure it'),
+          (dirty.length > 0 ? '' : '; `trackers: { mixedContainers: allow }` runs it anyway, to measure it'),
       )
       return
     }
@@ -162,7 +160,7 @@ function checkContainer(
         place,
         `container ${name} holds ${names(emulated)} (emulated) and ${names(physical)} (physical), as ` +
           'trackers.mixedContainers allows: its pinned scope calls every page dirty, so all ' +
-          `${bytesText(memoryBytes(profile))} are sent again in every round and in the blackout`,
+          `${plainSize(memoryBytes(profile))} are sent again in every round and in the blackout`,
         'for measuring that price only: remove `container:` and ferry keeps them apart',
       )
     }
@@ -173,7 +171,7 @@ function checkContainer(
       'block',
       'plan/container-backends',
       place,
-      `container ${name} would hold devices of the backends ${listText(backends)}: ` +
+      `container ${name} would hold devices of the backends ${listed(backends)}: ` +
         entries.map((entry) => `${entry.draft.device.name} ${entry.backend}`).join(', '),
       'give these devices one `backend:`, or remove `container:`',
     )
@@ -210,12 +208,12 @@ function checkGroups(members: readonly Member[], role: Role, findings: Findings)
       'block',
       'plan/group-split',
       { side: role },
-      `${names(entries)} are in IOMMU group ${group}, but would be opened apart: ${listText([...kinds])}`,
+      `${names(entries)} are in IOMMU group ${group}, but would be opened apart: ${listed([...kinds])}`,
       'give them the same `backend:` and the same `container:` (or none)',
     )
   }
 }
 
 function names(entries: readonly Member[]): string {
-  return listText(entries.map((entry) => entry.draft.device.name))
+  return listed(entries.map((entry) => entry.draft.device.name))
 }

@@ -3,7 +3,7 @@ import type { Profile, Sim } from '../profile/profile.js'
 import { stateBytesOf, type PlannedDevice, memoryBytes } from './device.js'
 import { record, type Findings } from './findings.js'
 import type { Forecast, PlanTracker } from './plan.js'
-import { bytesText, listText, microsText } from './quantities.js'
+import { plainSize, listed, duration } from '../units.js'
 
 /** What can be said before anything is measured. Lower bounds, and named as such. */
 export function makeForecast(
@@ -25,24 +25,24 @@ export function makeForecast(
   const notes: string[] = []
   if (all.length > 0) {
     notes.push(
-      `${listText(all.flatMap((tracker) => tracker.covers))} cannot be tracked, so all ${bytesText(memory)} are dirty ` +
+      `${listed(all.flatMap((tracker) => tracker.covers))} cannot be tracked, so all ${plainSize(memory)} are dirty ` +
         'in every round: pre-copy cannot shrink the blackout',
     )
   } else if (everyPage) {
     notes.push(
-      `${listText(trackers.filter((tracker) => tracker.everyPage).map((tracker) => tracker.tracker))} reports every page ` +
-        `of its mixed container, so all ${bytesText(memory)} are dirty in every round: pre-copy cannot shrink the blackout`,
+      `${listed(trackers.filter((tracker) => tracker.everyPage).map((tracker) => tracker.tracker))} reports every page ` +
+        `of its mixed container, so all ${plainSize(memory)} are dirty in every round: pre-copy cannot shrink the blackout`,
     )
   } else if (floorBytes > 0n) {
     notes.push(
-      `pinned pages are dirty on every read: ${bytesText(floorBytes)} are sent in the blackout at least`,
+      `pinned pages are dirty on every read: ${plainSize(floorBytes)} are sent in the blackout at least`,
     )
   }
   notes.push(...unknowns(devices, trackers, stateBytes))
   notes.push(rateNote(profile, floorBytes, stateBytes, fixedBlackoutUs, findings))
   if (profile.migration.verify === 'full') {
     notes.push(
-      `verify: full hashes all ${bytesText(memory)} on both sides while the devices are stopped; ` +
+      `verify: full hashes all ${plainSize(memory)} on both sides while the devices are stopped; ` +
         'that counts toward the downtime limit, and the report gives it apart',
     )
   }
@@ -136,13 +136,13 @@ function unknowns(
   )
   if (pinnedReal.length > 0) {
     notes.push(
-      `how many pages ${listText(pinnedReal.map((device) => device.name))} will keep pinned is not known before the run; ` +
+      `how many pages ${listed(pinnedReal.map((device) => device.name))} will keep pinned is not known before the run; ` +
         'they are dirty in every round (`ferry dirty-log` measures it)',
     )
   }
   if (real.length > 0) {
     notes.push(
-      `how long ${listText(real.map((device) => device.name))} will take for state changes is not known before the run`,
+      `how long ${listed(real.map((device) => device.name))} will take for state changes is not known before the run`,
     )
   }
   if (stateBytes === null) notes.push('the size of the device state could not be asked of every device')
@@ -157,25 +157,25 @@ function rateNote(
   findings: Findings,
 ): string {
   const limitUs = profile.migration.downtimeLimitMs * 1000
-  const limit = microsText(limitUs)
+  const limit = duration(limitUs)
   if (fixedUs >= limitUs) {
     record(
       findings,
       'warn',
       'plan/downtime-tight',
       { side: 'profile' },
-      `the devices' own transitions take ${microsText(fixedUs)}, the downtime limit is ${limit}`,
+      `the devices' own transitions take ${duration(fixedUs)}, the downtime limit is ${limit}`,
       'raise downtimeLimit, or expect the run to end without a cutover (exit 7)',
     )
-    return `the devices' own transitions (${microsText(fixedUs)}) leave nothing of the downtime limit of ${limit}`
+    return `the devices' own transitions (${duration(fixedUs)}) leave nothing of the downtime limit of ${limit}`
   }
   const must = floorBytes + (stateBytes ?? 0n)
   const rate = (must * 1_000_000n) / BigInt(Math.max(1, Math.round(limitUs - fixedUs)))
   return must === 0n
-    ? `the downtime limit of ${limit} leaves ${microsText(limitUs - fixedUs)} for the last dirty pages` +
+    ? `the downtime limit of ${limit} leaves ${duration(limitUs - fixedUs)} for the last dirty pages` +
         (stateBytes === null ? ' and the device state' : '')
-    : `the blackout sends ${stateBytes === null ? 'more than ' : ''}${bytesText(must)} and whatever is dirty then: ` +
-        `the limit of ${limit} needs more than ${bytesText(rate)}/s`
+    : `the blackout sends ${stateBytes === null ? 'more than ' : ''}${plainSize(must)} and whatever is dirty then: ` +
+        `the limit of ${limit} needs more than ${plainSize(rate)}/s`
 }
 
 function least(a: bigint, b: bigint): bigint {

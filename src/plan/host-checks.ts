@@ -5,7 +5,7 @@ import type { Draft } from './containers.js'
 import { isEmulated, memoryBytes } from './device.js'
 import { record, type Findings } from './findings.js'
 import type { PlanContainer } from './plan.js'
-import { bytesText, countText, listText } from './quantities.js'
+import { plainSize, plural, listed } from '../units.js'
 
 interface Side {
   readonly role: Role
@@ -62,7 +62,7 @@ function checkRoot(side: Side, drafts: readonly Draft[], findings: Findings): vo
     'block',
     'host/not-root',
     { side: side.role },
-    `the helper on ${host.hostname} runs as uid ${host.uid} and could not open ${listText(unopened.map((planned) => planned.id))}`,
+    `the helper on ${host.hostname} runs as uid ${host.uid} and could not open ${listed(unopened.map((planned) => planned.id))}`,
     'run ferry as root there (remote hosts: ssh to root, or to a user who owns the device nodes)',
   )
 }
@@ -97,8 +97,8 @@ function checkMemlock(
       'block',
       'host/memlock',
       { side: side.role },
-      `mapping pins ${bytesText(need)} (${bytesText(memory)} in ${countText(pinning.length, 'container')} with ` +
-        `physical groups), but RLIMIT_MEMLOCK is ${bytesText(limit)}`,
+      `mapping pins ${plainSize(need)} (${plainSize(memory)} in ${plural(pinning.length, 'container')} with ` +
+        `physical groups), but RLIMIT_MEMLOCK is ${plainSize(limit)}`,
       remedy,
     )
   } else if (real.length > pinning.length && need + memory > limit) {
@@ -107,8 +107,8 @@ function checkMemlock(
       'warn',
       'host/memlock',
       { side: side.role },
-      `mdevs may pin up to ${bytesText(memory)}${need > 0n ? ` beside the ${bytesText(need)} of the functions` : ''}, ` +
-        `but RLIMIT_MEMLOCK is ${bytesText(limit)}; how much their drivers pin cannot be seen`,
+      `mdevs may pin up to ${plainSize(memory)}${need > 0n ? ` beside the ${plainSize(need)} of the functions` : ''}, ` +
+        `but RLIMIT_MEMLOCK is ${plainSize(limit)}; how much their drivers pin cannot be seen`,
       remedy,
     )
   }
@@ -139,7 +139,7 @@ function checkMemory(sides: readonly Side[], profile: Profile, findings: Finding
         'block',
         'host/memory',
         { side: 'both' },
-        `source and destination are one host and need ${bytesText(both)} together, but ${bytesText(available)} are available`,
+        `source and destination are one host and need ${plainSize(both)} together, but ${plainSize(available)} are available`,
         'free memory there, or use another host or a smaller workload',
       )
     }
@@ -153,7 +153,7 @@ function checkMemory(sides: readonly Side[], profile: Profile, findings: Finding
       'block',
       'host/memory',
       { side: role },
-      `${inventory.host.hostname} needs ${bytesText(need(role))} for the workload, but ${bytesText(available)} are available`,
+      `${inventory.host.hostname} needs ${plainSize(need(role))} for the workload, but ${plainSize(available)} are available`,
       'free memory there, or use another host or a smaller workload',
     )
   }
@@ -171,7 +171,7 @@ function checkHugePages(side: Side, profile: Profile, findings: Findings): void 
     'warn',
     'host/huge-pages',
     { side: side.role },
-    `${listText(huge.map((region) => region.name))} want ${bytesText(bytes)} of huge pages; the free pool was not seen`,
+    `${listed(huge.map((region) => region.name))} want ${plainSize(bytes)} of huge pages; the free pool was not seen`,
     `see /sys/kernel/mm/hugepages/*/free_hugepages on ${side.inventory.host.hostname}`,
   )
 }
@@ -188,9 +188,9 @@ function checkPageSizes(sides: readonly Side[], profile: Profile, findings: Find
       'block',
       'plan/page-size',
       { side: 'profile' },
-      `${listText(crooked.map((region) => region.name))} ${crooked.length > 1 ? 'are' : 'is'} not aligned to pages of ` +
-        bytesText(largest),
-      `make iova and size multiples of ${bytesText(largest)}`,
+      `${listed(crooked.map((region) => region.name))} ${crooked.length > 1 ? 'are' : 'is'} not aligned to pages of ` +
+        plainSize(largest),
+      `make iova and size multiples of ${plainSize(largest)}`,
     )
   } else if (new Set(sizes).size > 1) {
     record(
@@ -198,7 +198,7 @@ function checkPageSizes(sides: readonly Side[], profile: Profile, findings: Find
       'warn',
       'plan/page-size',
       { side: 'both' },
-      `page sizes differ: ${sides.map((side) => `${side.role} ${bytesText(BigInt(side.inventory.host.pageSize))}`).join(', ')}`,
+      `page sizes differ: ${sides.map((side) => `${side.role} ${plainSize(BigInt(side.inventory.host.pageSize))}`).join(', ')}`,
       'the plan tracks at the smaller one; check that the devices’ drivers do not depend on it',
     )
   }

@@ -6,7 +6,7 @@ import { didYouMean } from '../did-you-mean.js'
 import type { Profile } from '../profile/profile.js'
 import { flagsOf, groupOf, stateBytesOf, type PlannedDevice, type PlannedSide } from './device.js'
 import { add, record, type Findings } from './findings.js'
-import { bytesText, listText } from './quantities.js'
+import { plainSize, listed } from '../units.js'
 
 /**
  * What a plan is for. Measuring (pin, dirty-log) opens, maps and tracks devices, holding only keeps them open: neither
@@ -38,7 +38,7 @@ export function checkSide(
       near !== undefined
         ? `did you mean ${near}?`
         : others.length > 0 && others.length <= 6
-          ? `it has ${listText(others.map((entry) => entry.id))}; correct the profile`
+          ? `it has ${listed(others.map((entry) => entry.id))}; correct the profile`
           : side.kind === 'mdev'
             ? 'create the mdev (write its UUID to a type’s create file), or correct the profile'
             : 'run `ferry devices --all` on that host and correct the profile',
@@ -105,7 +105,7 @@ export function checkPair(device: PlannedDevice, findings: Findings): void {
         'block',
         'plan/flags-differ',
         place,
-        `the destination lacks ${listText(missing)}; the source has ${listText(from)}`,
+        `the destination lacks ${listed(missing)}; the source has ${listed(from)}`,
         'bring driver and firmware of the destination to the level of the source',
       )
     }
@@ -117,7 +117,7 @@ export function checkPair(device: PlannedDevice, findings: Findings): void {
       'warn',
       'plan/state-size-differs',
       place,
-      `the source's state is ${bytesText(bytes)} now, the destination's ${bytesText(loaded)}`,
+      `the source's state is ${plainSize(bytes)} now, the destination's ${plainSize(loaded)}`,
       'expected for some drivers; if the load fails for it, ferry rolls back and the source goes on',
     )
   }
@@ -189,7 +189,7 @@ export function checkUniqueness(
       'block',
       'plan/same-device',
       { side: 'profile' },
-      `${id} is ${listText(uses)}`,
+      `${id} is ${listed(uses)}`,
       'give every device of the workload its own source and its own destination device',
     )
   }

@@ -4,7 +4,7 @@ import type { DeviceParams, MemoryParams, Role } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import { type PlannedDevice, type PlannedSide, memoryBytes } from './device.js'
 import type { PlanContainer, PlanTracker, Step, UndoStep } from './plan.js'
-import { bytesText, countText, listText } from './quantities.js'
+import { plainSize, plural, listed } from '../units.js'
 import { helperSocket, RUN_ID } from './sockets.js'
 
 /** Where helpers keep what outlives them. */
@@ -68,7 +68,7 @@ function claim(role: Role, planned: Planned, inventories: Sides, folders: StateF
       socket: helperSocket(stateDir, RUN_ID, role),
     },
     undo: RELEASE,
-    text: `claim ${listText(sides.map(({ name }) => name))}`,
+    text: `claim ${listed(sides.map(({ name }) => name))}`,
   }
 }
 
@@ -83,7 +83,7 @@ function stateDirOn(role: Role, { destinationStateDir, stateDir }: StateFolders)
 function sideSteps(role: Role, planned: Planned, measure: boolean): Step[] {
   const containers = planned.containers.filter((container) => container.side === role)
   const sides = sidesOf(role, planned.devices)
-  const memory = bytesText(memoryBytes(planned.profile))
+  const memory = plainSize(memoryBytes(planned.profile))
   const { trackers } = planned.profile
   return [
     memoryStep(role, planned),
@@ -124,7 +124,7 @@ function sideSteps(role: Role, planned: Planned, measure: boolean): Step[] {
       op: 'map',
       params: { container: container.container },
       undo: { op: 'unmap', params: { container: container.container } },
-      text: `map ${memory} for ${listText(container.devices)} (${container.backend})`,
+      text: `map ${memory} for ${listed(container.devices)} (${container.backend})`,
     })),
   ]
 }
@@ -161,8 +161,8 @@ function memoryStep(role: Role, { profile, pageSize }: Planned): Step {
     op: 'memory',
     params,
     text:
-      `${destination ? 'allocate and populate' : filled ? 'allocate and fill' : 'open'} ${bytesText(memoryBytes(profile))} ` +
-      `in ${countText(profile.memory.length, 'region')}`,
+      `${destination ? 'allocate and populate' : filled ? 'allocate and fill' : 'open'} ${plainSize(memoryBytes(profile))} ` +
+      `in ${plural(profile.memory.length, 'region')}`,
   }
 }
 
@@ -189,7 +189,7 @@ function track(trackers: readonly PlanTracker[]): Step[] {
         })),
       },
       undo: { op: 'untrack', params: NOTHING },
-      text: `start ${listText(trackers.map((tracker) => tracker.tracker))}`,
+      text: `start ${listed(trackers.map((tracker) => tracker.tracker))}`,
     },
   ]
 }

@@ -4,7 +4,7 @@ import type { PlanCode } from './codes.js'
 import { memoryBytes, isEmulated, isOpenable, type PlannedDevice, type PlannedSide } from './device.js'
 import type { PlanContainer } from './plan.js'
 import { record, type Findings } from './findings.js'
-import { bytesText, listText } from './quantities.js'
+import { plainSize, listed } from '../units.js'
 import { offersFor, type Offer, type Refusal } from './tracker-offers.js'
 
 export interface TrackerChoice {
@@ -19,7 +19,7 @@ const BRIEF: Readonly<Record<TrackerKind, string>> = {
   pinned: 'alone in an emulated group: what its driver pins is known',
   device: 'its driver logs its DMA',
   iommu: 'its IOMMU sets dirty bits, which iommufd reads',
-  all: 'nobody sees its writes: every page in every round',
+  all: 'its writes are not tracked: every page counts in every round',
 }
 
 /** The tracker of one device in the backend chosen for it, why, and why not the others. */
@@ -65,7 +65,7 @@ export function chooseTracker(
       'warn',
       'plan/all-pages',
       place,
-      `no tracker sees what ${device.source.id} writes: all ${bytesText(memoryBytes(profile))} are sent again in every ` +
+      `no tracker sees what ${device.source.id} writes: all ${plainSize(memoryBytes(profile))} are sent again in every ` +
         'round and in the blackout, written or not',
       'use a driver with DMA logging, or iommufd on a host whose IOMMU tracks dirty pages',
     )
@@ -181,7 +181,7 @@ function block(device: PlannedDevice, offers: readonly Offer[], findings: Findin
     place,
     wanted === 'all'
       ? `the profile asks for tracker all for ${device.source.id}, and trackers.forbidAll is set`
-      : `only \`all\` would be left for ${device.source.id}, and trackers.forbidAll is set (${listText(others)})`,
+      : `only \`all\` would be left for ${device.source.id}, and trackers.forbidAll is set (${listed(others)})`,
     'remove forbidAll and accept that every page is sent in every round, or use a device with a tracker',
   )
 }

@@ -1,5 +1,5 @@
 import type { TrackerKind } from '../protocol/protocol.js'
-import { bytesText } from './quantities.js'
+import { plainSize } from '../units.js'
 
 /** What a tracker makes a round send beyond the pages that were written. */
 export interface TrackerCost {
@@ -24,13 +24,13 @@ export function trackerCost(
   iommuHugePages: 'split' | 'keep',
 ): TrackerCost {
   const unitBytes = BigInt(pageSize)
-  const page = bytesText(unitBytes)
+  const page = plainSize(unitBytes)
   if (everyPage) {
     return {
       granularity: 'every-page',
       unitBytes: memoryBytes,
       repeats: 'everything',
-      text: `every mapped page in every round: ${bytesText(memoryBytes)} each time, and in the blackout once more`,
+      text: `every mapped page in every round: ${plainSize(memoryBytes)} each time, and in the blackout once more`,
     }
   }
   switch (kind) {

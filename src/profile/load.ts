@@ -32,7 +32,7 @@ async function readLimited(path: string): Promise<Buffer> {
       chunks.push(chunk as Buffer)
       bytes += (chunk as Buffer).length
       if (bytes > MAX_PROFILE_BYTES) {
-        throw refused(
+        throw unreadableProfileError(
           'profile/too-large',
           `${shownPath(path)} is larger than 1 MiB`,
           'a profile is a page or two of YAML; is this the right file?',
@@ -60,11 +60,15 @@ function decode(path: string, bytes: Buffer): string {
     // ignoreBOM keeps the mark, so that offsets in the text are those of the file.
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
-    throw refused('profile/encoding', `${shownPath(path)} is not UTF-8 text`, 'save it as UTF-8')
+    throw unreadableProfileError(
+      'profile/encoding',
+      `${shownPath(path)} is not UTF-8 text`,
+      'save it as UTF-8',
+    )
   }
 }
 
-function refused(code: ProfileCode, message: string, suggestion: string): FerryError {
+function unreadableProfileError(code: ProfileCode, message: string, suggestion: string): FerryError {
   return new FerryError({ code, exit: EXIT.usage, message, suggestions: [suggestion] })
 }
 

@@ -53,7 +53,7 @@ export interface Profile {
   readonly hooks: readonly Hook[]
   /** Who may ask a holder of this workload for its descriptors, and where; null: nobody. */
   readonly handOut: { readonly socket: string; readonly uid: number } | null
-  /** When the source lets go of its devices after a commit: at once, or with `ferry release`. */
+  /** When the source closes its devices after a commit: at once, or with `ferry release`. */
   readonly releaseSource: 'on-commit' | 'by-hand'
 }
 /** What becomes of the devices on the destination once they run there. */

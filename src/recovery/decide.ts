@@ -1,5 +1,5 @@
 /**
- * What `ferry recover` does with a run whose end nobody saw, decided from what both sides are found to be. Pure, so
+ * What `ferry recover` does with an interrupted run, decided from what both sides are found to be. Pure, so
  * that the table can be tried in full.
  */
 
@@ -31,7 +31,7 @@ export type DestinationFound =
   | 'open'
   | 'discarded'
   | 'gone-committed'
-  /** As gone-committed, after it was asked to start the profile's command: nobody wrote down whether it did. */
+  /** As gone-committed, after it was asked to start the profile's command: it is not recorded whether it did. */
   | 'gone-handing'
   | 'gone-open'
   | 'gone-discarded'
@@ -122,11 +122,11 @@ function destinationRuns(source: SourceFound, destination: DestinationFound): Re
       do: 'refuse',
       outcome: 'sides-disagree',
       why: 'the devices run on both sides',
-      remedy: 'stop one of the workloads at once; which of them is the right one, nobody but you can tell',
+      remedy: 'stop one of the workloads at once; only you can tell which of them is the right one',
     }
   }
   if (source === 'unreachable') {
-    return unknown('the destination runs, and the source cannot be reached to let go of its devices', '')
+    return unknown('the destination runs, but the source cannot be reached to close its devices', '')
   }
   if (destination !== 'runs' && source !== 'answers') return { do: 'nothing', outcome: 'done' }
   return { do: 'settle' }
@@ -143,7 +143,7 @@ function destinationLost(
   if (source === 'answers' && resumeSource) return { do: 'go-back', discard: 'none' }
   if (destination === 'gone-handing') {
     return person(
-      'the destination has committed and was asked to start the command of the profile; whether it has the devices, nobody wrote down',
+      'the destination has committed and was asked to start the command of the profile; it is not recorded whether the command has the devices',
       'look for the command there. While it runs, the source must stay stopped' +
         (source === 'answers'
           ? '; only if it does not, `ferry recover RUN --resume-source` runs the source'
@@ -172,6 +172,6 @@ function unknown(why: string, more: string): Recovery {
     do: 'refuse',
     outcome: 'unknown',
     why,
-    remedy: `${more}mend the way there and run \`ferry recover RUN\` again`,
+    remedy: `${more}repair the connection to it and run \`ferry recover RUN\` again`,
   }
 }

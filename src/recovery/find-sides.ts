@@ -3,11 +3,11 @@ import { FerryError } from '../errors.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { HelperErrorBody, RecordReply, Role, StatusReply } from '../protocol/protocol.js'
 import type { DestinationFound, SourceFound } from './decide.js'
-import type { Seat } from '../journal/event.js'
+import type { SideAddress } from '../journal/event.js'
 import type { Patience } from '../run/ask-destination.js'
 import type { Client, Found, Reach } from './sides.js'
 
-const PATIENCE: Patience = { polls: 40, betweenMs: 250 }
+const FIND_PATIENCE: Patience = { polls: 40, betweenMs: 250 }
 
 /** What the journal knows of the destination's devices being held, handed on or closed as the profile says. */
 export type Settling = 'done' | 'holding' | 'handing' | 'no'
@@ -18,14 +18,18 @@ const GONE = {
   no: 'gone-committed',
 } as const
 
-export async function findSource(reach: Reach, seat: Seat, run: string): Promise<Found<SourceFound>> {
-  const { client, problems, record, status } = await look('source', reach, seat, run)
+export async function findSource(
+  reach: Reach,
+  address: SideAddress,
+  run: string,
+): Promise<Found<SourceFound>> {
+  const { client, problems, record, status } = await look('source', reach, address, run)
   const holds = status !== null && status.workload !== null
   const found = (kind: SourceFound): Found<SourceFound> => ({ found: kind, client, holds, problems })
   if (client === null) return found('unreachable')
   if (status !== null) {
     // What committed never goes back to holding: this holder came later, and has nothing to do with the run.
-    const left = status.run === null ? await recordOf(client, 'source', seat, run) : 'none'
+    const left = status.run === null ? await recordOf(client, 'source', address, run) : 'none'
     if (left === null) return found('unreachable')
     if (left === 'committed') return found('released')
     const running = status.devices.length > 0 && status.devices.every(({ state }) => state === 'RUNNING')
@@ -37,11 +41,11 @@ export async function findSource(reach: Reach, seat: Seat, run: string): Promise
 
 export async function findDestination(
   reach: Reach,
-  seat: Seat,
+  address: SideAddress,
   { run, settled, workload }: { readonly run: string; readonly workload: string; readonly settled: Settling },
-  patience: Patience = PATIENCE,
+  patience: Patience = FIND_PATIENCE,
 ): Promise<Found<DestinationFound>> {
-  const { client, problems, record, status } = await look('destination', reach, seat, run)
+  const { client, problems, record, status } = await look('destination', reach, address, run)
   // A holder that was there before the run, or came after it, is another's.
   const holds =
     status?.workload === workload && status.run === null && (settled === 'done' || settled === 'holding')
@@ -58,7 +62,7 @@ export async function findDestination(
     if (status.phase === 'committed') return found(await starting(client, run, patience))
     return found(status.phase === 'discarded' || status.phase === 'rolled-back' ? 'discarded' : 'open')
   }
-  const left = record ?? (await recordOf(client, 'destination', seat, run))
+  const left = record ?? (await recordOf(client, 'destination', address, run))
   if (left === null) return found('unreachable')
   if (left === 'settled') return found('gone-settled')
   if (left === 'committed') return found(GONE[settled])
@@ -85,7 +89,7 @@ async function starting(client: Client, run: string, patience: Patience): Promis
 async function recordOf(
   client: Client,
   role: Role,
-  { recordDir }: Seat,
+  { recordDir }: SideAddress,
   run: string,
 ): Promise<RecordReply['record'] | null> {
   try {
@@ -104,11 +108,11 @@ interface Look {
 }
 
 /** Asks at each socket in turn; when none of them is of this run, reads the record with a helper started for it. */
-async function look(side: Role, reach: Reach, seat: Seat, run: string): Promise<Look> {
-  for (const socket of seat.sockets) {
+async function look(side: Role, reach: Reach, address: SideAddress, run: string): Promise<Look> {
+  for (const socket of address.sockets) {
     let client: Client | null
     try {
-      client = await reach.attach(side, seat, socket)
+      client = await reach.attach(side, address, socket)
     } catch (error) {
       return { client: null, status: null, record: null, problems: [errorBodyOf(error)] }
     }
@@ -126,10 +130,10 @@ async function look(side: Role, reach: Reach, seat: Seat, run: string): Promise<
     await client.close()
   }
   try {
-    const client = await reach.open(side, seat)
+    const client = await reach.open(side, address)
     if (client === null)
       throw new FerryError({ code: 'helper/missing', exit: 1, message: 'no helper could be started' })
-    const { record } = await client.request('record', { recordDir: seat.recordDir, run, role: side })
+    const { record } = await client.request('record', { recordDir: address.recordDir, run, role: side })
     return { client, status: null, record, problems: [] }
   } catch (error) {
     return { client: null, status: null, record: null, problems: [errorBodyOf(error)] }

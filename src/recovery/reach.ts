@@ -6,7 +6,7 @@ import { openHelper, stateDirOf } from '../link/open.js'
 import { holderSocket } from '../plan/sockets.js'
 import { loadProfile } from '../profile/load.js'
 import type { Role } from '../protocol/protocol.js'
-import type { Seat } from '../journal/event.js'
+import type { SideAddress } from '../journal/event.js'
 import type { Reach } from './sides.js'
 import { releaseHolder, type Released } from './release.js'
 
@@ -18,21 +18,21 @@ export interface ReachOptions {
 }
 /** A host that is gone is noticed within this time, in milliseconds. */
 const KEEPALIVE_MS = 6000
-/** Nobody answers at that socket: there is no such helper any more. */
+/** No helper answers at that socket: it has ended. */
 const NOBODY = 'holder/none'
 
 export function makeReach({ helper, root }: ReachOptions): Reach {
   const options = { helper, root, keepaliveMs: KEEPALIVE_MS }
   return {
-    async attach(side: Role, seat: Seat, socket: string): Promise<HelperClient | null> {
+    async attach(side: Role, address: SideAddress, socket: string): Promise<HelperClient | null> {
       try {
-        return await openHelper(seat.host, { ...options, side, attach: socket })
+        return await openHelper(address.host, { ...options, side, attach: socket })
       } catch (error) {
         if (error instanceof FerryError && error.code === NOBODY) return null
         throw error
       }
     },
-    open: (side, seat) => openHelper(seat.host, { ...options, side }),
+    open: (side, address) => openHelper(address.host, { ...options, side }),
   }
 }
 
@@ -61,7 +61,7 @@ export async function releaseHeld(
     throw new FerryError({
       code: NOBODY,
       exit: EXIT.error,
-      message: `nobody holds ${profile.name} on ${spec.host === 'local' ? 'this host' : spec.host}`,
+      message: `no holder for ${profile.name} on ${spec.host === 'local' ? 'this host' : spec.host}`,
       suggestions: ['`ferry hold PROFILE` does; --side destination means the other side of the profile'],
     })
   }

@@ -1,12 +1,13 @@
-/** `ferry recover`: finding both sides of a run whose end nobody saw, and finishing it in the only safe direction. */
+/** `ferry recover`: finding both sides of an interrupted run, and finishing it in the only safe direction. */
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { OUTCOME_EXIT } from '../run/outcome.js'
 import { errorBodyOf } from '../link/helper-error.js'
+import { isLost } from '../link/link-error.js'
 import type { HelperErrorBody } from '../protocol/protocol.js'
 import { settle } from '../phases/settle.js'
 import { decideRecovery, type Recovery } from './decide.js'
-import type { Outcome, Seats } from '../journal/event.js'
+import type { Outcome, SideAddresses } from '../journal/event.js'
 import { EventStream, type Subscriber } from '../journal/event-stream.js'
 import { findDestination, findSource, type Settling } from './find-sides.js'
 import type { Found, Reach } from './sides.js'
@@ -24,7 +25,7 @@ export interface RecoverInput {
   readonly reach: Reach
   readonly onEvent?: Subscriber
 }
-export interface Recovered {
+export interface RecoveryResult {
   readonly run: string
   readonly outcome: Outcome
   readonly exit: number
@@ -40,11 +41,11 @@ export interface Recovered {
  * Takes the journal up again with the next epoch, so that late voices of the run are refused, and ends it with another
  * run-end. Safe to repeat: a run that is settled is found so. Throws only while nothing was asked of either side.
  */
-export async function recoverRun(input: RecoverInput): Promise<Recovered> {
-  const { run, seats } = startOf(input.saved)
+export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
+  const { run, addresses } = startOf(input.saved)
   const over = endedFor(input.saved)
   if (over !== null && !input.resumeSource) return nothingLeft(run, over)
-  if (over === 'done') throw doneAlready(run)
+  if (over === 'done') throw alreadyDoneError(run)
   const epoch = 2 + input.saved.records.filter(({ body }) => body.type === 'recover-start').length
   const journal = takeUp(input.saved, input.stateDir, run)
   const events = new EventStream(undefined, input.saved.records.at(-1))
@@ -53,10 +54,10 @@ export async function recoverRun(input: RecoverInput): Promise<Recovered> {
   events.emit({ type: 'recover-start', epoch, version: input.version })
   const startedUs = events.nowUs()
   const [source, destination] = await Promise.all([
-    findSource(input.reach, seats.source, run),
-    findDestination(input.reach, seats.destination, {
+    findSource(input.reach, addresses.source, run),
+    findDestination(input.reach, addresses.destination, {
       run,
-      workload: seats.workload,
+      workload: addresses.workload,
       settled: howSettled(input.saved),
     }),
   ])
@@ -69,7 +70,7 @@ export async function recoverRun(input: RecoverInput): Promise<Recovered> {
   const problems = [...source.problems, ...destination.problems]
   let result: { outcome: Outcome; error: HelperErrorBody | null }
   try {
-    result = await carryOut(decided, steps, seats, source, destination, run)
+    result = await finishRun(decided, steps, addresses, source, destination, run)
   } catch (error) {
     const body = errorBodyOf(error)
     const person =
@@ -111,20 +112,20 @@ function endedFor({ records }: SavedJournal): Outcome | null {
 }
 
 /** Nothing is asked and nothing is written: a run that is done stays so. */
-function doneAlready(run: string): FerryError {
+function alreadyDoneError(run: string): FerryError {
   return new FerryError({
     code: 'recover/done',
     exit: EXIT.error,
     message: `run ${run} is done: the destination ran, and the workload may be anywhere by now; the source is not resumed`,
     suggestions: [
-      'move the workload back from whoever holds it, or start it anew',
-      `\`ferry release ${run}\` lets go of what the source may still keep`,
+      'move the workload back from the host that has it, or start it again',
+      `\`ferry release ${run}\` closes what the source may still keep open`,
     ],
   })
 }
 
 /** Neither side is asked: what they do since then is no business of this run. */
-function nothingLeft(run: string, outcome: Outcome): Recovered {
+function nothingLeft(run: string, outcome: Outcome): RecoveryResult {
   const notAsked = 'not-asked'
   return {
     ...{ run, outcome, exit: OUTCOME_EXIT[outcome] },
@@ -132,10 +133,10 @@ function nothingLeft(run: string, outcome: Outcome): Recovered {
   }
 }
 
-async function carryOut(
+async function finishRun(
   decided: Recovery,
   steps: RecoverySteps,
-  seats: Seats,
+  addresses: SideAddresses,
   source: Found,
   destination: Found,
   run: string,
@@ -160,41 +161,41 @@ async function carryOut(
         params: {},
         text: 'tell the destination that the source has committed',
       })
-      await settleBoth(steps, seats, source, destination)
+      await settleBoth(steps, addresses, source, destination)
       return done
     case 'settle':
-      await settleBoth(steps, seats, source, destination)
+      await settleBoth(steps, addresses, source, destination)
       return done
     case 'go-back':
-      return goBack(decided.discard, steps, seats, source, run)
+      return rollBack(decided.discard, steps, addresses, source, run)
   }
 }
 
 async function settleBoth(
   steps: RecoverySteps,
-  seats: Seats,
+  addresses: SideAddresses,
   source: Found,
   destination: Found,
 ): Promise<void> {
-  const { handOut, releaseSource, then, workload } = seats
+  const { handOut, releaseSource, then, workload } = addresses
   // The last of the destination's sockets is the holder's.
-  const socket = seats.destination.sockets.at(-1) ?? ''
+  const socket = addresses.destination.sockets.at(-1) ?? ''
   if (!/settled$/u.test(destination.found)) await settle(steps.step, { then, workload, socket, handOut })
   if (releaseSource === 'on-commit' && source.found === 'answers') {
     await steps.step({ side: 'source', op: 'release', params: {}, text: 'release the source' })
   }
 }
 
-async function goBack(
+async function rollBack(
   discard: 'ask' | 'record' | 'none',
   steps: RecoverySteps,
-  seats: Seats,
+  addresses: SideAddresses,
   source: Found,
   run: string,
 ): Promise<{ outcome: Outcome; error: HelperErrorBody | null }> {
   if (discard === 'record') {
     const params = {
-      recordDir: seats.destination.recordDir,
+      recordDir: addresses.destination.recordDir,
       run,
       role: 'destination',
       discard: true,
@@ -217,7 +218,7 @@ async function goBack(
         code: 'source/helper-died',
         message:
           `the destination holds nothing of the run, and the source's helper is gone: the kernel closed ` +
-          `${seats.source.devices.join(', ')}, which resets a device`,
+          `${addresses.source.devices.join(', ')}, which resets a device`,
         suggestion: 'start the workload anew on the source',
       },
     }
@@ -241,17 +242,17 @@ function lastStep({ records }: SavedJournal): number {
   return Math.max(0, ...records.flatMap(({ body }) => (body.type === 'intent' ? [body.step] : [])))
 }
 
-function startOf(saved: SavedJournal): { readonly run: string; readonly seats: Seats } {
+function startOf(saved: SavedJournal): { readonly run: string; readonly addresses: SideAddresses } {
   const start = saved.records[0]?.body
   if (start?.type !== 'run-start' || start.seats === undefined) {
     throw new FerryError({
       code: 'recover/nothing',
       exit: EXIT.usage,
-      message: `${saved.path} is no journal of a migration that could be recovered`,
+      message: `${saved.path} is not the journal of a migration that can be recovered`,
       suggestions: ['only `ferry migrate` leaves two sides behind'],
     })
   }
-  return { run: start.run, seats: start.seats }
+  return { run: start.run, addresses: start.seats }
 }
 
 /** `holding`, `handing`: the last request to hold, or to start the command, got no answer of the helper's own. */
@@ -265,7 +266,7 @@ export function howSettled(saved: Pick<SavedJournal, 'records'>): Settling {
       settling = true
     if (body.type === 'outcome' && body.ok && asked.has(body.step)) return 'done'
     if (body.type === 'outcome' && !body.ok && body.step === open?.step) {
-      if (!/^(?:link|helper)\//u.test(body.error?.code ?? '')) open = null
+      if (body.error === undefined || !isLost(body.error)) open = null
     }
     if (body.type !== 'intent' || body.side !== 'destination') continue
     if (body.op === 'rollback' || body.op === 'record') settling = false

@@ -1,9 +1,9 @@
-/** `ferry release`: the source of a committed run, or a holder, lets go of its devices. */
+/** `ferry release`: the source of a committed run, or a holder, closes its devices. */
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { Role } from '../protocol/protocol.js'
-import type { Seat } from '../journal/event.js'
+import type { SideAddress } from '../journal/event.js'
 import type { Client } from './sides.js'
 import { EventStream } from '../journal/event-stream.js'
 import { takeUp } from '../journal/reopen.js'
@@ -33,36 +33,39 @@ export async function releaseRun(
   const start = saved.records[0]?.body
   const end = saved.records.findLast(({ body }) => body.type === 'run-end')?.body
   if (start?.type !== 'run-start' || start.seats === undefined) {
-    throw refusal(`${saved.path} is no journal of a migration`, 'only `ferry migrate` leaves a source behind')
+    throw releaseError(
+      `${saved.path} is not the journal of a migration`,
+      'only `ferry migrate` leaves a source behind',
+    )
   }
-  const { run, seats } = start
+  const { run, seats: addresses } = start
   if (end?.type !== 'run-end')
-    throw refusal(`run ${run} is not over`, `\`ferry status ${run}\` shows how it stands`)
+    throw releaseError(`run ${run} is not over`, `\`ferry status ${run}\` shows how it stands`)
   if (end.outcome !== 'done' && !giveUp) {
-    throw refusal(
+    throw releaseError(
       `run ${run} ended ${end.outcome}: the source may be the only one that has the workload`,
       `\`ferry recover ${run}\` finds out, and finishes it`,
     )
   }
-  const { devices } = seats.source
+  const { devices } = addresses.source
   const sides: readonly Role[] = giveUp ? ['destination', 'source'] : ['source']
   const found: { side: Role; client: Client }[] = []
   try {
     for (const side of sides) {
-      const client = await ofRun(reach, side, seats[side], run)
+      const client = await ofRun(reach, side, addresses[side], run)
       if (client !== null) found.push({ side, client })
     }
     if (found.length > 0) await journaled(saved, stateDir, run, { found, giveUp })
-    return { run, workload: seats.workload, devices, released: found.length > 0 }
+    return { run, workload: addresses.workload, devices, released: found.length > 0 }
   } finally {
     await Promise.all(found.map(({ client }) => client.close()))
   }
 }
 
 /** The helper that still has the run. A holder that took the workload up again since then is none of its business. */
-async function ofRun(reach: Reach, side: Role, seat: Seat, run: string): Promise<Client | null> {
-  for (const socket of seat.sockets) {
-    const client = await reach.attach(side, seat, socket)
+async function ofRun(reach: Reach, side: Role, address: SideAddress, run: string): Promise<Client | null> {
+  for (const socket of address.sockets) {
+    const client = await reach.attach(side, address, socket)
     if (client === null) continue
     const status = await client.request('status', {})
     if (status.run === run) return client
@@ -110,7 +113,7 @@ async function journaled(
 export async function releaseHolder(workload: string, client: Client): Promise<Released> {
   const status = await client.request('status', {})
   if (status.run !== null) {
-    throw refusal(
+    throw releaseError(
       `run ${status.run} is moving ${workload}`,
       `\`ferry cancel ${status.run}\` first, or let it end and \`ferry release ${status.run}\``,
     )
@@ -125,6 +128,6 @@ export async function releaseHolder(workload: string, client: Client): Promise<R
   return { run: null, workload, released: true, devices: status.devices.map(({ device }) => device) }
 }
 
-function refusal(message: string, suggestion: string): FerryError {
+function releaseError(message: string, suggestion: string): FerryError {
   return new FerryError({ code: 'release/refused', exit: EXIT.error, message, suggestions: [suggestion] })
 }

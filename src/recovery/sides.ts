@@ -1,5 +1,5 @@
 /** The two sides of a run as a recovery works with them: how they are reached, and what was found there. */
-import type { Seats } from '../journal/event.js'
+import type { SideAddresses } from '../journal/event.js'
 import type { HelperClient } from '../link/client.js'
 import type { HelperErrorBody, Role } from '../protocol/protocol.js'
 
@@ -14,8 +14,8 @@ export interface Found<F extends string = string> {
   readonly problems: readonly HelperErrorBody[]
 }
 
-/** How both sides are reached: `attach` null when nobody answers at the socket, `open` starts a helper of its own. */
+/** How both sides are reached: `attach` null when no helper answers at the socket, `open` starts a helper of its own. */
 export interface Reach {
-  attach(side: Role, seat: Seats['source'], socket: string): Promise<Found['client']>
-  open(side: Role, seat: Seats['source']): Promise<Found['client']>
+  attach(side: Role, address: SideAddresses['source'], socket: string): Promise<Found['client']>
+  open(side: Role, address: SideAddresses['source']): Promise<Found['client']>
 }

@@ -5,7 +5,7 @@ import type { PlanDigest } from '../journal/plan-digest.js'
 import type { EventRecord } from '../journal/event.js'
 import { forecastsOf } from './forecasts.js'
 import { lastStates } from './states.js'
-import { steeredOf } from './interventions.js'
+import { interventionsOf } from './interventions.js'
 import { Steps, type StepRecord } from './steps.js'
 import type { DeviceReport, PhaseReport, Report, RoundReport, TrackerReport, Verification } from './report.js'
 import { everyPageCost, trackerReads } from './tracker-reads.js'
@@ -72,7 +72,7 @@ function build(records: readonly EventRecord[]): Report {
     ),
     dirtyReads: dirtyReads(steps),
     forecasts: start.command === 'migrate' ? forecastsOf(records, cutover?.reply ?? null) : null,
-    steered: steeredOf(records),
+    interventions: interventionsOf(records),
     precopy: precopy
       ? {
           reason: precopy.reason,

@@ -4,7 +4,7 @@ import type { Event, EventRecord, HoldPoint, Settable } from '../journal/event.j
 
 type HookEvent = Extract<Event, { type: 'hook' }>
 
-export interface Steered {
+export interface Interventions {
   readonly holds: readonly {
     readonly point: HoldPoint
     /** When it began, in microseconds since the run began. */
@@ -25,7 +25,7 @@ export interface Steered {
   readonly sets: readonly { readonly atUs: number; readonly key: Settable; readonly value: string }[]
 }
 
-export function steeredOf(records: readonly EventRecord[]): Steered {
+export function interventionsOf(records: readonly EventRecord[]): Interventions {
   return {
     holds: holdsOf(records),
     cutovers: records.flatMap(({ atUs, body }) => {
@@ -44,7 +44,7 @@ export function steeredOf(records: readonly EventRecord[]): Steered {
   }
 }
 
-function holdsOf(records: readonly EventRecord[]): Steered['holds'] {
+function holdsOf(records: readonly EventRecord[]): Interventions['holds'] {
   return records.flatMap(({ atUs, body }, index) => {
     if (body.type !== 'hold' || body.state !== 'held') return []
     const { point } = body

@@ -10,7 +10,7 @@ import type {
 import type { PhaseName } from '../plan/plan.js'
 import type { Event, Outcome } from '../journal/event.js'
 import type { Forecasts } from './forecasts.js'
-import type { Steered } from './interventions.js'
+import type { Interventions } from './interventions.js'
 import type { EveryPage, TrackerRead } from './tracker-reads.js'
 
 /** What a journal says about its run. Times in microseconds, bytes as bigint. */
@@ -22,7 +22,7 @@ export interface Report {
   readonly version: string
   /** ISO 8601, UTC. */
   readonly startedAt: string
-  /** `incomplete`: the journal ends before the run did; nobody wrote down how it ended. */
+  /** `incomplete`: the journal ends before the run did; its end is not recorded. */
   readonly outcome: Outcome | 'incomplete'
   readonly exit: number | null
   readonly error: HelperErrorBody | null
@@ -44,7 +44,7 @@ export interface Report {
   /** What was forecast of the blackout beside what it was; null where there is nothing to compare. */
   readonly forecasts: Forecasts | null
   /** Holds, requests, changed limits and hooks. */
-  readonly steered: Steered
+  readonly interventions: Interventions
   readonly cutover: CutoverSummary | null
   readonly verification: Verification
   /** What each helper held at its peak without the workload's own memory; null when it was not asked. */

@@ -3,6 +3,7 @@
  * not have read it. While both helpers still answer there is one safe way to find out, and it is taken here.
  */
 import { errorBodyOf } from '../link/helper-error.js'
+import { isLost } from '../link/link-error.js'
 import type { StatusReply } from '../protocol/protocol.js'
 import type { PhaseContext } from '../phases/phase.js'
 
@@ -12,20 +13,23 @@ import type { PhaseContext } from '../phases/phase.js'
  * discarded: the destination holds nothing of this run and never will, so the source may run again.
  * unknown: the destination cannot be asked, or does not come to rest.
  */
-export type Recovered = 'running' | 'stuck' | 'discarded' | 'unknown'
+export type CutoverFate = 'running' | 'stuck' | 'discarded' | 'unknown'
 
 /** How often the destination is asked, and how long is waited between. */
 export interface Patience {
   readonly polls: number
   readonly betweenMs: number
 }
-const PATIENCE: Patience = { polls: 20, betweenMs: 250 }
+const ASK_PATIENCE: Patience = { polls: 20, betweenMs: 250 }
 
 /**
  * INVARIANT (one runner): 'discarded' is answered only after the destination itself confirmed it. A destination
  * that refuses to discard has committed meanwhile, so it is asked again instead of being overruled.
  */
-export async function recover(context: PhaseContext, patience: Patience = PATIENCE): Promise<Recovered> {
+export async function askDestination(
+  context: PhaseContext,
+  patience: Patience = ASK_PATIENCE,
+): Promise<CutoverFate> {
   for (let poll = 0; poll < patience.polls; poll++) {
     if (context.destination?.alive !== true) return 'unknown'
     const status = await ask(context)
@@ -47,7 +51,7 @@ async function ask({ run, state, step }: PhaseContext): Promise<StatusReply | 'l
     if (status.run === null || status.run === run) return status
     state.problems.push({
       code: 'peer/run',
-      message: `the destination's helper speaks of run ${status.run}, not of ${run}`,
+      message: `the destination's helper serves run ${status.run}, not ${run}`,
     })
     return 'lost'
   } catch (error) {
@@ -59,7 +63,7 @@ async function ask({ run, state, step }: PhaseContext): Promise<StatusReply | 'l
 /** Whether the destination itself has answered that it did not get its devices to run. It tries only once. */
 async function gaveUp({ state }: PhaseContext): Promise<boolean> {
   const received = await Promise.race([state.receive, Promise.resolve(null)])
-  return received !== null && !received.ok && !/^(?:link|helper)\//u.test(received.error.code)
+  return received !== null && !received.ok && !isLost(received.error)
 }
 
 async function discard({ state, step }: PhaseContext): Promise<boolean> {
@@ -77,7 +81,7 @@ async function discard({ state, step }: PhaseContext): Promise<boolean> {
   }
 }
 
-function discarded({ state }: PhaseContext): Recovered {
+function discarded({ state }: PhaseContext): CutoverFate {
   state.peerDiscarded = true
   return 'discarded'
 }

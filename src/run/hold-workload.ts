@@ -67,16 +67,17 @@ export async function holdWorkload(input: HoldInput): Promise<Held> {
 }
 
 /** What became of a holder that was waited for; null when it closed its devices in order, whoever asked for it. */
-export function lostHolder(workload: string, end: HelperEnd): FerryError | null {
+export function holderLostError(workload: string, end: HelperEnd): FerryError | null {
   if (end.exitCode === 0) return null
   const { explanation } = end
   if (explanation !== undefined) {
     return new FerryError({
       code: explanation.code,
       exit: EXIT.error,
-      message: [`the way to the holder of ${workload} was lost: ${explanation.message}`, ...end.stderr].join(
-        '\n  ',
-      ),
+      message: [
+        `the connection to the holder of ${workload} was lost: ${explanation.message}`,
+        ...end.stderr,
+      ].join('\n  '),
       suggestions: [
         explanation.suggestion,
         'the holder itself stays: `ferry release --hold` ends it, and a migration `from: holder` finds it',
@@ -86,7 +87,7 @@ export function lostHolder(workload: string, end: HelperEnd): FerryError | null 
   return new FerryError({
     code: 'hold/lost',
     exit: EXIT.error,
-    message: `the holder of ${workload} ${endText(end)}, and nobody asked it to`,
+    message: `the holder of ${workload} ${endText(end)} without being asked to`,
     suggestions: ['its devices were closed with it: hold the workload again'],
   })
 }

@@ -109,11 +109,11 @@ export function holdStep(state: HoldState, input: HoldInput): HoldStep {
 
 function stop(state: HoldState): HoldStep {
   if (state.stage === 'over') return { state, outputs: [] }
-  return { state: { ...state, stage: 'over', asked: null }, outputs: told(state.asked, 'dropped') }
+  return { state: { ...state, stage: 'over', asked: null }, outputs: answerTo(state.asked, 'dropped') }
 }
 
 /** Everybody is answered once; who asked for a later moment has been. */
-function told(asked: Asked | null, answer: Answer): readonly HoldOutput[] {
+function answerTo(asked: Asked | null, answer: Answer): readonly HoldOutput[] {
   return asked === null || asked.scheduled ? [] : [{ type: 'answer', id: asked.id, answer }]
 }
 
@@ -124,7 +124,7 @@ function ask(state: HoldState, { atMs, id, nowMs, withinMs }: Extract<HoldInput,
   if (state.stage === 'ahead' && atMs === null && withinMs === null) return refuse('not-held')
   const fromMs = atMs ?? nowMs
   const asked = { id, fromMs, toMs: fromMs + (withinMs ?? 0), scheduled: atMs !== null }
-  const before = told(state.asked, 'replaced')
+  const before = answerTo(state.asked, 'replaced')
   if (asked.scheduled) {
     const now: HoldOutput[] = [
       { type: 'note', state: 'scheduled', atMs },
@@ -157,7 +157,11 @@ function decideAsked(state: HoldState, nowMs: number): HoldStep {
   if (stage === 'held' && fits(state) && nowMs <= asked.toMs + LATENESS_MS) {
     return {
       state: { ...state, stage: 'released', asked: null, untilMs: null },
-      outputs: [{ type: 'note', state: 'accepted', atMs }, ...told(asked, 'accepted'), { type: 'release' }],
+      outputs: [
+        { type: 'note', state: 'accepted', atMs },
+        ...answerTo(asked, 'accepted'),
+        { type: 'release' },
+      ],
     }
   }
   if (nowMs < asked.toMs) return { state, outputs: [] }
@@ -165,7 +169,7 @@ function decideAsked(state: HoldState, nowMs: number): HoldStep {
     state: { ...state, asked: null },
     outputs: [
       { type: 'note', state: 'refused', atMs },
-      ...told(asked, stage === 'held' ? 'refused' : 'not-held'),
+      ...answerTo(asked, stage === 'held' ? 'refused' : 'not-held'),
     ],
   }
 }
@@ -173,7 +177,7 @@ function decideAsked(state: HoldState, nowMs: number): HoldStep {
 function decideTimeout(state: HoldState, nowMs: number): HoldStep {
   const { onTimeout, untilMs } = state
   if (untilMs === null || nowMs < untilMs) return { state, outputs: [] }
-  const late = told(state.asked, 'dropped')
+  const late = answerTo(state.asked, 'dropped')
   if (onTimeout === 'cutover' && fits(state)) {
     const released = { ...state, stage: 'released', asked: null, untilMs: null } as const
     return {

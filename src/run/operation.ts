@@ -1,5 +1,6 @@
 /** One run from its preparation to its last event: what `migrate`, `pin` and `dirty-log` have in common. */
 import { FerryError } from '../errors.js'
+import { factsOf } from '../link/helper-error.js'
 import { EXIT } from '../exit-codes.js'
 import type { HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
 import type { Phase } from '../phases/index.js'
@@ -58,7 +59,7 @@ export async function operate(input: OperationInput): Promise<OperationResult> {
     const prepared = await stop.before(prepare({ ...input, onEvent: say, onProblem: complain }))
     try {
       if (prepared.plan.blockers.length > 0) throw blockedError(prepared.plan)
-      return await carryOut(input, prepared, stop, (events) => {
+      return await runPhases(input, prepared, stop, (events) => {
         stream = events
       })
     } catch (error) {
@@ -70,7 +71,7 @@ export async function operate(input: OperationInput): Promise<OperationResult> {
   }
 }
 
-async function carryOut(
+async function runPhases(
   input: OperationInput,
   prepared: Prepared,
   stop: Stop,
@@ -116,7 +117,7 @@ async function carryOut(
   const result = await running
   view.stop()
   journal.close()
-  if (result.error?.code === 'run/detached') letGo(prepared)
+  if (result.error?.code === 'run/detached') closeWithoutWaiting(prepared)
   else await prepared.close()
   await served?.close()
   return { ...result, records, journal: journal.path, prepared, journalError: journal.error }
@@ -135,7 +136,7 @@ function controlOf(
     records: () => records,
     subscribe: (subscriber) => events.subscribe(subscriber),
     cancel: () => {
-      if (runner.committed) throw tooLate(run)
+      if (runner.committed) throw tooLateError(run)
       runner.cancel()
     },
     set: (key, value) => runner.set(key, value),
@@ -144,7 +145,7 @@ function controlOf(
   }
 }
 
-function tooLate(run: string): FerryError {
+function tooLateError(run: string): FerryError {
   return new FerryError({
     code: 'cancel/too-late',
     exit: EXIT.error,
@@ -155,19 +156,14 @@ function tooLate(run: string): FerryError {
 
 /** A run that did not end well, as the error of its command; `result` is what the command returns of it. */
 export function runError(ended: OperationResult, result: unknown): FerryError {
-  const { error, exit, outcome, run } = ended
+  const { exit, outcome, run } = ended
+  const error = ended.error ?? { code: `run/${outcome}`, message: `the run ended ${outcome}` }
+  const { suggestions, ...facts } = factsOf(error)
   return new FerryError({
-    code: error?.code ?? `run/${outcome}`,
+    ...facts,
     exit,
-    message: error?.message ?? `the run ended ${outcome}`,
-    suggestions: [
-      ...(error?.suggestion === undefined ? [] : [error.suggestion]),
-      `run ${run}: \`ferry report ${run}\` shows all of it`,
-    ],
-    ...(error?.device !== undefined && { device: error.device }),
-    ...(error?.errno !== undefined && { errno: error.errno }),
-    ...(error?.errnoName !== undefined && { errnoName: error.errnoName }),
-    ...(error?.operation !== undefined && { operation: error.operation }),
+    message: error.message,
+    suggestions: [...suggestions, `run ${run}: \`ferry report ${run}\` shows all of it`],
     result,
   })
 }
@@ -178,7 +174,7 @@ function bind(prepared: Prepared, run: string): void {
 }
 
 /** Ends the helpers' stdin without waiting for what they do about it. */
-function letGo(prepared: Prepared): void {
+function closeWithoutWaiting(prepared: Prepared): void {
   void prepared.close()
 }
 
@@ -196,7 +192,7 @@ class Stop {
   first(): void {
     this.asked = true
     if (this.runner !== undefined) this.runner.cancel()
-    else this.reject(notStarted())
+    else this.reject(notStartedError())
   }
 
   second(): void {
@@ -217,7 +213,7 @@ class Stop {
   }
 }
 
-function notStarted(): FerryError {
+function notStartedError(): FerryError {
   return new FerryError({
     code: 'run/cancelled',
     exit: EXIT.cancelled,

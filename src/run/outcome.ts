@@ -1,6 +1,7 @@
 /** From what went wrong to how the run ended: the one place that knows the meaning of error codes. */
 import type { ExitCode } from '../exit-codes.js'
 import { EXIT } from '../exit-codes.js'
+import { isPeerLost } from '../link/link-error.js'
 import type { HelperErrorBody, Role } from '../protocol/protocol.js'
 import type { RunState } from '../phases/phase.js'
 import type { PhaseName } from '../plan/plan.js'
@@ -39,8 +40,6 @@ const DISAGREE: ReadonlySet<string> = new Set([
 ])
 /** Codes of the ceiling: it would be passed, or was about to be. */
 const CEILING: ReadonlySet<string> = new Set(['limit/downtime', 'limit/not-converged', 'limit/hold'])
-/** What one side sees when the other one is in trouble. */
-const ONLY_THE_LINK = /^(?:link\/|peer\/gave-up$)/u
 /** How long the destination is given to say why the link broke. */
 const GRACE_MS = 500
 
@@ -80,15 +79,14 @@ export function judgeFailure(
 
 /** The destination's reason, when all the source saw of it was the link breaking. */
 export async function rootCause(failure: Failure, state: RunState): Promise<Failure> {
-  if (failure.side === 'destination' || state.receive === null || !ONLY_THE_LINK.test(failure.body.code))
-    return failure
+  if (failure.side === 'destination' || state.receive === null || !isPeerLost(failure.body)) return failure
   let timer: NodeJS.Timeout | undefined
   const grace = new Promise<null>((resolve) => {
     timer = setTimeout(() => resolve(null), GRACE_MS)
   })
   const received = await Promise.race([state.receive, grace])
   clearTimeout(timer)
-  if (received === null || received.ok || ONLY_THE_LINK.test(received.error.code)) return failure
+  if (received === null || received.ok || isPeerLost(received.error)) return failure
   return { ...failure, side: 'destination', body: withCause(received.error, failure.body) }
 }
 

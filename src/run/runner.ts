@@ -10,10 +10,10 @@ import type { CutoverAnswer, CutoverAsk } from './hold-timer.js'
 import type { HookHost } from './hooks.js'
 import { planDigest } from '../journal/plan-digest.js'
 import { judgeFailure, rootCause, type Failure } from './outcome.js'
-import { recover, type Patience, type Recovered } from './ask-destination.js'
-import { seatsOf } from './side-address.js'
+import { askDestination, type Patience, type CutoverFate } from './ask-destination.js'
+import { sideAddresses } from './side-address.js'
 import { Session, type SessionInput } from './session.js'
-import { Wheel } from './steering.js'
+import { RunSteering } from './steering.js'
 
 export interface RunnerInput extends SessionInput {
   readonly command: Extract<Event, { type: 'run-start' }>['command']
@@ -53,9 +53,9 @@ export interface RunResult {
 export class Runner {
   private readonly input: RunnerInput
   private readonly session: Session
-  private readonly wheel: Wheel
+  private readonly steering: RunSteering
   private cause: HelperErrorBody | null = null
-  private detach_: (result: RunResult) => void = () => undefined
+  private resolveDetached: (result: RunResult) => void = () => undefined
   private readonly detached: Promise<RunResult>
   private over = false
 
@@ -63,7 +63,7 @@ export class Runner {
     this.input = input
     const session = new Session(input)
     this.session = session
-    this.wheel = new Wheel({
+    this.steering = new RunSteering({
       ...input,
       steered: input.command === 'migrate',
       hostOf: input.hostOf ?? noHost,
@@ -72,16 +72,16 @@ export class Runner {
       cancelled: session.cancelled.signal,
       detached: session.detached.signal,
     })
-    session.steering = this.wheel
+    session.steering = this.steering
     this.detached = new Promise((resolve) => {
-      this.detach_ = resolve
+      this.resolveDetached = resolve
     })
   }
 
   /** `control`: the socket it can be asked at meanwhile. */
   async execute(control?: string): Promise<RunResult> {
     const { command, events, expected, plan, profile, run, version } = this.input
-    const seats = command === 'migrate' ? seatsOf(profile, plan, run) : undefined
+    const addresses = command === 'migrate' ? sideAddresses(profile, plan, run) : undefined
     const { hold } = profile.migration
     events.emit({
       type: 'run-start',
@@ -92,12 +92,12 @@ export class Runner {
       version,
       plan: planDigest(plan),
       pid: process.pid,
-      ...(seats !== undefined && { seats }),
-      ...(command === 'migrate' && { limits: this.wheel.savedLimits, ...(hold !== null && { hold }) }),
+      ...(addresses !== undefined && { seats: addresses }),
+      ...(command === 'migrate' && { limits: this.steering.savedLimits, ...(hold !== null && { hold }) }),
       ...(expected !== undefined && { expected }),
       ...(control !== undefined && { control }),
     })
-    const result = await Promise.race([this.carryOut(), this.detached])
+    const result = await Promise.race([this.runPhases(), this.detached])
     return this.finish(result)
   }
 
@@ -115,7 +115,7 @@ export class Runner {
     this.cause = cause
     this.input.events.emit({ type: 'cancel-asked' })
     this.session.cancel()
-    this.wheel.close()
+    this.steering.close()
     for (const helper of [this.input.source, this.input.destination]) {
       if (helper === null || !helper.alive || !this.session.attempted(helper.side, 'claim')) continue
       helper
@@ -126,19 +126,19 @@ export class Runner {
 
   /** Lets a held run go, now or at a moment that fits; see HoldKeeper. */
   cutover(asked: CutoverAsk): Promise<CutoverAnswer> {
-    return this.wheel.ask(asked)
+    return this.steering.ask(asked)
   }
 
   /** Changes a limit of the run. Throws a FerryError when it cannot be changed so, or not any more. */
   set(key: Settable, value: string): Promise<void> {
-    return this.wheel.set(key, value)
+    return this.steering.set(key, value)
   }
 
   /** Stops waiting. The helpers see the end of their stdin: before COMMIT they put everything back by themselves. */
   detach(): void {
     const { run } = this.input
     this.session.detach()
-    this.detach_(
+    this.resolveDetached(
       this.result('unknown', {
         code: 'run/detached',
         message:
@@ -151,50 +151,50 @@ export class Runner {
     )
   }
 
-  private async carryOut(): Promise<RunResult> {
+  private async runPhases(): Promise<RunResult> {
     const { session } = this
     const started: Phase[] = []
     let failure: Failure | null = null
     for (const phase of this.input.phases) {
       if (failure !== null) break
       started.push(phase)
-      failure = await this.phase(phase.name, () => this.around(phase))
+      failure = await this.runAsPhase(phase.name, () => this.runWithHooks(phase))
       if (failure !== null && session.state.outcomeUnknown && !session.state.committed) {
-        const recovered = await this.recovered()
-        if (recovered === 'unknown') return this.result('unknown', this.unknownError(failure))
+        const fate = await this.cutoverFate()
+        if (fate === 'unknown') return this.result('unknown', this.unknownError(failure))
         // Whether its devices run is for the commit to say.
-        if (recovered === 'running' || recovered === 'stuck') failure = null
+        if (fate === 'running' || fate === 'stuck') failure = null
       }
       // From here on only the commit is left, and it is not cancelled.
       if (session.state.committed) session.forward = false
     }
-    if (session.state.committed) return this.forth(failure)
-    return this.back(started, failure)
+    if (session.state.committed) return this.finishForward(failure)
+    return this.rollBack(started, failure)
   }
 
   /** A phase with the hooks and the hold that stand around it. */
-  private async around(phase: Phase): Promise<void> {
+  private async runWithHooks(phase: Phase): Promise<void> {
     const { after, before, hold } = AROUND[phase.name] ?? {}
-    if (before !== undefined) await this.wheel.hooks(before)
+    if (before !== undefined) await this.steering.hooks(before)
     await phase.run(this.session)
-    if (after !== undefined) await this.wheel.hooks(after)
-    if (hold !== undefined) await this.wheel.hold(hold)
+    if (after !== undefined) await this.steering.hooks(after)
+    if (hold !== undefined) await this.steering.hold(hold)
   }
 
-  private async recovered(): Promise<Recovered> {
+  private async cutoverFate(): Promise<CutoverFate> {
     const { session } = this
     session.forward = false
-    const outcome = await recover(session, this.input.patience)
+    const outcome = await askDestination(session, this.input.patience)
     if (outcome === 'running' || outcome === 'stuck') session.state.committed = true
     return outcome
   }
 
-  private async back(started: readonly Phase[], failure: Failure | null): Promise<RunResult> {
+  private async rollBack(started: readonly Phase[], failure: Failure | null): Promise<RunResult> {
     const { session } = this
     const cause = failure && (await rootCause(failure, session.state))
     session.forward = false
-    this.wheel.close()
-    await this.phase('rollback', async () => {
+    this.steering.close()
+    await this.runAsPhase('rollback', async () => {
       for (const phase of [...started].reverse()) await phase.undo(session)
       await rollback.run(session)
     })
@@ -204,19 +204,19 @@ export class Runner {
       cancelCause: this.cause,
       touched: session.attempted('source', 'device'),
     })
-    await this.wheel.lastHooks('post-rollback', judged.outcome)
+    await this.steering.lastHooks('post-rollback', judged.outcome)
     return this.result(judged.outcome, judged.error)
   }
 
-  private async forth(failure: Failure | null): Promise<RunResult> {
+  private async finishForward(failure: Failure | null): Promise<RunResult> {
     const disagree = failure?.exit === EXIT.sidesDisagree
     const outcome = failure === null ? 'done' : disagree ? 'sides-disagree' : 'needs-person'
-    await this.wheel.lastHooks('post-commit', outcome)
+    await this.steering.lastHooks('post-commit', outcome)
     return this.result(outcome, failure?.body ?? null)
   }
 
   /** Runs `work` as a phase of the journal; what it throws is returned. */
-  private async phase(name: PhaseName, work: () => Promise<void>): Promise<Failure | null> {
+  private async runAsPhase(name: PhaseName, work: () => Promise<void>): Promise<Failure | null> {
     const { events } = this.input
     this.session.phase = name
     const startUs = events.nowUs()
@@ -255,7 +255,7 @@ export class Runner {
   private finish(result: RunResult): RunResult {
     const { events } = this.input
     this.over = true
-    this.wheel.close()
+    this.steering.close()
     events.emit({
       type: 'run-end',
       outcome: result.outcome,

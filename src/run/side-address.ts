@@ -2,7 +2,7 @@ import { holderSocket, RUN_ID } from '../plan/sockets.js'
 import type { Plan } from '../plan/plan.js'
 import type { Role } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
-import type { Seat, Seats } from '../journal/event.js'
+import type { SideAddress, SideAddresses } from '../journal/event.js'
 
 /** The folder that holds a side's records, sockets and holders, as the plan's claim has it. */
 export function stateDirIn(plan: Plan, side: Role): string | null {
@@ -13,9 +13,9 @@ export function stateDirIn(plan: Plan, side: Role): string | null {
 }
 
 /** Where both sides of a run are, for those who come after the ferry that started it; none for a plan of one side. */
-export function seatsOf(profile: Profile, plan: Plan, run: string): Seats | undefined {
-  const source = seat('source', profile, plan, run)
-  const destination = seat('destination', profile, plan, run)
+export function sideAddresses(profile: Profile, plan: Plan, run: string): SideAddresses | undefined {
+  const source = address('source', profile, plan, run)
+  const destination = address('destination', profile, plan, run)
   if (source === undefined || destination === undefined) return undefined
   return {
     source,
@@ -27,7 +27,7 @@ export function seatsOf(profile: Profile, plan: Plan, run: string): Seats | unde
   }
 }
 
-function seat(side: Role, profile: Profile, plan: Plan, run: string): Seat | undefined {
+function address(side: Role, profile: Profile, plan: Plan, run: string): SideAddress | undefined {
   for (const step of plan.steps) {
     if (step.op !== 'claim' || step.side !== side) continue
     const { recordDir, socket } = step.params

@@ -12,7 +12,7 @@ import { HoldKeeper, type CutoverAnswer, type CutoverAsk } from './hold-timer.js
 import { HookRunner, type HookHost } from './hooks.js'
 import { limitsOf, readSetting } from './settings.js'
 
-export interface WheelInput {
+export interface RunSteeringInput {
   readonly run: string
   /** Holds and hooks are for moves; what only measures has none. */
   readonly steered: boolean
@@ -33,21 +33,21 @@ export interface WheelInput {
 /**
  * INVARIANTS
  * 1. A limit is changed by `set` alone, in the journal before it counts.
- * 2. A run is let go by its hold's state machine alone.
+ * 2. Only the state machine of its hold continues a run.
  * 3. A pause inside the blackout is always answered, unless the run was cancelled: then the helper knows already.
  */
-export class Wheel implements Steering {
+export class RunSteering implements Steering {
   limits: Limits
   lastRound: RoundEnd | null = null
   readonly keeper: HoldKeeper | null
-  private readonly input: WheelInput
-  private readonly hooks_: HookRunner
+  private readonly input: RunSteeringInput
+  private readonly hookRunner: HookRunner
   private readonly watchers = new Set<(round: RoundEnd) => void>()
   private pauses = new AbortController()
   private paused: Promise<void> = Promise.resolve()
   private closed = false
 
-  constructor(input: WheelInput) {
+  constructor(input: RunSteeringInput) {
     const { events, hostOf, profile, run } = input
     this.input = input
     this.limits = limitsOf(profile)
@@ -59,10 +59,10 @@ export class Wheel implements Steering {
             point,
             migration: profile.migration,
             events,
-            onTimeout: (because) => input.cancel(timedOut(profile, because, this.lastRound)),
+            onTimeout: (because) => input.cancel(holdTimedOutBody(profile, because, this.lastRound)),
             ...(input.nowMs !== undefined && { nowMs: input.nowMs }),
           })
-    this.hooks_ = new HookRunner({
+    this.hookRunner = new HookRunner({
       run,
       profile,
       events,
@@ -88,17 +88,17 @@ export class Wheel implements Steering {
     await this.unlessBroken(keeper.wait())
   }
 
-  readonly hasHooks = (at: HookPoint): boolean => this.input.steered && this.hooks_.at(at).length > 0
+  readonly hasHooks = (at: HookPoint): boolean => this.input.steered && this.hookRunner.at(at).length > 0
 
   readonly hooks = async (at: HookPoint): Promise<void> => {
     if (!this.hasHooks(at)) return
-    await this.hooks_.run(at, AbortSignal.any([this.input.cancelled, this.input.detached]))
-    if (this.input.cancelled.aborted) throw cancelled()
+    await this.hookRunner.run(at, AbortSignal.any([this.input.cancelled, this.input.detached]))
+    if (this.input.cancelled.aborted) throw cancelledError()
   }
 
   /** Those after the end of the run's own work, which a cancel does not stop. */
   readonly lastHooks = async (at: HookPoint, outcome: string): Promise<void> => {
-    if (this.hasHooks(at)) await this.hooks_.run(at, this.input.detached, outcome)
+    if (this.hasHooks(at)) await this.hookRunner.run(at, this.input.detached, outcome)
   }
 
   readonly round = (enough: (round: RoundEnd) => boolean, timeoutMs: number): Promise<void> =>
@@ -160,9 +160,9 @@ export class Wheel implements Steering {
     if (!context.attempted('source', 'connect')) return
     if (key !== 'streams' && (!context.attempted('source', 'precopy') || context.state.precopy !== null))
       return
-    const text_ = `set ${key} to ${setting.value}`
+    const what = `set ${key} to ${setting.value}`
     try {
-      await context.step({ side: 'source', op: 'tune', params: setting.tune, text: text_ })
+      await context.step({ side: 'source', op: 'tune', params: setting.tune, text: what })
     } catch (error) {
       this.limits = before
       const reset = readSetting(key, textOf(key, before), before, null)
@@ -192,7 +192,7 @@ export class Wheel implements Steering {
     const signal = AbortSignal.any([cancelled, detached, this.pauses.signal])
     let abort: { readonly code: string; readonly message: string } | undefined
     try {
-      await this.hooks_.run(at, signal)
+      await this.hookRunner.run(at, signal)
     } catch (error) {
       const { code, message } = errorBodyOf(error)
       abort = { code, message }
@@ -217,22 +217,22 @@ export class Wheel implements Steering {
     const { receive } = this.input.context().state
     return new Promise((resolve, reject) => {
       const broken = (error: FerryError): void => reject(error)
-      signal.addEventListener('abort', () => broken(cancelled()), { once: true })
-      if (signal.aborted) broken(cancelled())
+      signal.addEventListener('abort', () => broken(cancelledError()), { once: true })
+      if (signal.aborted) broken(cancelledError())
       for (const helper of [source, destination]) {
-        void helper?.ended?.then(() => broken(helperGone(helper)))
+        void helper?.ended?.then(() => broken(helperGoneError(helper)))
       }
-      void receive?.then((settled) => broken(receiveEnded(settled)))
+      void receive?.then((settled) => broken(receiveEndedError(settled)))
       work.then(resolve, reject)
     })
   }
 }
 
-function cancelled(): FerryError {
+function cancelledError(): FerryError {
   return new FerryError({ code: 'run/cancelled', exit: EXIT.cancelled, message: 'cancelled by the operator' })
 }
 
-function helperGone({ label, side }: Helper): FerryError {
+function helperGoneError({ label, side }: Helper): FerryError {
   return new FerryError({
     code: 'helper/died',
     exit: EXIT.error,
@@ -241,7 +241,9 @@ function helperGone({ label, side }: Helper): FerryError {
   })
 }
 
-function receiveEnded(settled: Settled<{ readonly outcome: string; readonly reason?: string }>): FerryError {
+function receiveEndedError(
+  settled: Settled<{ readonly outcome: string; readonly reason?: string }>,
+): FerryError {
   const [code, why] = settled.ok
     ? ['link/lost', settled.reply.reason ?? settled.reply.outcome]
     : [settled.error.code, settled.error.message]
@@ -253,12 +255,12 @@ function receiveEnded(settled: Settled<{ readonly outcome: string; readonly reas
   })
 }
 
-function timedOut(
+function holdTimedOutBody(
   { migration }: Profile,
   because: 'cancel' | 'ceiling',
   last: RoundEnd | null,
 ): HelperErrorBody {
-  const held = `the run was held for ${(migration.holdTimeoutMs ?? 0) / 1000} s and nobody let it go`
+  const held = `the run was held for ${(migration.holdTimeoutMs ?? 0) / 1000} s and was not continued`
   if (because === 'cancel') return { code: 'hold/timed-out', message: held }
   const forecast = last === null ? 'no round had ended' : `the blackout would take ${last.expectedUs} µs`
   return { code: 'limit/hold', message: `${held}; it was to cut over then, and ${forecast}` }

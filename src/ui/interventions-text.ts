@@ -1,5 +1,5 @@
 /** What operators, scripts and hooks did to a run: a line each, and as a part of the report. */
-import type { Steered } from '../report/interventions.js'
+import type { Interventions } from '../report/interventions.js'
 import type { Event } from '../journal/event.js'
 import { momentText } from './status-text.js'
 import { table } from './table.js'
@@ -30,7 +30,7 @@ export function steeringLine(body: SteeringEvent): string {
 }
 
 function askedText(
-  asked: Pick<Steered['cutovers'][number], 'state' | 'atMs' | 'forecastUs' | 'limitUs'>,
+  asked: Pick<Interventions['cutovers'][number], 'state' | 'atMs' | 'forecastUs' | 'limitUs'>,
 ): string {
   const at = asked.atMs === undefined ? '' : ` for ${momentText(asked.atMs)}`
   const forecast =
@@ -46,8 +46,8 @@ function askedText(
 }
 
 /** Null for a run that went by itself. */
-export function steeredText(
-  { cutovers, holds, hooks, sets }: Steered,
+export function interventionsText(
+  { cutovers, holds, hooks, sets }: Interventions,
   options: { readonly width?: number },
 ): string | null {
   const lines = [
@@ -75,7 +75,7 @@ export function steeredText(
   return parts.length === 0 ? null : parts.join('\n\n')
 }
 
-function hooksText(hooks: Steered['hooks'], options: { readonly width?: number }): string {
+function hooksText(hooks: Interventions['hooks'], options: { readonly width?: number }): string {
   const columns = [
     { title: 'HOOK' },
     { title: 'AT' },

@@ -3,7 +3,7 @@ import type { Report } from '../report/report.js'
 import { isUtf8 } from './chart.js'
 import { dirtyText } from './dirty-text.js'
 import { forecastsText } from './forecast-text.js'
-import { steeredText } from './interventions-text.js'
+import { interventionsText } from './interventions-text.js'
 import { table } from './table.js'
 import { trackerReadsText } from './tracker-reads-text.js'
 import { count, duration, percent, plural, rate, rateOver, size } from '../units.js'
@@ -25,7 +25,7 @@ export function reportText(report: Report, options: TextOptions = {}): string {
     devices(report, options),
     report.command === 'pin' ? pins(report, options) : null,
     report.command === 'dirty-log' ? dirtyText(report, { ...options, utf8 }) : null,
-    steeredText(report.steered, options),
+    interventionsText(report.interventions, options),
     blackout(report, options),
     forecastsText(report.forecasts, options),
     verification(report),

@@ -25,7 +25,7 @@ describe('a moment', () => {
 
   it.each(['', 'soon', '25:00', '12:60', '2026-13-01T00:00:00Z', '10m', '2026-11-23', '1700000000'])(
     'is not %j',
-    (text) => expect(() => readMoment(text, NOW)).toThrow('no time'),
+    (text) => expect(() => readMoment(text, NOW)).toThrow('not a time'),
   )
 
   it('must lie ahead', () => {

@@ -4,7 +4,7 @@ import type { ScriptFacts } from '../../src/doctor/facts.js'
 import { atLeast, iommuChecks, kernelChecks, vfioChecks } from '../../src/doctor/kernel-checks.js'
 import { needOf, UNSAID, type Need } from '../../src/doctor/need.js'
 import { roomChecks, rootChecks, stateChecks } from '../../src/doctor/room-checks.js'
-import { seatsOfProfile } from '../../src/doctor/examined-host.js'
+import { examinedHosts } from '../../src/doctor/examined-host.js'
 import type { HelloReply } from '../../src/protocol/protocol.js'
 import { loadProfile } from '../../src/profile/load.js'
 import { GIB, HELLO, SOUND } from './facts.js'
@@ -184,11 +184,11 @@ describe('atLeast', () => {
 describe('what a profile needs', () => {
   it('of one host that is both sides: memory for both, and nothing of VFIO for simulated devices', async () => {
     const profile = await loadProfile('profiles/quickstart.yaml')
-    const [seat, ...others] = seatsOfProfile(profile)
+    const [subject, ...others] = examinedHosts(profile)
     expect(others).toEqual([])
-    expect(seat?.sides).toEqual(['source', 'destination'])
+    expect(subject?.sides).toEqual(['source', 'destination'])
     const total = profile.memory.reduce((sum, region) => sum + region.bytes, 0n)
-    expect(seat?.need).toMatchObject({ real: false, memoryBytes: 2n * total, pinnedBytes: 0n })
+    expect(subject?.need).toMatchObject({ real: false, memoryBytes: 2n * total, pinnedBytes: 0n })
     expect(
       needOf({ ...profile, source: { ...profile.source, from: 'holder' } }, ['source']).memoryBytes,
     ).toBe(0n)

@@ -111,7 +111,7 @@ describe('one connection a host', () => {
 
   it.each([
     ['Host key verification failed.', 'host key is unknown'],
-    ['ops@node: Permission denied (publickey).', 'not let in'],
+    ['ops@node: Permission denied (publickey).', 'login refused'],
   ])('that is refused says why, each time it is tried: %s', async (stderr, message) => {
     const { calls } = standIn(`echo '${stderr}' >&2; exit 255`)
     const there = hostOf({ host: newHost() })

@@ -54,7 +54,7 @@ describe('serverAlive', () => {
 describe('explainSsh', () => {
   it.each([
     ['Host key verification failed.', 'host key'],
-    ['ops@node-b: Permission denied (publickey).', 'not let in'],
+    ['ops@node-b: Permission denied (publickey).', 'login refused'],
     ['ssh: Could not resolve hostname node-b: Name or service not known', 'does not resolve'],
     ['ssh: connect to host node-b port 22: Connection refused', 'nothing answers'],
     ['ssh: connect to host node-b port 22: Connection timed out', 'cannot be reached'],

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
-import type { Event, EventRecord, Seats } from '../../src/journal/event.js'
+import type { Event, EventRecord, SideAddresses } from '../../src/journal/event.js'
 import { LeftPair, RUN, WORKLOAD } from './left-pair.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'ferry-left-'))
@@ -19,7 +19,7 @@ export const MOMENTS = [
   'source released',
 ] as const
 export type Moment = (typeof MOMENTS)[number]
-type Then = Seats['then']
+type Then = SideAddresses['then']
 export const THENS: readonly Then[] = [
   { kind: 'hold' },
   { kind: 'close' },
@@ -35,21 +35,21 @@ export interface Scene {
   readonly sourceHolds?: boolean
 }
 
-function seatsOf(then: Then): Seats {
-  const seat = (name: string) => ({
+function sideAddresses(then: Then): SideAddresses {
+  const address = (name: string) => ({
     host: { host: name, helper: null, become: null, stateDir: null },
     sockets: [`/${name}/run.sock`, `/${name}/holder.sock`],
     recordDir: `/${name}/records`,
     devices: ['nic'],
   })
   return {
-    source: seat('a'),
-    destination: seat('b'),
+    source: address('a'),
+    destination: address('b'),
     then,
     releaseSource: 'on-commit',
     workload: WORKLOAD,
     handOut: null,
-  } as Seats
+  } as SideAddresses
 }
 
 const SETTLE_OP = { hold: 'stay', close: 'release', exec: 'exec' } as const
@@ -66,7 +66,7 @@ export function leave({ dead, moment, sourceHolds = false, then }: Scene): {
   const bodies: Event[] = [
     {
       ...{ type: 'run-start', run: RUN, command: 'migrate', profile: WORKLOAD, file: 'w.yaml' },
-      ...{ version: '0', plan: {}, seats: seatsOf(then) },
+      ...{ version: '0', plan: {}, seats: sideAddresses(then) },
     },
     { type: 'phase-start', phase: 'cutover' },
     intent(1, 'source', 'cutover'),

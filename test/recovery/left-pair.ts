@@ -65,9 +65,9 @@ export class LeftPair {
 
   /** At the run's socket its own helper answers, at the holder's whoever holds. */
   readonly reach: Reach = {
-    attach: async (role, seat, socket) => {
+    attach: async (role, address, socket) => {
       const side = this[role]
-      const mine = socket === seat.sockets[0] ? side.ofRun : side.holds
+      const mine = socket === address.sockets[0] ? side.ofRun : side.holds
       return side.alive && mine ? this.client(role, true) : null
     },
     open: async (role) => this.client(role, false),

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { readJournal } from '../../src/journal/read.js'
-import { recoverRun, type Recovered } from '../../src/recovery/recover.js'
+import { recoverRun, type RecoveryResult } from '../../src/recovery/recover.js'
 import { journal, leave, MOMENTS, THENS, type Moment, type Scene } from './left-journal.js'
 import type { LeftPair, Mishap } from './left-pair.js'
 
@@ -11,7 +11,7 @@ async function recover(
   pair: LeftPair,
   { path, stateDir }: { readonly stateDir: string; readonly path: string },
   resumeSource = false,
-): Promise<Recovered> {
+): Promise<RecoveryResult> {
   return recoverRun({ saved: readJournal(path), stateDir, version: '0', resumeSource, reach: pair.reach })
 }
 
@@ -41,7 +41,7 @@ function holdsAlways(pair: LeftPair): void {
   if (pair.sourceRanAgain) expect(pair.destination.record).toBe('discarded')
 }
 
-function holdsAfter(pair: LeftPair, { outcome }: Recovered): void {
+function holdsAfter(pair: LeftPair, { outcome }: RecoveryResult): void {
   holdsAlways(pair)
   if (outcome === 'done') expect(['committed', 'settled']).toContain(pair.destination.record)
   if (outcome === 'done') expect(pair.source.devices).toBe('closed')
@@ -77,7 +77,7 @@ describe('recovering a run', { timeout: 120_000 }, () => {
     )
   })
 
-  it.each<[Moment, Recovered['outcome']]>([
+  it.each<[Moment, RecoveryResult['outcome']]>([
     ['stopped', 'rolled-back'],
     ['source committed', 'rolled-back'],
     ['destination runs', 'done'],

@@ -8,7 +8,7 @@ import { forecastsText } from '../../src/ui/forecast-text.js'
 import { liveLines } from '../../src/ui/live.js'
 import { plainLine } from '../../src/ui/plain.js'
 import { statusText } from '../../src/ui/status-text.js'
-import { steeredText } from '../../src/ui/interventions-text.js'
+import { interventionsText } from '../../src/ui/interventions-text.js'
 import { advance, EMPTY_VIEW } from '../../src/ui/view-state.js'
 import { migrated, started, type Tape } from './records.js'
 
@@ -66,8 +66,8 @@ function letGo(): Tape {
 
 describe('a run that was steered', () => {
   it('says in its report what was done to it, in order', () => {
-    const { steered } = buildReport(letGo().end('rolled-back', 5).records)
-    expect(steeredText(steered, {})).toMatchInlineSnapshot(`
+    const { interventions } = buildReport(letGo().end('rolled-back', 5).records)
+    expect(interventionsText(interventions, {})).toMatchInlineSnapshot(`
       " AFTER  CHANGE DURING THE RUN
       1.00 s  held before-cutover for 1.00 s: continued
       1.00 s  set downtime-limit to 5ms
@@ -81,11 +81,13 @@ describe('a run that was steered', () => {
 
   it('was held until its end when nobody let it go', () => {
     const tape = heldTape().add({ type: 'cancel-asked' }, 2_000_000)
-    expect(buildReport(tape.records).steered.holds).toMatchObject([{ state: 'ended', heldUs: 2_000_010 }])
+    expect(buildReport(tape.records).interventions.holds).toMatchObject([
+      { state: 'ended', heldUs: 2_000_010 },
+    ])
   })
 
   it('has nothing to say of a run that went by itself', () => {
-    expect(steeredText(buildReport(migrated().records).steered, {})).toBeNull()
+    expect(interventionsText(buildReport(migrated().records).interventions, {})).toBeNull()
   })
 
   it('shows its hold, its forecast as a range, and its limits as they are now', () => {

@@ -26,7 +26,7 @@ function checkBlackout(hook: PlacedHook): Finding[] {
       {
         code: 'profile/hook',
         path: [...path, 'at'],
-        message: `hook \`${value.name}\`: the devices stand still at ${value.at} until it is over`,
+        message: `hook \`${value.name}\`: the devices stand still at ${value.at} until it ends`,
         label: 'inside the blackout',
         help: 'say inBlackout: true if that is meant; pre-cutover is the last point outside',
       },

@@ -115,7 +115,7 @@ function checkAddress(source: SourceInput, destination: DestinationInput | undef
   const to = destination.listen?.address
   if (to === undefined || isWildcard(to) || isIP(to) === isIP(address)) return []
   return say(
-    `from ${address} there is no way to ${to}`,
+    `${address} cannot reach ${to}`,
     `both ends are IPv4, or both are IPv6: give an IPv${isIP(to)} address`,
   )
 }

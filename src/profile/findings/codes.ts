@@ -27,7 +27,7 @@ export const PROFILE_CODES = {
   'profile/path': 'not an absolute path',
   'profile/address': 'not an IP address',
   'profile/interface': 'not the name of a network interface',
-  'profile/transport': 'data in the clear where it may not be',
+  'profile/transport': 'data would travel unencrypted where that is not allowed',
   'profile/hook': 'a hook that cannot run where or when it says',
   'profile/hold': 'holding that does not fit the rest',
   'profile/exactly-one': 'exactly one of several keys is needed',

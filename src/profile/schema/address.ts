@@ -75,7 +75,7 @@ function parseHostName(text: string): Parsed<HostName> {
     return bad(six ? `an IPv6 address stands in brackets there: ssh://[${rest}]` : HOST_FORMS)
   }
   const { six, name = six ?? '', port } = parts
-  if (six !== undefined && isIP(six) !== 6) return bad(`${six} is no IPv6 address`)
+  if (six !== undefined && isIP(six) !== 6) return bad(`${six} is not an IPv6 address`)
   if (port === undefined) return ok({ user, name, port: null })
   if (Number(port) > 65_535) return bad('a port goes from 1 to 65535')
   if (scheme !== undefined) return ok({ user, name, port: Number(port) })

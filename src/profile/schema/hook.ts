@@ -45,7 +45,7 @@ export const hookSchema = z
         'abort: the run goes back; warn: it goes on. Default: abort, and warn at post-commit and post-rollback, where nothing can be undone',
     }),
     inBlackout: z.boolean().default(false).meta({
-      description: 'needed at post-quiesce, post-stop and pre-resume: the devices stand still meanwhile',
+      description: 'needed at post-quiesce, post-stop and pre-resume, where the devices stand still',
     }),
   })
   .meta({ description: 'a command at a point of the run' })

@@ -88,7 +88,7 @@ export const socketPath = () =>
 /** Program and arguments. */
 export const command = () =>
   z
-    .array(z.string().regex(/^[^\0]+$/u, 'an empty word, or one with a zero byte, is no argument'))
+    .array(z.string().regex(/^[^\0]+$/u, 'an argument cannot be empty or hold a zero byte'))
     .min(1, 'a command is needed')
 /** A number that counts something; u64 seeds beyond 2^53 are not exact in JSON and refused. */
 export const count = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) =>

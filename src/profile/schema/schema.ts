@@ -29,11 +29,13 @@ export const deviceSchema = z
     backend: z
       .enum(['auto', 'type1', 'iommufd', 'sim'])
       .default('auto')
-      .meta({ description: 'who maps its memory: type1 (group and container) or iommufd (cdev)' }),
+      .meta({ description: 'what maps its memory: type1 (group and container) or iommufd (cdev)' }),
     tracker: z
       .enum(['auto', 'pinned', 'device', 'iommu', 'all'])
       .default('auto')
-      .meta({ description: 'who knows which pages it wrote; auto: the planner chooses and says why' }),
+      .meta({
+        description: 'what knows which pages it wrote; auto: the planner chooses and gives the reason',
+      }),
     container: of
       .name()
       .nullable()
@@ -94,7 +96,7 @@ export const migrationSchema = z
       .prefault('30s')
       .meta({ description: 'silence while something is due on a data connection after which the run fails' }),
     hold: z.enum(['after-pin', 'after-dirty-log', 'before-cutover']).nullable().default(null).meta({
-      description: 'where the run waits for `ferry cutover`; before-cutover: pre-copy goes on meanwhile',
+      description: 'where the run waits for `ferry cutover`; before-cutover: pre-copy goes on while it waits',
     }),
     holdTimeout: of
       .milliseconds()
@@ -138,7 +140,9 @@ export const profileSchema = z
       })
       .nullable()
       .default(null)
-      .meta({ description: 'who may ask the holder of this workload for its descriptors; null: nobody' }),
+      .meta({
+        description: 'which user may ask the holder of this workload for its descriptors; null: none',
+      }),
     releaseSource: releaseSchema,
   })
   .meta({ title: 'ferry migration profile', description: 'what to move, from where to where, and how' })

@@ -49,7 +49,7 @@ function braceHelp(source: SourceText, offset: number): { readonly help?: string
   return { help: 'inside { }, put a value with ${…} in quotes' }
 }
 
-/** What yaml throws instead of collecting: depth, aliases, `<<` of something that is no mapping. Rethrows the rest. */
+/** What yaml throws instead of collecting: depth, aliases, `<<` of something that is not a mapping. Rethrows the rest. */
 export function thrownFinding(error: unknown, source: SourceText): Finding {
   const span = { source, start: 0, end: 1 }
   if (!(error instanceof Error)) throw error
