@@ -10,7 +10,7 @@ import type { EventRecord } from '../../src/journal/event.js'
 import type { Workload } from './workload.js'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-export const CLI = join(ROOT, 'dist', 'src', 'cli.js')
+export const CLI = join(ROOT, 'dist', 'src', 'cli', 'cli.js')
 export const HELPER = join(ROOT, 'helper', 'target', 'release', 'ferry-helper')
 
 for (const [built, command] of [
