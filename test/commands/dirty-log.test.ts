@@ -20,7 +20,7 @@ describe('ferry dirty-log', () => {
     expect(stdout).toMatch(/1 .*pinned:sim-mdevs +vgpu +2 048 +8\.00 MiB +every read/u)
     expect(stdout).toMatch(/3 .*device:nic +nic +400 +1\.56 MiB/u)
     expect(stdout).toMatch(/device:nic {2}[▁-█]{3} /u)
-    expect(stdout).toContain('estimate at 1.00 GiB/s (assumed: nothing was measured; give --bandwidth)')
+    expect(stdout).toContain('estimate at 1.00 GiB/s (assumed, not measured; --bandwidth sets it)')
     expect(stdout).toContain('and 8.00 MiB in every round that no tracker tells apart')
     expect(requests().slice(-4)).toEqual(['source unmap', 'source status', 'source release', 'source eof'])
     expect(requests()).toContain('source untrack')

@@ -101,7 +101,7 @@ describe('ferry migrate', () => {
     const { requests, start } = scene({ source: { precopy: [SLOW] } })
     const { exitCode, stderr, stdout } = await start('migrate')
     expect(exitCode).toBe(7)
-    expect(stdout).toContain('the downtime limit would be passed; the source runs')
+    expect(stdout).toContain('the downtime limit would be passed; the source is running')
     expect(stderr).toContain('error[limit/not-converged]')
     expect(requests()).not.toContain('source cutover')
     expect(requests()).toContain('source rollback')

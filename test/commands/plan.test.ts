@@ -53,7 +53,7 @@ describe('ferry plan', { timeout: 30_000 }, () => {
     expect(stdout).toContain('BLOCKED by 2 causes')
     expect(stdout).toContain('[generic-driver] source, uart')
     expect(stdout).toContain('[plan/no-such-device] destination, uart')
-    expect(stdout).toContain('none: a plan with blockers has nothing that could be run')
+    expect(stdout).toContain('none: a plan with blockers cannot run')
     expect(stderr).toContain('plan/blocked')
   })
   it('--json gives the whole plan, blocked or not', async () => {
@@ -118,7 +118,7 @@ describe('ferry plan', { timeout: 30_000 }, () => {
     const other = await start('plan', '--set', 'name=other', '--explain')
     expect(other.stdout).toContain('SAMPLE\n  none:')
     const named = await start('plan', '--set', 'name=other', '--sample', run)
-    expect(named.stdout).toContain('it does not fit this plan: another profile: quickstart')
+    expect(named.stdout).toContain('it does not match this plan: another profile: quickstart')
     expect((await ferry('report', run)).exitCode).toBe(0)
   })
   it('--set lays a value over the profile', async () => {

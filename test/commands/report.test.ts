@@ -45,7 +45,7 @@ describe('ferry report', () => {
     appendFileSync(path, 'hello\nworld\n')
     const { exitCode, stderr } = await ferry('report', path)
     expect(exitCode).toBe(1)
-    expect(stderr).toMatch(/error\[journal\/broken\].*line \d+ is no record/su)
+    expect(stderr).toMatch(/error\[journal\/broken\].*line \d+ is not a record/su)
   })
 
   it('lists recent runs for one it does not know, exit 2', async () => {

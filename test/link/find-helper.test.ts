@@ -43,7 +43,7 @@ describe('finding the helper', () => {
     if (typeof error === 'string') return expect(error).toBe('/usr/libexec/ferry-helper')
     expect(error).toMatchObject({ code: 'helper/missing', exit: EXIT.error })
     const { message, suggestions } = error as { message: string; suggestions: string[] }
-    expect(message).toContain(`${build}: is no file`)
+    expect(message).toContain(`${build}: is not a file`)
     expect(message).toContain(`${prebuilt}: cannot be run`)
     expect(message).toContain('/usr/libexec/ferry-helper: does not exist')
     expect(suggestions.join()).toContain('npm run build:helper')
