@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use ferry_helper::area::Area;
 use ferry_helper::control::message::{ConnectParams, Event, EventSink, ListenParams, PrecopyParams};
-use ferry_helper::dirty::Area;
 use ferry_helper::dirty::union::Union;
 use ferry_helper::error::{HelperError, Result};
 use ferry_helper::memory::{Backing, Memory, Region};

@@ -1,6 +1,7 @@
 //! The helper of ferry: owns the file descriptors, maps and pins, logs dirty pages, moves bytes, steps device states.
 //! It decides nothing an operator could want decided otherwise: every limit reaches it as an argument.
 
+pub mod area;
 pub mod control;
 pub mod device;
 pub mod dirty;

@@ -6,8 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ferry_helper::area::Area;
 use ferry_helper::device::{Device, DeviceState, MigrationFlags, StateStream, StreamRead};
-use ferry_helper::dirty::{Area, DirtyBitmap, TrackerKind};
+use ferry_helper::dirty::{DirtyBitmap, TrackerKind};
 use ferry_helper::error::HelperError;
 use ferry_helper::iommu::Backend;
 use ferry_helper::iommu::iommufd::IommufdBackend;

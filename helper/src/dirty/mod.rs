@@ -10,7 +10,7 @@ pub mod union;
 
 use serde::{Deserialize, Serialize};
 
-pub use bitmap::{Area, DirtyBitmap};
+pub use bitmap::DirtyBitmap;
 
 use crate::error::Result;
 

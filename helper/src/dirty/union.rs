@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::{Area, DirtyBitmap, Tracker};
+use super::{DirtyBitmap, Tracker};
+use crate::area::Area;
 use crate::control::message::TrackerRound;
 use crate::error::Result;
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::claim::{Claim, private_dir};
 use super::resident::locked_bytes;
 use super::{Attached, Claimed, Container, Session};
+use crate::area::Area;
 use crate::control::message::{
     BackingSpec, ClaimParams, ClaimReply, ContainerParams, DeviceParams, DeviceReply, DeviceTarget, Event, MapParams,
     MapReply, MemoryParams, MemoryReply, Phase, RegionSpec, Role,
@@ -14,7 +15,6 @@ use crate::control::message::{
 use crate::control::num::Bytes;
 use crate::device::MigrationFlags;
 use crate::device::transitions::Stepper;
-use crate::dirty::Area;
 use crate::error::{HelperError, Result};
 use crate::iommu::iommufd::IommufdBackend;
 use crate::iommu::sim::SimBackend;

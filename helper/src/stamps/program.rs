@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mix::{below, word};
 use super::stamp::{PAGE_BYTES, SLOT_BYTES, SLOTS, Stamp};
-use crate::dirty::Area;
+use crate::area::Area;
 use crate::error::{HelperError, Result};
 
 /// Which page of the window a write goes to.

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::area::Area;
 use crate::control::message::Verified;
 use crate::control::num::Iova;
-use crate::dirty::Area;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 use crate::transfer::streams::link::{Link, Wait, unexpected};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use ferry_helper::area::Area;
 use ferry_helper::control::message::{ConnectParams, ListenParams};
-use ferry_helper::dirty::Area;
 use ferry_helper::error::Result;
 use ferry_helper::memory::{Backing, Memory, Region};
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::spec::{SimFault, errno_number};
 use super::sync::lock;
+use crate::area::Area;
 use crate::device::DeviceState;
-use crate::dirty::{Area, DirtyBitmap};
+use crate::dirty::DirtyBitmap;
 use crate::error::{HelperError, Result};
 use crate::stamps::PAGE_BYTES;
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::wire::{FINAL_BYTES, MIN_STATE_BYTES};
+use crate::area::Area;
 use crate::control::num::{Bytes, Iova};
 use crate::device::{DeviceState, MigrationFlags};
-use crate::dirty::{Area, TrackerKind};
+use crate::dirty::TrackerKind;
 use crate::error::{HelperError, Result, errno_name};
 use crate::stamps::{PAGE_BYTES, Pattern, Program};
 
