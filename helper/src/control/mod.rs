@@ -7,8 +7,6 @@ mod doors;
 mod hand_out;
 pub mod host;
 pub mod lines;
-pub mod message;
-pub mod num;
 mod output;
 mod probe;
 pub mod process;

@@ -12,11 +12,11 @@ use serde_json::Value;
 
 use super::connection::{Connection, listen_to};
 use super::desk::{Action, Desk, Event, Id, Standing};
-use super::message::{Event as Told, EventSink, Request};
 use super::output::Output;
 use super::value::{json, nothing, params};
 use super::{process, socket};
 use crate::error::{HelperError, Result};
+use crate::message::{Event as Told, EventSink, Request};
 use crate::session::shared::Shared;
 use crate::transfer::net::tls::Identity;
 

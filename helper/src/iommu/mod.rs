@@ -10,20 +10,11 @@ pub mod type1;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::device::Device;
 use crate::dirty::Tracker;
 use crate::error::Result;
 use crate::memory::{Memory, Region};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BackendKind {
-    Type1,
-    Iommufd,
-    Sim,
-}
+pub use crate::message::BackendKind;
 
 /// What a map cost. For physical groups mapping pins every page; for emulated ones it pins nothing.
 #[derive(Debug, Clone, Copy, Default)]

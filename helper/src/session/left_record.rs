@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::claim::private_dir;
-use crate::control::message::{RecordParams, RecordReply, RecordState};
 use crate::error::{HelperError, Result};
+use crate::message::{RecordParams, RecordReply, RecordState};
 use crate::transfer::record::{Decision, FileRecord};
 
 /// Reads the record; with `discard` makes it durable that the run was dropped, so that nobody can commit it late.
@@ -52,7 +52,7 @@ fn discard(record: &FileRecord) -> Result<Decision> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::message::Role;
+    use crate::message::Role;
     use crate::transfer::record::CommitRecord;
 
     fn ask(dir: &Path, discard: bool) -> Result<RecordState> {

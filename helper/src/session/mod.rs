@@ -18,12 +18,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::control::message::{ContainerParams, DeviceAt, DeviceTarget, EventSink, MapReply, MemoryParams, Role};
 use crate::device::transitions::Stepper;
 use crate::dirty::union::Union;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::iommu::Backend;
 use crate::memory::Memory;
+use crate::message::{ContainerParams, DeviceAt, DeviceTarget, EventSink, MapReply, MemoryParams, Role};
 use crate::stamps::Fill;
 use crate::transfer::net::tls::Identity;
 use claim::Claim;

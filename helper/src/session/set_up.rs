@@ -8,11 +8,6 @@ use super::claim::{Claim, private_dir};
 use super::resident::locked_bytes;
 use super::{Attached, Claimed, Container, Session};
 use crate::area::Area;
-use crate::control::message::{
-    BackingSpec, ClaimParams, ClaimReply, ContainerParams, DeviceParams, DeviceReply, DeviceTarget, Event, MapParams,
-    MapReply, MemoryParams, MemoryReply, Phase, RegionSpec, Role,
-};
-use crate::control::num::Bytes;
 use crate::device::MigrationFlags;
 use crate::device::transitions::Stepper;
 use crate::error::{HelperError, Result};
@@ -21,6 +16,11 @@ use crate::iommu::sim::SimBackend;
 use crate::iommu::type1::Type1Backend;
 use crate::iommu::{Backend, BackendKind};
 use crate::memory::{Backing, Memory, Region};
+use crate::message::num::Bytes;
+use crate::message::{
+    BackingSpec, ClaimParams, ClaimReply, ContainerParams, DeviceParams, DeviceReply, DeviceTarget, Event, MapParams,
+    MapReply, MemoryParams, MemoryReply, Phase, RegionSpec, Role,
+};
 use crate::stamps::{Fill, fill};
 use crate::transfer::net::tls::Identity;
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::resident::resident_bytes;
 use super::steer::Steer;
-use crate::control::message::{DeviceAt, Event, EventSink, Phase, Role, StatusReply};
-use crate::control::num::Bytes;
 use crate::device::DeviceState;
+use crate::message::num::Bytes;
+use crate::message::{DeviceAt, Event, EventSink, Phase, Role, StatusReply};
 
 struct Snapshot {
     role: Option<Role>,

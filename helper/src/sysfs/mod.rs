@@ -3,7 +3,6 @@
 
 mod ask;
 mod device;
-mod facts;
 mod group;
 mod host;
 mod probe;
@@ -16,7 +15,7 @@ pub(crate) mod tree;
 
 use std::path::Path;
 
-pub use facts::{
+pub use crate::message::{
     CdevFacts, DeclaredSim, DeviceFacts, DeviceKind, GroupFacts, HostFacts, InventoryParams, InventoryReply, IommuKind,
     MemberFacts, MigrationFacts, ProbeFacts, TrackerFacts,
 };

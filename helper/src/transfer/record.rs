@@ -9,8 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::message::Role;
 use crate::error::{HelperError, Result};
+use crate::message::Role;
 
 /// Why a COMMIT could not be recorded, and whether it may be on disk all the same.
 #[derive(Debug, Clone)]

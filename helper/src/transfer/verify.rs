@@ -8,10 +8,10 @@ use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::area::Area;
-use crate::control::message::Verified;
-use crate::control::num::Iova;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
+use crate::message::Verified;
+use crate::message::num::Iova;
 use crate::transfer::streams::link::{Link, Wait, unexpected};
 use crate::transfer::wire::payload::{Ask, to_json};
 use crate::transfer::wire::{Frame, Kind, UNIT, u64_at};

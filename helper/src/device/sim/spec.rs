@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::wire::{FINAL_BYTES, MIN_STATE_BYTES};
 use crate::area::Area;
-use crate::control::num::{Bytes, Iova};
 use crate::device::{DeviceState, MigrationFlags};
 use crate::dirty::TrackerKind;
 use crate::error::{HelperError, Result, errno_name};
+use crate::message::num::{Bytes, Iova};
 use crate::stamps::{PAGE_BYTES, Pattern, Program};
 
 /// Whether the double behaves as an mdev (pins what it writes, no IOMMU of its own) or as a PCI function.

@@ -6,12 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{SimDevice, SimFault, SimFlag, SimModel, SimSpec, SimWindow};
-use crate::control::num::{Bytes, Iova};
 use crate::device::{Device, StateStream, StreamRead};
 use crate::dirty::TrackerKind;
 use crate::iommu::Backend;
 use crate::iommu::sim::SimBackend;
 use crate::memory::Memory;
+use crate::message::num::{Bytes, Iova};
 pub(crate) use crate::stamps::testing::memory;
 use crate::stamps::{Fill, PAGE_BYTES, Pattern, fill};
 

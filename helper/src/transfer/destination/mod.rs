@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::control::message::{CutoverStep, Event as Told, EventSink, ReceiveOutcome, ReceiveReply};
-use crate::control::num::Bytes;
 use crate::device::DeviceState;
 use crate::device::transitions::Stepper;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
+use crate::message::num::Bytes;
+use crate::message::{CutoverStep, Event as Told, EventSink, ReceiveOutcome, ReceiveReply};
 use crate::protocol::destination::{Action, Destination as Machine, Event, State};
 use crate::transfer::destination::loading::Loading;
 use crate::transfer::record::CommitRecord;

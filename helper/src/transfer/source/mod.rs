@@ -16,13 +16,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use crate::control::message::{BlackoutForecast, DeviceAt, EventSink, RollbackParams, RollbackReply};
 use crate::device::DeviceState;
 use crate::device::transitions::Stepper;
 use crate::dirty::DirtyBitmap;
 use crate::dirty::union::Union;
 use crate::error::{HelperError, Result};
 use crate::memory::Memory;
+use crate::message::{BlackoutForecast, DeviceAt, EventSink, RollbackParams, RollbackReply};
 use crate::protocol::source::{Action, Event, Source as Machine, State};
 use crate::session::steer::Steer;
 use crate::transfer::record::CommitRecord;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::control::message::{CutoverPause, Event as Told};
 use crate::error::{FailureKind, HelperError, Result};
+use crate::message::{CutoverPause, Event as Told};
 use crate::session::steer::Answer;
 use crate::transfer::source::Source;
 use crate::transfer::source::blackout::Blackout;

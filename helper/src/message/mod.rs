@@ -3,15 +3,20 @@
 //! both sides' tests.
 
 mod event;
+mod inventory;
+mod kinds;
+pub mod num;
 mod set_up;
 mod transfer;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::num::Bytes;
+use num::Bytes;
 
 pub use event::{CutoverStep, Event, EventSink};
+pub use inventory::*;
+pub use kinds::{BackendKind, TrackerKind};
 pub use set_up::*;
 pub use transfer::*;
 
@@ -72,9 +77,8 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     use super::*;
-    use crate::sysfs::InventoryParams;
 
-    const SAMPLES: &str = include_str!("../../../../test/link/protocol-samples.ndjson");
+    const SAMPLES: &str = include_str!("../../../test/link/protocol-samples.ndjson");
 
     fn reads<T: DeserializeOwned>(params: Value) -> Result<(), String> {
         serde_json::from_value::<T>(params).map(|_| ()).map_err(|error| error.to_string())
