@@ -4,6 +4,7 @@ pub mod attach;
 mod connection;
 mod desk;
 mod doors;
+mod guard;
 mod hand_out;
 pub mod host;
 pub mod lines;
@@ -15,5 +16,3 @@ mod service;
 mod socket;
 mod value;
 mod worker;
-
-pub use desk::Standing;

@@ -1,16 +1,12 @@
 //! One side of one run: everything the helper owns for it, built up request by request and taken down in reverse.
 
-pub mod claim;
 pub mod descriptors;
 pub mod exec;
 mod holder;
-pub mod left_record;
 mod mismatch;
-pub mod resident;
 mod set_up;
 mod settle;
 pub mod shared;
-pub mod steer;
 mod track;
 mod transfer;
 
@@ -20,13 +16,13 @@ use std::time::Instant;
 
 use crate::device::transitions::Stepper;
 use crate::dirty::union::Union;
+use crate::durable::claim::Claim;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::iommu::Backend;
 use crate::memory::Memory;
 use crate::message::{ContainerParams, DeviceAt, DeviceTarget, EventSink, MapReply, MemoryParams, Role};
 use crate::stamps::Fill;
 use crate::transfer::net::tls::Identity;
-use claim::Claim;
 use shared::Shared;
 use transfer::Side;
 
@@ -79,6 +75,16 @@ struct Held {
     claim: Option<Claim>,
     /// What the run under way asked for, by name.
     asked: Vec<String>,
+}
+
+/// What the session holds once its owner is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Nothing,
+    /// A workload, for the next run.
+    Holding,
+    /// A run that may not be undone any more.
+    Unfinished,
 }
 
 impl Session {

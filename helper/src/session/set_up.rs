@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::claim::{Claim, private_dir};
-use super::resident::locked_bytes;
 use super::{Attached, Claimed, Container, Session};
 use crate::area::Area;
 use crate::device::MigrationFlags;
 use crate::device::transitions::Stepper;
+use crate::durable::claim::Claim;
+use crate::durable::private_dir::private_dir;
 use crate::error::{HelperError, Result};
 use crate::iommu::iommufd::IommufdBackend;
 use crate::iommu::sim::SimBackend;
@@ -21,6 +21,7 @@ use crate::message::{
     BackingSpec, ClaimParams, ClaimReply, ContainerParams, DeviceParams, DeviceReply, DeviceTarget, Event, MapParams,
     MapReply, MemoryParams, MemoryReply, Phase, RegionSpec, Role,
 };
+use crate::resident::locked_bytes;
 use crate::stamps::{Fill, fill};
 use crate::transfer::net::tls::Identity;
 

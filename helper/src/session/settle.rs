@@ -1,9 +1,9 @@
 //! What becomes of a session whose owner is gone.
 
 use super::Session;
+use super::Standing;
 use super::transfer::Side;
-use crate::control::Standing;
-use crate::control::process::say;
+use crate::log::say;
 use crate::message::RollbackParams;
 
 impl Session {

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use super::shared::Shared;
 use super::{Session, out_of_order};
-use crate::control::process::say;
 use crate::device::DeviceState;
 use crate::device::sim::{SimDevice, check};
+use crate::durable::record::FileRecord;
 use crate::error::{HelperError, Result};
+use crate::log::say;
 use crate::message::num::{Bytes, Iova};
 use crate::message::{
     CheckReply, ConnectParams, ConnectReply, CutoverOutcome, CutoverParams, CutoverReply, ListenParams, ListenReply,
     LostPage, Phase, PrecopyParams, PrecopyReply, ReceiveOutcome, ReceiveReply, Role, RollbackParams, RollbackReply,
 };
+use crate::transfer::commit_record::{CommitRecord, RecordFailure};
 use crate::transfer::destination::Destination;
-use crate::transfer::record::{CommitRecord, FileRecord, RecordFailure};
 use crate::transfer::source::{Source, Workload};
 use crate::transfer::streams::link::{Link, Listener};
 

@@ -11,7 +11,7 @@ use crate::iommu::iommufd::{IOMMU_NODE, is_compat};
 use crate::iommu::type1::CONTAINER_NODE;
 use crate::message::HostFacts;
 use crate::message::num::Bytes;
-use crate::session::resident::{memlock_limit, memory_available};
+use crate::resident::{memlock_limit, memory_available};
 
 /// The container node as it answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,8 +12,9 @@ use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 use crate::message::Verified;
 use crate::message::num::Iova;
-use crate::transfer::streams::link::{Link, Wait, unexpected};
+use crate::transfer::streams::link::{Link, Wait};
 use crate::transfer::wire::payload::{Ask, to_json};
+use crate::transfer::wire::unexpected;
 use crate::transfer::wire::{Frame, Kind, UNIT, u64_at};
 
 /// One hash stands for this much memory, in bytes.

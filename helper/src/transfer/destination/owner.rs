@@ -5,7 +5,7 @@ use crate::device::transitions::Stepper;
 use crate::error::{HelperError, Result};
 use crate::message::{ReceiveOutcome, ReceiveReply, RollbackReply};
 use crate::protocol::destination::{Event, State};
-use crate::transfer::record::CommitRecord;
+use crate::transfer::commit_record::CommitRecord;
 use crate::transfer::source::states;
 
 impl Destination {

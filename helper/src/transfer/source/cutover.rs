@@ -11,7 +11,7 @@ use crate::message::{
     BlackoutForecast, CutoverOutcome, CutoverParams, CutoverPause, CutoverReply, Event as Told, MovedDevice,
 };
 use crate::protocol::source::{Action, Event, State};
-use crate::transfer::record::CommitRecord;
+use crate::transfer::commit_record::CommitRecord;
 use crate::transfer::source::blackout::{Blackout, part_of, told};
 use crate::transfer::source::{Expects, Outlook, Source, Workload, states};
 use crate::transfer::streams::link::{Patience, Wait};

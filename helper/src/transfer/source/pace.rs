@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::session::steer::Steer;
+use crate::transfer::source::steer::Steer;
 use crate::transfer::streams::link::Patience;
 
 /// Longest sleep between two looks at a cancel.

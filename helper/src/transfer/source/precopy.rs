@@ -10,6 +10,7 @@ use crate::dirty::DirtyBitmap;
 use crate::error::Result;
 use crate::message::num::Bytes;
 use crate::message::{Event, PrecopyEnd, PrecopyParams, PrecopyReply, TrackerRound};
+use crate::transfer::clock::micros;
 use crate::transfer::source::hold::{After, Holding, Next};
 use crate::transfer::source::pace::Pace;
 use crate::transfer::source::saving::estimate;
@@ -242,8 +243,4 @@ impl Source {
         }
         Ok(sent)
     }
-}
-
-pub(in crate::transfer) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

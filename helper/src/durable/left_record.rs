@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::claim::private_dir;
+use super::private_dir::private_dir;
+use crate::durable::record::{Decision, FileRecord};
 use crate::error::{HelperError, Result};
 use crate::message::{RecordParams, RecordReply, RecordState};
-use crate::transfer::record::{Decision, FileRecord};
 
 /// Reads the record; with `discard` makes it durable that the run was dropped, so that nobody can commit it late.
 ///
@@ -53,7 +53,7 @@ fn discard(record: &FileRecord) -> Result<Decision> {
 mod tests {
     use super::*;
     use crate::message::Role;
-    use crate::transfer::record::CommitRecord;
+    use crate::transfer::commit_record::CommitRecord;
 
     fn ask(dir: &Path, discard: bool) -> Result<RecordState> {
         let record_dir = dir.display().to_string();
