@@ -15,6 +15,7 @@ pub mod privileges;
 pub mod protocol;
 pub mod resident;
 pub mod session;
+#[cfg(feature = "sim")]
 pub mod stamps;
 pub mod state;
 pub mod sysfs;

@@ -232,7 +232,7 @@ fn a_device_in_use_is_refused_with_its_user_and_asked_without_disturbing_it() {
             assert!(error.meaning.is_some_and(|meaning| meaning.contains(&pid)), "names its user");
         }
         let params = InventoryParams { probe: true, ..InventoryParams::default() };
-        let found = inventory(&params, Path::new("/"));
+        let found = inventory(&params, Path::new("/")).expect("inventory");
         let id = mdev().file_name().expect("uuid").to_string_lossy().into_owned();
         let facts = found.devices.iter().find(|facts| facts.id == id).expect("listed");
         println!("{}", serde_json::to_string(facts).expect("json"));
@@ -269,7 +269,7 @@ fn a_plain_function_maps_but_neither_migrates_nor_tracks() {
 #[ignore = "needs the lab's guest"]
 fn the_inventory_shows_what_each_device_can() {
     let params = InventoryParams { probe: true, ..InventoryParams::default() };
-    let found = inventory(&params, Path::new("/"));
+    let found = inventory(&params, Path::new("/")).expect("inventory");
     println!("{}", serde_json::to_string_pretty(&found).expect("json"));
     assert_eq!((found.host.type1, found.host.iommufd, found.host.iommu_present), (Some(true), Some(true), true));
     let of = |path: &Path| {

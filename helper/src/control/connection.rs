@@ -161,7 +161,7 @@ fn answer(service: &Arc<Service>, connection: &Arc<Connection>, request: Request
         "hello" => params(given).and_then(|asked| hello(service, connection, &asked)),
         "status" => json(&service.shared.status()),
         "ping" => nothing(),
-        "inventory" => params(given).and_then(|asked| json(&sysfs::inventory(&asked, Path::new("/")))),
+        "inventory" => params(given).and_then(|asked| json(&sysfs::inventory(&asked, Path::new("/"))?)),
         "record" => params(given).and_then(|asked| json(&left_record::look(&asked)?)),
         "route" => params(given)
             .and_then(|asked: crate::message::RouteParams| json(&RouteReply { from: route(asked.address)? })),

@@ -3,6 +3,7 @@
 //! state back after every failure.
 
 pub mod kernel;
+#[cfg(feature = "sim")]
 pub mod sim;
 pub mod transitions;
 
@@ -71,10 +72,6 @@ pub trait Device: Send {
     }
     /// The kernel's descriptor of it; `None` for a simulated one.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-    /// The fault double's hook: sim devices can replay what they wrote. Kernel devices return `None`.
-    fn as_sim(&mut self) -> Option<&mut sim::SimDevice> {
         None
     }
 }

@@ -4,6 +4,7 @@ pub mod holders;
 pub mod iommufd;
 pub mod node;
 pub mod ranges;
+#[cfg(feature = "sim")]
 pub mod sim;
 pub mod type1;
 
@@ -66,8 +67,4 @@ pub trait Backend: Send {
     /// Others have duplicates of the descriptors and go on with what is attached and mapped: dropping this only closes
     /// our own from now on.
     fn hand_over(&mut self) {}
-    /// For the sim: what simulated devices do their DMA through.
-    fn as_sim(&mut self) -> Option<&mut sim::SimBackend> {
-        None
-    }
 }

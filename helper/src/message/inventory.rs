@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::SimSpec;
 use super::TrackerKind;
 use super::num::Bytes;
-use crate::device::sim::SimSpec;
 use crate::error::HelperError;
 use crate::state::{DeviceState, MigrationFlags};
 

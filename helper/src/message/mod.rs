@@ -7,6 +7,7 @@ mod inventory;
 mod kinds;
 pub mod num;
 mod set_up;
+mod sim;
 mod transfer;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ pub use event::{CutoverStep, Event, EventSink};
 pub use inventory::*;
 pub use kinds::{BackendKind, TrackerKind};
 pub use set_up::*;
+pub use sim::{Pattern, SimFault, SimFlag, SimModel, SimSpec, SimWindow, not_built};
 pub use transfer::*;
 
 pub const PROTOCOL_VERSION: u32 = 2;

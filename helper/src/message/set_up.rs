@@ -2,9 +2,9 @@
 
 use super::BackendKind;
 use super::Role;
+use super::SimSpec;
 use super::TrackerKind;
 use super::num::{Bytes, Iova};
-use crate::device::sim::SimSpec;
 use crate::state::DeviceState;
 use serde::{Deserialize, Serialize};
 

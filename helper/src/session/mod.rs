@@ -4,9 +4,12 @@ pub mod descriptors;
 pub mod exec;
 mod holder;
 mod mismatch;
+mod opened;
 mod set_up;
 mod settle;
 pub mod shared;
+#[cfg_attr(not(feature = "sim"), path = "not_simulated.rs")]
+mod simulated;
 mod track;
 mod transfer;
 
@@ -18,12 +21,12 @@ use crate::device::transitions::Stepper;
 use crate::dirty::union::Union;
 use crate::durable::claim::Claim;
 use crate::error::{FailureKind, HelperError, Result};
-use crate::iommu::Backend;
 use crate::memory::Memory;
 use crate::message::{ContainerParams, DeviceAt, DeviceTarget, EventSink, MapReply, MemoryParams, Role};
-use crate::stamps::Fill;
 use crate::transfer::net::tls::Identity;
+use opened::Opened;
 use shared::Shared;
+use simulated::Simulated;
 use transfer::Side;
 
 /// Fields are in the order they must be dropped: what reads a device before the device, devices before the container
@@ -31,6 +34,7 @@ use transfer::Side;
 pub struct Session {
     side: Option<Side>,
     union: Option<Union>,
+    simulated: Simulated,
     devices: Vec<Stepper>,
     /// How each device was asked for, in the order of `devices`.
     attached: Vec<Attached>,
@@ -38,8 +42,6 @@ pub struct Session {
     memory: Option<Arc<Memory>>,
     /// How the memory was asked for.
     layout: Option<MemoryParams>,
-    /// Initial content of the regions that were given one, by name.
-    fills: Vec<(String, Fill)>,
     /// What is held from one run to the next.
     held: Option<Held>,
     claimed: Option<Claimed>,
@@ -51,7 +53,7 @@ pub struct Session {
 struct Container {
     name: String,
     asked: ContainerParams,
-    backend: Box<dyn Backend>,
+    backend: Opened,
     /// What mapping it was answered.
     mapped: Option<MapReply>,
 }
@@ -97,7 +99,7 @@ impl Session {
             containers: Vec::new(),
             memory: None,
             layout: None,
-            fills: Vec::new(),
+            simulated: Simulated::default(),
             held: None,
             claimed: None,
             identity,

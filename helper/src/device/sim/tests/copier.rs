@@ -5,8 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::area::Area;
-use crate::device::sim::testing::{container, fill_all, memory, position, spec, wait_writes, with_faults};
-use crate::device::sim::{SimDevice, SimFault, SimModel, SimSpec, check};
+use crate::device::sim::testing::{check, container, fill_all, memory, position, spec, wait_writes, with_faults};
+use crate::device::sim::{SimDevice, SimFault, SimModel, SimSpec};
 use crate::device::{Device, DeviceState};
 use crate::dirty::{DirtyBitmap, Tracker, TrackerKind};
 use crate::iommu::Backend;

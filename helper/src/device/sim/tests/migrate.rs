@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use crate::device::sim::testing::{
-    container, device, flags, memory, position, read_all, spec, state, wait_writes, with_faults,
+    check, container, device, flags, memory, position, read_all, spec, state, wait_writes, with_faults,
 };
-use crate::device::sim::{SimDevice, SimFault, SimModel, SimSpec, check};
+use crate::device::sim::{SimDevice, SimFault, SimModel, SimSpec};
 use crate::device::{Device, DeviceState, StreamRead};
 use crate::message::num::Bytes;
 
