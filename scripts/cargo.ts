@@ -36,10 +36,16 @@ export function release(): Promise<Release> {
   return known
 }
 
-/** Puts a program where a build without `--target` would have it, whole or not at all. */
-export async function publish(name: string): Promise<void> {
+/** Arguments that leave the simulator out, as a helper for production does. */
+export const PRODUCTION = ['--no-default-features'] as const
+
+/**
+ * Puts a program in `helper/target/KIND`, whole or not at all: `release` is where a build without `--target` would have
+ * it, and `production` the one without the simulator.
+ */
+export async function publish(name: string, kind: 'release' | 'production' = 'release'): Promise<void> {
   const { folder } = await release()
-  const to = join(HELPER_CRATE, 'target', 'release', name)
+  const to = join(HELPER_CRATE, 'target', kind, name)
   await mkdir(dirname(to), { recursive: true })
   await copyFile(join(folder, name), `${to}.part`)
   await rename(`${to}.part`, to)

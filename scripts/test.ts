@@ -8,7 +8,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { HELPER_CRATE, release } from './cargo.js'
+import { HELPER_CRATE, PRODUCTION, release } from './cargo.js'
 import { requireTools } from './prerequisites.js'
 import { countCargo, countVitest, type Tally } from './tally.js'
 
@@ -17,6 +17,8 @@ await requireTools('node', 'rust', 'rust-lints')
 const helper = HELPER_CRATE
 const { args: RELEASE, env: RELEASE_ENV } = await release()
 const CARGO_TEST = ['test', ...RELEASE] as const
+/** What a helper without the simulator says of it; the other tests hold for both. */
+const CARGO_PRODUCTION = [...CARGO_TEST, ...PRODUCTION, '--test', 'production'] as const
 const NONE: Tally = { passed: 0, failed: 0 }
 
 interface Part {
@@ -43,6 +45,27 @@ const TRACKS: readonly (readonly Part[])[] = [
       cwd: helper,
     },
     {
+      name: 'lint (clippy, production)',
+      command: [
+        'cargo',
+        'clippy',
+        '--locked',
+        ...PRODUCTION,
+        '--all-targets',
+        '--quiet',
+        '--',
+        '-D',
+        'warnings',
+      ],
+      cwd: helper,
+    },
+    {
+      name: 'build (Rust tests, production)',
+      command: ['cargo', ...CARGO_PRODUCTION, '--no-run'],
+      cwd: helper,
+      env: RELEASE_ENV,
+    },
+    {
       name: 'build (Rust tests)',
       command: ['cargo', ...CARGO_TEST, '--no-run'],
       cwd: helper,
@@ -54,7 +77,7 @@ const TRACKS: readonly (readonly Part[])[] = [
 await provision()
 
 const tallies = await Promise.all(TRACKS.map(track))
-tallies.push(...(await Promise.all([vitest(), cargoTest()])))
+tallies.push(...(await Promise.all([vitest(), cargoTests()])))
 const total = tallies.reduce(add, NONE)
 
 console.log(`${total.passed} passed, ${total.failed} failed`)
@@ -113,9 +136,14 @@ async function vitest(): Promise<Tally> {
   }
 }
 
+/** One after the other: both leave their program in the same place, and the tests start the one that is there. */
+async function cargoTests(): Promise<Tally> {
+  return add(await cargoTest(CARGO_PRODUCTION), await cargoTest(CARGO_TEST))
+}
+
 /** Its output is kept until it ends, so that it does not run into vitest's. */
-async function cargoTest(): Promise<Tally> {
-  const { all, failed, stdout } = await execa('cargo', [...CARGO_TEST, '--no-fail-fast'], {
+async function cargoTest(command: readonly string[]): Promise<Tally> {
+  const { all, failed, stdout } = await execa('cargo', [...command, '--no-fail-fast'], {
     cwd: helper,
     env: RELEASE_ENV,
     reject: false,

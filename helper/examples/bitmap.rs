@@ -5,7 +5,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use ferry_helper::dirty::{Area, DirtyBitmap};
+use ferry_helper::area::Area;
+use ferry_helper::dirty::DirtyBitmap;
 use serde_json::json;
 
 const GIB: u64 = 1 << 30;

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use ferry_helper::control::message::{ConnectParams, Event, EventSink, ListenParams, PrecopyParams};
-use ferry_helper::dirty::Area;
+use ferry_helper::area::Area;
 use ferry_helper::dirty::union::Union;
 use ferry_helper::error::{HelperError, Result};
 use ferry_helper::memory::{Backing, Memory, Region};
+use ferry_helper::message::{ConnectParams, Event, EventSink, ListenParams, PrecopyParams};
+use ferry_helper::transfer::commit_record::{CommitRecord, RecordFailure};
 use ferry_helper::transfer::destination::Destination;
-use ferry_helper::transfer::record::{CommitRecord, RecordFailure};
 use ferry_helper::transfer::source::{Source, Workload};
 use ferry_helper::transfer::streams::link::{Identity, Link, Listener};
 

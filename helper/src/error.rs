@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::device::DeviceState;
+use crate::state::DeviceState;
 
 /// What the helper itself decides by. `code` is for people: a new code must not change who may run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

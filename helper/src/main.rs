@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ferry_helper::control::attach::attach;
-use ferry_helper::control::message::PROTOCOL_VERSION;
-use ferry_helper::control::process::say;
 use ferry_helper::control::server::serve;
+use ferry_helper::log::say;
+use ferry_helper::message::PROTOCOL_VERSION;
 use ferry_helper::privileges::drop_unneeded;
 
 const USAGE: &str = "\

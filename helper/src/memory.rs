@@ -10,7 +10,7 @@ use rustix::mm::{Advice, madvise};
 use vm_memory::volatile_memory::VolatileMemory;
 use vm_memory::{FileOffset, MmapRegion, VolatileSlice};
 
-use crate::dirty::Area;
+use crate::area::Area;
 use crate::error::{HelperError, Result};
 
 /// Where a region's memory comes from.

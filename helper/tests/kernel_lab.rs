@@ -6,8 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ferry_helper::area::Area;
 use ferry_helper::device::{Device, DeviceState, MigrationFlags, StateStream, StreamRead};
-use ferry_helper::dirty::{Area, DirtyBitmap, TrackerKind};
+use ferry_helper::dirty::{DirtyBitmap, TrackerKind};
 use ferry_helper::error::HelperError;
 use ferry_helper::iommu::Backend;
 use ferry_helper::iommu::iommufd::IommufdBackend;
@@ -231,7 +232,7 @@ fn a_device_in_use_is_refused_with_its_user_and_asked_without_disturbing_it() {
             assert!(error.meaning.is_some_and(|meaning| meaning.contains(&pid)), "names its user");
         }
         let params = InventoryParams { probe: true, ..InventoryParams::default() };
-        let found = inventory(&params, Path::new("/"));
+        let found = inventory(&params, Path::new("/")).expect("inventory");
         let id = mdev().file_name().expect("uuid").to_string_lossy().into_owned();
         let facts = found.devices.iter().find(|facts| facts.id == id).expect("listed");
         println!("{}", serde_json::to_string(facts).expect("json"));
@@ -268,7 +269,7 @@ fn a_plain_function_maps_but_neither_migrates_nor_tracks() {
 #[ignore = "needs the lab's guest"]
 fn the_inventory_shows_what_each_device_can() {
     let params = InventoryParams { probe: true, ..InventoryParams::default() };
-    let found = inventory(&params, Path::new("/"));
+    let found = inventory(&params, Path::new("/")).expect("inventory");
     println!("{}", serde_json::to_string_pretty(&found).expect("json"));
     assert_eq!((found.host.type1, found.host.iommufd, found.host.iommu_present), (Some(true), Some(true), true));
     let of = |path: &Path| {

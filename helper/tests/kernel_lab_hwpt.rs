@@ -4,9 +4,10 @@
 
 use std::os::fd::AsRawFd;
 
+use ferry_helper::area::Area;
 use ferry_helper::dirty::areas::MappedAreas;
 use ferry_helper::dirty::hwpt::{HwptTracker, PageTableBits};
-use ferry_helper::dirty::{Area, DirtyBitmap, Tracker};
+use ferry_helper::dirty::{DirtyBitmap, Tracker};
 use ferry_helper::iommu::iommufd::Iommufd;
 use ferry_helper::memory::{Backing, Region};
 

@@ -16,15 +16,15 @@ use serde_json::Value;
 
 use super::desk::Id;
 use super::lines::{Line, read_line};
-use super::message::{EventSink, HelloParams, HelloReply, MAX_LINE_BYTES, PROTOCOL_VERSION, Request, RouteReply};
-use super::num::Bytes;
 use super::output::Output;
 use super::probe;
 use super::service::Service;
 use super::value::{json, nothing, panicked, params};
+use crate::durable::left_record;
 use crate::error::{HelperError, Result};
-use crate::session::left_record;
-use crate::session::resident::{memlock_limit, memory_available};
+use crate::message::num::Bytes;
+use crate::message::{EventSink, HelloParams, HelloReply, MAX_LINE_BYTES, PROTOCOL_VERSION, Request, RouteReply};
+use crate::resident::{memlock_limit, memory_available};
 use crate::sysfs;
 use crate::transfer::net::route::route;
 use crate::transfer::net::tls::Identity;
@@ -161,10 +161,10 @@ fn answer(service: &Arc<Service>, connection: &Arc<Connection>, request: Request
         "hello" => params(given).and_then(|asked| hello(service, connection, &asked)),
         "status" => json(&service.shared.status()),
         "ping" => nothing(),
-        "inventory" => params(given).and_then(|asked| json(&sysfs::inventory(&asked, Path::new("/")))),
+        "inventory" => params(given).and_then(|asked| json(&sysfs::inventory(&asked, Path::new("/"))?)),
         "record" => params(given).and_then(|asked| json(&left_record::look(&asked)?)),
         "route" => params(given)
-            .and_then(|asked: super::message::RouteParams| json(&RouteReply { from: route(asked.address)? })),
+            .and_then(|asked: crate::message::RouteParams| json(&RouteReply { from: route(asked.address)? })),
         "expect-probe" => params(given).and_then(|asked| {
             json(&probe::expect(&asked, &connection.identity, Arc::clone(&connection.output) as Arc<dyn EventSink>)?)
         }),

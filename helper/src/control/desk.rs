@@ -4,21 +4,13 @@
 //! before anything its successor asks for: whatever can be undone is, and the session says what stands. The helper
 //! stays for a successor as long as something stands; without that it ends with its stdin.
 
+use crate::session::Standing;
+
 /// Of a connection.
 pub type Id = u64;
 
 /// The one over stdin and stdout, of whoever started this helper.
 pub const STDIN: Id = 0;
-
-/// What the session holds once its owner is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    Nothing,
-    /// A workload, for the next run.
-    Holding,
-    /// A run that may not be undone any more.
-    Unfinished,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {

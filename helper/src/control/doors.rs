@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::service::Service;
 use super::socket::{Bound, LONGEST_PATH};
+use crate::durable::private_dir::private_dir;
 use crate::error::{HelperError, Result};
-use crate::session::claim::private_dir;
 
 /// Accepting fails for want of descriptors: those in use come back sooner or later.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -18,10 +18,10 @@ use rustix::fs::{AtFlags, CWD, Uid, chownat};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::Serialize;
 
-use super::message::HandOut as Asked;
-use super::process::say;
 use super::socket::{Bound, LONGEST_PATH, peer_uid};
 use crate::error::{HelperError, Result};
+use crate::log::say;
+use crate::message::HandOut as Asked;
 use crate::session::descriptors::Descriptor;
 use crate::session::shared::Shared;
 

@@ -4,11 +4,10 @@ pub mod attach;
 mod connection;
 mod desk;
 mod doors;
+mod guard;
 mod hand_out;
 pub mod host;
 pub mod lines;
-pub mod message;
-pub mod num;
 mod output;
 mod probe;
 pub mod process;
@@ -17,5 +16,3 @@ mod service;
 mod socket;
 mod value;
 mod worker;
-
-pub use desk::Standing;

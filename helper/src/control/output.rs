@@ -10,8 +10,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde::Serialize;
 
-use super::message::{Event, EventSink};
 use crate::error::HelperError;
+use crate::message::{Event, EventSink};
 
 /// Written at once after the descriptor was found writable: a pipe has room for that much then, a socket for more.
 const PIECE: usize = 4096;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::message::{ConnectParams, ConnectReply, EventSink, ListenParams, ListenReply};
 use crate::error::{FailureKind, HelperError, Result};
+use crate::message::{ConnectParams, ConnectReply, EventSink, ListenParams, ListenReply};
 use crate::transfer::net::tls::Identity;
 use crate::transfer::streams::link::{Link, Listener};
 
@@ -54,7 +54,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::control::message::Event;
+    use crate::message::Event;
 
     struct Nobody;
 

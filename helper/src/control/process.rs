@@ -1,14 +1,10 @@
 //! This process as the system sees it: its signals, and what it lets go of when it outlives whoever started it.
 
 use std::fs::OpenOptions;
-use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::thread;
 
-/// A line on stderr, for whoever reads it. That nobody does is no reason to fail.
-pub fn say(message: &str) {
-    let _ = writeln!(io::stderr(), "ferry-helper: {message}");
-}
+use crate::log::say;
 
 /// Takes over the signals that would end this process in the middle of something. Before the first thread is started:
 /// all threads inherit the mask.

@@ -11,12 +11,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::connection::{Connection, listen_to};
-use super::desk::{Action, Desk, Event, Id, Standing};
-use super::message::{Event as Told, EventSink, Request};
+use super::desk::{Action, Desk, Event, Id};
 use super::output::Output;
 use super::value::{json, nothing, params};
 use super::{process, socket};
 use crate::error::{HelperError, Result};
+use crate::message::{Event as Told, EventSink, Request};
+use crate::session::Standing;
 use crate::session::shared::Shared;
 use crate::transfer::net::tls::Identity;
 
@@ -114,7 +115,7 @@ impl Service {
                 thread::spawn(move || listen_to(&service, &connection, BufReader::new(reader)));
             }
             Ok(None) => {}
-            Err(error) => process::say(&error.to_string()),
+            Err(error) => crate::log::say(&error.to_string()),
         }
     }
 

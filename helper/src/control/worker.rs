@@ -8,16 +8,16 @@ use std::thread;
 use serde_json::Value;
 
 use super::connection::Connection;
-use super::desk::Standing;
 use super::doors::{Doors, Purpose};
+use super::guard::Guard;
 use super::hand_out::HandOut;
-use super::message::{ClaimParams, Event, EventSink, PROTOCOL_VERSION, ReleaseParams, Request, StayParams};
-use super::process::say;
 use super::service::{Service, Work};
 use super::value::{json, nothing, panicked, params};
 use crate::error::{HelperError, Result};
-use crate::protocol::guard::Guard;
+use crate::log::say;
+use crate::message::{ClaimParams, Event, EventSink, PROTOCOL_VERSION, ReleaseParams, Request, StayParams};
 use crate::session::Session;
+use crate::session::Standing;
 use crate::session::exec::Child;
 use crate::transfer::net::tls::Identity;
 

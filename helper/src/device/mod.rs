@@ -3,91 +3,17 @@
 //! state back after every failure.
 
 pub mod kernel;
+#[cfg(feature = "sim")]
 pub mod sim;
 pub mod transitions;
 
-use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
 
 use crate::dirty::Tracker;
 use crate::error::{HelperError, Result};
 use crate::memory::Memory;
-
-/// `enum vfio_device_mig_state`, numbered as in the uAPI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, PartialOrd, Ord)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[repr(u32)]
-pub enum DeviceState {
-    Error = 0,
-    Stop = 1,
-    Running = 2,
-    StopCopy = 3,
-    Resuming = 4,
-    #[serde(rename = "RUNNING_P2P")]
-    RunningP2p = 5,
-    PreCopy = 6,
-    #[serde(rename = "PRE_COPY_P2P")]
-    PreCopyP2p = 7,
-}
-
-impl DeviceState {
-    pub const ALL: [Self; 8] = [
-        Self::Error,
-        Self::Stop,
-        Self::Running,
-        Self::StopCopy,
-        Self::Resuming,
-        Self::RunningP2p,
-        Self::PreCopy,
-        Self::PreCopyP2p,
-    ];
-
-    /// From the uAPI number; `None` for a state newer than this code.
-    pub fn from_raw(raw: u32) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| *state as u32 == raw)
-    }
-
-    /// True while the device may start new DMA to memory: RUNNING, RUNNING_P2P and both PRE_COPY states.
-    pub fn writes_memory(self) -> bool {
-        matches!(self, Self::Running | Self::RunningP2p | Self::PreCopy | Self::PreCopyP2p)
-    }
-}
-
-impl fmt::Display for DeviceState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Error => "ERROR",
-            Self::Stop => "STOP",
-            Self::Running => "RUNNING",
-            Self::StopCopy => "STOP_COPY",
-            Self::Resuming => "RESUMING",
-            Self::RunningP2p => "RUNNING_P2P",
-            Self::PreCopy => "PRE_COPY",
-            Self::PreCopyP2p => "PRE_COPY_P2P",
-        })
-    }
-}
-
-/// `VFIO_DEVICE_FEATURE_MIGRATION` flags. STOP_COPY is mandatory for a device that can migrate at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MigrationFlags {
-    pub stop_copy: bool,
-    pub p2p: bool,
-    pub pre_copy: bool,
-}
-
-impl MigrationFlags {
-    /// Of a device whose driver has no migration.
-    pub const NONE: Self = Self { stop_copy: false, p2p: false, pre_copy: false };
-
-    /// From the uAPI's u64: STOP_COPY 1, P2P 2, PRE_COPY 4. Unknown bits are ignored.
-    pub fn from_raw(raw: u64) -> Self {
-        Self { stop_copy: raw & 1 != 0, p2p: raw & 2 != 0, pre_copy: raw & 4 != 0 }
-    }
-}
+pub use crate::state::{DeviceState, MigrationFlags};
 
 /// `struct vfio_precopy_info`, in bytes. Not a bound for what STOP_COPY will give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -146,10 +72,6 @@ pub trait Device: Send {
     }
     /// The kernel's descriptor of it; `None` for a simulated one.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-    /// The fault double's hook: sim devices can replay what they wrote. Kernel devices return `None`.
-    fn as_sim(&mut self) -> Option<&mut sim::SimDevice> {
         None
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Device, DeviceState, MigrationFlags, StateStream};
-use crate::control::message::{Event, EventSink};
 use crate::error::{HelperError, Result};
+use crate::message::{Event, EventSink};
 
 use DeviceState::{PreCopy, PreCopyP2p, Resuming, Running, RunningP2p, Stop, StopCopy};
 

@@ -62,7 +62,7 @@ impl Tracker for AllTracker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dirty::Area;
+    use crate::area::Area;
 
     #[test]
     fn every_page_of_its_areas_and_no_other_every_time() {

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Area;
+use crate::area::Area;
 
 /// Most bytes a backend maps in one call. type1 refuses to track a mapping of 2^31 pages or more and to give a
 /// bitmap above 256 MiB; this keeps both far away for every page size, and a chunk a whole number of bitmap words.

@@ -4,19 +4,7 @@
 //! exactly one area (the only safe query, see vfio-uapi) lands on word boundaries and is ORed word by word. Padding
 //! bits behind an area's last page are never set.
 
-/// One mapped area of the workload, in bytes; both a multiple of the bitmap's page size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Area {
-    pub iova: u64,
-    pub bytes: u64,
-}
-
-impl Area {
-    /// First byte behind the area. Areas never end at 2^64 (the kernel's dirty queries cannot express that).
-    pub fn end(&self) -> u64 {
-        self.iova + self.bytes
-    }
-}
+use crate::area::Area;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirtyBitmap {

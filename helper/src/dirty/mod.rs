@@ -8,20 +8,10 @@ pub mod hwpt;
 pub mod pinned;
 pub mod union;
 
-use serde::{Deserialize, Serialize};
-
-pub use bitmap::{Area, DirtyBitmap};
+pub use bitmap::DirtyBitmap;
 
 use crate::error::Result;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Hash)]
-#[serde(rename_all = "kebab-case")]
-pub enum TrackerKind {
-    Pinned,
-    Device,
-    Iommu,
-    All,
-}
+pub use crate::message::TrackerKind;
 
 /// Whoever knows which pages were written. Each kernel interface's own semantics (overwrite or OR, alignment, exact
 /// mapped areas, re-arm) stay inside its tracker; outside, every tracker ORs into the workload's bitmap.

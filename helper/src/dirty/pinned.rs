@@ -8,7 +8,8 @@
 use std::io;
 
 use super::areas::{MappedAreas, bitmap_words, map_chunks, window_words};
-use super::{Area, DirtyBitmap, Tracker, TrackerKind};
+use super::{DirtyBitmap, Tracker, TrackerKind};
+use crate::area::Area;
 use crate::error::{HelperError, Result};
 
 /// The container's side of it: one ioctl each.

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use super::{Area, DirtyBitmap, Tracker};
-use crate::control::message::TrackerRound;
+use super::{DirtyBitmap, Tracker};
+use crate::area::Area;
 use crate::error::Result;
+use crate::message::TrackerRound;
 
 /// All trackers of a workload. Each read ORs every tracker into one bitmap; trackers are never averaged, and a
 /// tracker that fails fails the read, because nobody else knows what it would have said.

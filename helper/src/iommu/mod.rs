@@ -4,26 +4,18 @@ pub mod holders;
 pub mod iommufd;
 pub mod node;
 pub mod ranges;
+#[cfg(feature = "sim")]
 pub mod sim;
 pub mod type1;
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::device::Device;
 use crate::dirty::Tracker;
 use crate::error::Result;
 use crate::memory::{Memory, Region};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BackendKind {
-    Type1,
-    Iommufd,
-    Sim,
-}
+pub use crate::message::BackendKind;
 
 /// What a map cost. For physical groups mapping pins every page; for emulated ones it pins nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,8 +67,4 @@ pub trait Backend: Send {
     /// Others have duplicates of the descriptors and go on with what is attached and mapped: dropping this only closes
     /// our own from now on.
     fn hand_over(&mut self) {}
-    /// For the sim: what simulated devices do their DMA through.
-    fn as_sim(&mut self) -> Option<&mut sim::SimBackend> {
-        None
-    }
 }

@@ -1,6 +1,6 @@
 //! The IOVAs an IOMMU can map: what it cannot is reserved (interrupt windows, firmware regions) or too wide.
 
-use crate::dirty::Area;
+use crate::area::Area;
 use crate::error::{HelperError, Result};
 use crate::memory::Region;
 

@@ -11,7 +11,6 @@ use std::sync::Arc;
 pub use table::{ClientId, Port, Refused, SimIommu};
 
 use super::{Backend, BackendKind, Mapped, Opened};
-use crate::device::Device;
 use crate::device::sim::{SimDevice, SimModel, SimSpec};
 use crate::dirty::{Tracker, TrackerKind};
 use crate::error::{HelperError, Result};
@@ -42,14 +41,6 @@ impl SimBackend {
     /// # Errors
     /// `sim/spec`; `iommu/attach-failed` with EINVAL for a function whose IOMMU has no dirty bits in a container that
     /// wants them.
-    pub fn open_device(&mut self, name: &str, spec: SimSpec, slot: u8, programmed: bool) -> Result<Box<dyn Device>> {
-        Ok(Box::new(self.open_sim(name, spec, slot, programmed)?))
-    }
-
-    /// The same, for callers that want the simulator's own view of the device.
-    ///
-    /// # Errors
-    /// As [`SimBackend::open_device`].
     pub fn open_sim(&mut self, name: &str, spec: SimSpec, slot: u8, programmed: bool) -> Result<SimDevice> {
         let capable = spec.model == SimModel::Mdev || spec.trackers.contains(&TrackerKind::Iommu);
         if self.iommu.dirty_tracking() && !capable {
@@ -108,9 +99,5 @@ impl Backend for SimBackend {
                 "a container keeps no device log and needs no tracker to call everything dirty",
             )),
         }
-    }
-
-    fn as_sim(&mut self) -> Option<&mut SimBackend> {
-        Some(self)
     }
 }

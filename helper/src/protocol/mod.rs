@@ -4,7 +4,6 @@
 //! checker) exercise the very code that runs.
 
 pub mod destination;
-pub mod guard;
 pub mod source;
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use serde::Serialize;
 
 use super::{Session, out_of_order};
-use crate::control::num::{Bytes, Iova};
 use crate::error::{HelperError, Result};
 use crate::iommu::Handle;
+use crate::message::num::{Bytes, Iova};
 
 /// What a descriptor is, for whoever gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

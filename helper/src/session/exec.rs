@@ -21,10 +21,10 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::descriptors::Descriptor;
 use super::{Session, out_of_order};
-use crate::control::message::{ExecParams, ExecReply, Phase, Role};
 use crate::device::DeviceState;
 use crate::error::{HelperError, Result};
 use crate::memory::Memory;
+use crate::message::{ExecParams, ExecReply, Phase, Role};
 
 /// SD_LISTEN_FDS_START.
 const FIRST: RawFd = 3;

@@ -8,13 +8,13 @@ use super::set_up::told;
 use super::shared::Shared;
 use super::transfer::Side;
 use super::{Held, Session, out_of_order};
-use crate::control::message::{
+use crate::device::DeviceState;
+use crate::error::{HelperError, Result};
+use crate::message::num::Bytes;
+use crate::message::{
     ClaimParams, ContainerParams, DeviceParams, DeviceReply, MapParams, MapReply, MemoryParams, MemoryReply, Phase,
     Role, RollbackParams,
 };
-use crate::control::num::Bytes;
-use crate::device::DeviceState;
-use crate::error::{HelperError, Result};
 
 impl Held {
     /// # Errors

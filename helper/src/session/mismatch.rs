@@ -1,8 +1,8 @@
 //! In what a run's request differs from what a holder has, one sentence each. What only matters when something is
 //! opened (first content, populating) is not compared.
 
-use crate::control::message::{BackingSpec, ContainerParams, DeviceTarget, MemoryParams, RegionSpec};
-use crate::device::sim::SimSpec;
+use crate::message::SimSpec;
+use crate::message::{BackingSpec, ContainerParams, DeviceTarget, MemoryParams, RegionSpec};
 
 pub(super) fn memory_differences(held: &MemoryParams, asked: &MemoryParams) -> Vec<String> {
     let mut found = Vec::new();

@@ -1,16 +1,15 @@
 //! One side of one run: everything the helper owns for it, built up request by request and taken down in reverse.
 
-pub mod claim;
 pub mod descriptors;
 pub mod exec;
 mod holder;
-pub mod left_record;
 mod mismatch;
-pub mod resident;
+mod opened;
 mod set_up;
 mod settle;
 pub mod shared;
-pub mod steer;
+#[cfg_attr(not(feature = "sim"), path = "not_simulated.rs")]
+mod simulated;
 mod track;
 mod transfer;
 
@@ -18,16 +17,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::control::message::{ContainerParams, DeviceAt, DeviceTarget, EventSink, MapReply, MemoryParams, Role};
 use crate::device::transitions::Stepper;
 use crate::dirty::union::Union;
+use crate::durable::claim::Claim;
 use crate::error::{FailureKind, HelperError, Result};
-use crate::iommu::Backend;
 use crate::memory::Memory;
-use crate::stamps::Fill;
+use crate::message::{ContainerParams, DeviceAt, DeviceTarget, EventSink, MapReply, MemoryParams, Role};
 use crate::transfer::net::tls::Identity;
-use claim::Claim;
+use opened::Opened;
 use shared::Shared;
+use simulated::Simulated;
 use transfer::Side;
 
 /// Fields are in the order they must be dropped: what reads a device before the device, devices before the container
@@ -35,6 +34,7 @@ use transfer::Side;
 pub struct Session {
     side: Option<Side>,
     union: Option<Union>,
+    simulated: Simulated,
     devices: Vec<Stepper>,
     /// How each device was asked for, in the order of `devices`.
     attached: Vec<Attached>,
@@ -42,8 +42,6 @@ pub struct Session {
     memory: Option<Arc<Memory>>,
     /// How the memory was asked for.
     layout: Option<MemoryParams>,
-    /// Initial content of the regions that were given one, by name.
-    fills: Vec<(String, Fill)>,
     /// What is held from one run to the next.
     held: Option<Held>,
     claimed: Option<Claimed>,
@@ -55,7 +53,7 @@ pub struct Session {
 struct Container {
     name: String,
     asked: ContainerParams,
-    backend: Box<dyn Backend>,
+    backend: Opened,
     /// What mapping it was answered.
     mapped: Option<MapReply>,
 }
@@ -81,6 +79,16 @@ struct Held {
     asked: Vec<String>,
 }
 
+/// What the session holds once its owner is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Nothing,
+    /// A workload, for the next run.
+    Holding,
+    /// A run that may not be undone any more.
+    Unfinished,
+}
+
 impl Session {
     pub fn new(identity: Arc<Identity>, shared: Arc<Shared>) -> Self {
         Self {
@@ -91,7 +99,7 @@ impl Session {
             containers: Vec::new(),
             memory: None,
             layout: None,
-            fills: Vec::new(),
+            simulated: Simulated::default(),
             held: None,
             claimed: None,
             identity,

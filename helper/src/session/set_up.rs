@@ -4,24 +4,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::claim::{Claim, private_dir};
-use super::resident::locked_bytes;
+use super::opened::Opened;
+use super::simulated::Simulated;
 use super::{Attached, Claimed, Container, Session};
-use crate::control::message::{
-    BackingSpec, ClaimParams, ClaimReply, ContainerParams, DeviceParams, DeviceReply, DeviceTarget, Event, MapParams,
-    MapReply, MemoryParams, MemoryReply, Phase, RegionSpec, Role,
-};
-use crate::control::num::Bytes;
+use crate::area::Area;
 use crate::device::MigrationFlags;
 use crate::device::transitions::Stepper;
-use crate::dirty::Area;
+use crate::durable::claim::Claim;
+use crate::durable::private_dir::private_dir;
 use crate::error::{HelperError, Result};
-use crate::iommu::iommufd::IommufdBackend;
-use crate::iommu::sim::SimBackend;
-use crate::iommu::type1::Type1Backend;
-use crate::iommu::{Backend, BackendKind};
 use crate::memory::{Backing, Memory, Region};
-use crate::stamps::{Fill, fill};
+use crate::message::num::Bytes;
+use crate::message::{
+    BackingSpec, ClaimParams, ClaimReply, ContainerParams, DeviceParams, DeviceReply, DeviceTarget, Event, MapParams,
+    MapReply, MemoryParams, MemoryReply, Phase, RegionSpec,
+};
+use crate::resident::locked_bytes;
 use crate::transfer::net::tls::Identity;
 
 impl Session {
@@ -79,12 +77,7 @@ impl Session {
                 region.populate()?;
             }
             if let Some(content) = spec.fill {
-                let content = Fill { seed: content.seed, zero_percent: content.zero_percent };
-                self.fills.push((spec.region.clone(), content));
-                // A destination only needs to know what a source began with, to check what arrived.
-                if role == Role::Source {
-                    fill(region, content.seed, content.zero_percent);
-                }
+                self.simulated.fill(region, content, role)?;
             }
         }
         let bytes = Bytes(memory.bytes());
@@ -102,11 +95,7 @@ impl Session {
         if self.containers.iter().any(|container| container.name == params.container) {
             return Err(HelperError::new("request/duplicate", format!("container `{}` exists", params.container)));
         }
-        let backend: Box<dyn Backend> = match params.backend {
-            BackendKind::Type1 => Box::new(Type1Backend::open()?.allow_mixed(params.mixed)),
-            BackendKind::Iommufd => Box::new(IommufdBackend::with_entries(params.dirty_tracking, params.huge_pages)?),
-            BackendKind::Sim => Box::new(SimBackend::new(params.dirty_tracking)),
-        };
+        let backend = Opened::open(params)?;
         let name = params.container.clone();
         self.containers.push(Container { name, asked: params.clone(), backend, mapped: None });
         Ok(())
@@ -121,28 +110,23 @@ impl Session {
         if self.devices.iter().any(|device| device.name() == params.device) {
             return Err(HelperError::new("request/duplicate", format!("device `{}` is open", params.device)));
         }
-        let slot = self.devices.len();
+        let ordinal = self.devices.len();
         let events = self.events();
         let container = self.container(&params.container)?;
         let named = |error: HelperError| if error.device.is_some() { error } else { error.device(&params.device) };
-        let device = match params.target.clone() {
+        let (device, probe) = match params.target.clone() {
             DeviceTarget::Kernel { sysfs_path } => {
                 let opened =
                     container.backend.open_kernel_device(&params.device, Path::new(&sysfs_path)).map_err(named)?;
                 for note in opened.notes {
                     events.emit(Event::Log { level: "warn", message: note, device: Some(params.device.clone()) });
                 }
-                opened.device
+                (opened.device, None)
             }
             DeviceTarget::Sim { spec } => {
-                let sim = container.backend.as_sim().ok_or_else(|| {
-                    HelperError::new("request/bad-params", "a simulated device needs a container of backend sim")
-                        .device(&params.device)
-                })?;
-                let slot = u8::try_from(slot).map_err(|_| {
-                    HelperError::new("request/bad-params", "too many simulated devices").device(&params.device)
-                })?;
-                sim.open_device(&params.device, *spec, slot, role == Role::Source).map_err(named)?
+                let (device, probe) =
+                    Simulated::open(&mut container.backend, &params.device, *spec, ordinal, role).map_err(named)?;
+                (device, Some(probe))
             }
         };
         let mut stepper = Stepper::new(device, events, self.clock);
@@ -151,6 +135,7 @@ impl Session {
         }
         let reply = told(&mut stepper)?;
         self.shared.note_device(&params.device, reply.state);
+        probe.into_iter().for_each(|probe| self.simulated.watch(probe));
         self.devices.push(stepper);
         self.attached.push(Attached { container: params.container, target: params.target });
         Ok(reply)

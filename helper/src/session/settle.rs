@@ -1,10 +1,10 @@
 //! What becomes of a session whose owner is gone.
 
 use super::Session;
+use super::Standing;
 use super::transfer::Side;
-use crate::control::Standing;
-use crate::control::message::RollbackParams;
-use crate::control::process::say;
+use crate::log::say;
+use crate::message::RollbackParams;
 
 impl Session {
     /// A run past COMMIT, or that may be: nothing is undone any more without the other side's word.

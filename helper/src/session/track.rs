@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use super::{Session, out_of_order};
-use crate::control::message::{DirtyReply, Phase, StartedTracker, TrackParams, TrackReply, TrackerSpec};
-use crate::control::num::Bytes;
 use crate::dirty::all::AllTracker;
 use crate::dirty::union::Union;
 use crate::dirty::{Tracker, TrackerKind};
 use crate::error::{HelperError, Result};
+use crate::message::num::Bytes;
+use crate::message::{DirtyReply, Phase, StartedTracker, TrackParams, TrackReply, TrackerSpec};
 
 impl Session {
     /// Starts all trackers or none.

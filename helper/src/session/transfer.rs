@@ -5,17 +5,16 @@ use std::sync::Arc;
 
 use super::shared::Shared;
 use super::{Session, out_of_order};
-use crate::control::message::{
-    CheckReply, ConnectParams, ConnectReply, CutoverOutcome, CutoverParams, CutoverReply, ListenParams, ListenReply,
-    LostPage, Phase, PrecopyParams, PrecopyReply, ReceiveOutcome, ReceiveReply, Role, RollbackParams, RollbackReply,
-};
-use crate::control::num::{Bytes, Iova};
-use crate::control::process::say;
 use crate::device::DeviceState;
-use crate::device::sim::{SimDevice, check};
+use crate::durable::record::FileRecord;
 use crate::error::{HelperError, Result};
+use crate::log::say;
+use crate::message::{
+    CheckReply, ConnectParams, ConnectReply, CutoverOutcome, CutoverParams, CutoverReply, ListenParams, ListenReply,
+    Phase, PrecopyParams, PrecopyReply, ReceiveOutcome, ReceiveReply, Role, RollbackParams, RollbackReply,
+};
+use crate::transfer::commit_record::{CommitRecord, RecordFailure};
 use crate::transfer::destination::Destination;
-use crate::transfer::record::{CommitRecord, FileRecord, RecordFailure};
 use crate::transfer::source::{Source, Workload};
 use crate::transfer::streams::link::{Link, Listener};
 
@@ -139,29 +138,7 @@ impl Session {
     /// Replays what the simulated devices wrote and compares every page.
     pub fn check(&mut self) -> Result<CheckReply> {
         let memory = self.memory()?;
-        let mut sims: Vec<&mut SimDevice> =
-            self.devices.iter_mut().filter_map(|device| device.device().as_sim()).collect();
-        if sims.is_empty() {
-            return Err(HelperError::new(
-                "check/no-sim",
-                "no simulated device: nobody knows what the memory must hold",
-            ));
-        }
-        let fills = &self.fills;
-        let initial = |region: &str| fills.iter().find(|(name, _)| name == region).map(|(_, content)| *content);
-        let report = check(&mut sims, &memory, &initial)?;
-        let lost = report.lost.into_iter().map(|page| LostPage {
-            iova: Iova(page.iova),
-            device: page.device,
-            expected: Bytes(page.expected),
-            found: Bytes(page.found),
-        });
-        Ok(CheckReply {
-            pages: report.pages,
-            writes: Bytes(report.writes),
-            lost_pages: report.lost_pages,
-            lost: lost.collect(),
-        })
+        self.simulated.check(&memory)
     }
 
     /// That this side of the run is over as it should be, and what is closed next is closed on purpose: a destination

@@ -3,7 +3,7 @@
 use super::fill::Fill;
 use super::program::Program;
 use super::stamp::{PAGE_BYTES, SLOT_BYTES, Stamp};
-use crate::dirty::Area;
+use crate::area::Area;
 use crate::dirty::areas::chunks;
 use crate::error::{HelperError, Result};
 use crate::memory::Memory;

@@ -3,22 +3,11 @@
 
 use std::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-
 use super::mix::{below, word};
 use super::stamp::{PAGE_BYTES, SLOT_BYTES, SLOTS, Stamp};
-use crate::dirty::Area;
+use crate::area::Area;
 use crate::error::{HelperError, Result};
-
-/// Which page of the window a write goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pattern {
-    Uniform,
-    /// 90 % of the writes in the first tenth of the window, the rest anywhere in it.
-    Hot,
-    Sequential,
-}
+pub use crate::message::Pattern;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Program {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::stamp::PAGE_BYTES;
-use crate::dirty::Area;
+use crate::area::Area;
 use crate::memory::{Backing, Memory, Region};
 
 /// A memory of (IOVA, pages) regions, which are called r0, r1 and so on.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::testing::memory;
 use super::{Fill, Lost, Mismatch, PAGE_BYTES, Pattern, Program, SLOT_BYTES, Stamp, Writer, check, fill};
-use crate::dirty::Area;
+use crate::area::Area;
 use crate::memory::Memory;
 
 /// Two regions with a hole between them, where the windows of most writers below reach into.

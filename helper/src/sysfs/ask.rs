@@ -1,10 +1,10 @@
 //! Asking a device through an fd, with GETs and PROBEs only: nothing it does changes, in whatever state it is.
 
-use super::facts::{MigrationFacts, flag_names};
-use crate::control::num::Bytes;
 use crate::device::MigrationFlags;
 use crate::device::kernel::{DeviceFd, meaning};
 use crate::error::{HelperError, Result};
+use crate::message::num::Bytes;
+use crate::message::{MigrationFacts, flag_names};
 
 /// What a device said for itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::facts::{CdevFacts, DeviceFacts, DeviceKind, ProbeFacts};
 use super::group::{self, is_vfio_device, is_vfio_driver, read_trimmed};
 use crate::iommu::node::{DeviceNode, link_name};
+use crate::message::{CdevFacts, DeviceFacts, DeviceKind, ProbeFacts};
 
 /// A device with its facts so far.
 pub struct Seen {

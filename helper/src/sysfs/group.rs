@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::facts::{GroupFacts, IommuKind, MemberFacts};
 use crate::iommu::node::{DeviceNode, link_name};
+use crate::message::{GroupFacts, IommuKind, MemberFacts};
 
 /// The group of `node`; `None` without one.
 pub fn facts(root: &Path, node: &DeviceNode) -> Option<GroupFacts> {

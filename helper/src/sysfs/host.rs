@@ -5,13 +5,13 @@ use std::path::Path;
 
 use vfio_bindings::bindings::vfio::VFIO_TYPE1v2_IOMMU;
 
-use super::facts::HostFacts;
 use super::group::read_trimmed;
-use crate::control::num::Bytes;
 use crate::device::kernel::ioctl;
 use crate::iommu::iommufd::{IOMMU_NODE, is_compat};
 use crate::iommu::type1::CONTAINER_NODE;
-use crate::session::resident::{memlock_limit, memory_available};
+use crate::message::HostFacts;
+use crate::message::num::Bytes;
+use crate::resident::{memlock_limit, memory_available};
 
 /// The container node as it answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 
 mod ask;
 mod device;
-mod facts;
 mod group;
 mod host;
 mod probe;
+#[cfg(feature = "sim")]
 mod simulated;
 #[cfg(test)]
 mod tests;
@@ -16,16 +16,24 @@ pub(crate) mod tree;
 
 use std::path::Path;
 
-pub use facts::{
+pub use crate::message::{
     CdevFacts, DeclaredSim, DeviceFacts, DeviceKind, GroupFacts, HostFacts, InventoryParams, InventoryReply, IommuKind,
     MemberFacts, MigrationFacts, ProbeFacts, TrackerFacts,
 };
 
+use crate::error::Result;
 use crate::iommu::holders;
 
 /// Looks at the host below `root` (`/` except in tests). Devices are only opened when `params.probe` says so, and
 /// never while somebody uses them.
-pub fn inventory(params: &InventoryParams, root: &Path) -> InventoryReply {
+///
+/// # Errors
+/// `sim/not-built` when it is asked for simulated devices and has none.
+pub fn inventory(params: &InventoryParams, root: &Path) -> Result<InventoryReply> {
+    #[cfg(not(feature = "sim"))]
+    if !params.sim.is_empty() {
+        return Err(crate::message::not_built());
+    }
     let mut unseen = Vec::new();
     let container = host::container(root);
     let host = host::facts(root, container, &mut unseen);
@@ -49,8 +57,9 @@ pub fn inventory(params: &InventoryParams, root: &Path) -> InventoryReply {
         seen.facts.migration = answers.map(|answers| answers.migration);
         devices.push(seen.facts);
     }
+    #[cfg(feature = "sim")]
     devices.extend(params.sim.iter().map(simulated::facts));
-    InventoryReply { host, devices, unseen }
+    Ok(InventoryReply { host, devices, unseen })
 }
 
 fn has_node(facts: &DeviceFacts) -> bool {

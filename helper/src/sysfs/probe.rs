@@ -14,12 +14,12 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 
 use super::ask::{Answers, ask};
 use super::device::Seen;
-use super::facts::{GroupFacts, IommuKind, ProbeFacts};
 use crate::device::kernel::{DeviceFd, shared};
 use crate::error::{HelperError, Result};
 use crate::iommu::holders::Holder;
 use crate::iommu::iommufd::{Iommufd, open_cdev};
 use crate::iommu::type1::{ContainerFd, Group};
+use crate::message::{GroupFacts, IommuKind, ProbeFacts};
 
 const DEVICE_INODE: &str = "anon_inode:[vfio-device]";
 
@@ -161,8 +161,8 @@ fn borrow(device: &str, pid: u32, fd: i32) -> Result<DeviceFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::MigrationFacts;
     use crate::sysfs::device::list;
-    use crate::sysfs::facts::MigrationFacts;
     use crate::sysfs::tree::Tree;
 
     const UUID: &str = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";

@@ -1,9 +1,9 @@
 //! Devices a profile declares as simulated: their specification is all there is to know.
 
-use super::facts::{DeclaredSim, DeviceFacts, DeviceKind, MigrationFacts, ProbeFacts, TrackerFacts};
 use crate::device::DeviceState;
-use crate::device::sim::{SimFlag, SimModel};
 use crate::dirty::TrackerKind;
+use crate::message::{DeclaredSim, DeviceFacts, DeviceKind, MigrationFacts, ProbeFacts, TrackerFacts};
+use crate::message::{SimFlag, SimModel};
 
 pub fn facts(declared: &DeclaredSim) -> DeviceFacts {
     let spec = &declared.spec;

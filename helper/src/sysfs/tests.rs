@@ -8,7 +8,7 @@ use crate::dirty::TrackerKind;
 const UUID: &str = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
 
 fn look(tree: &Tree, all: bool) -> InventoryReply {
-    inventory(&InventoryParams { all, ..InventoryParams::default() }, tree.path())
+    inventory(&InventoryParams { all, ..InventoryParams::default() }, tree.path()).expect("inventory")
 }
 
 fn tracker(device: &DeviceFacts, kind: TrackerKind) -> (Option<bool>, String) {
@@ -110,7 +110,8 @@ fn a_device_in_use_is_not_opened() {
     // Two device descriptors: which one is ours cannot be told.
     let fds = [(5, "/dev/vfio/7"), (6, "anon_inode:[vfio-device]"), (7, "anon_inode:[vfio-device]")];
     tree.process(4_000_000_000, "qemu-system-x86", &fds);
-    let found = inventory(&InventoryParams { probe: true, ..InventoryParams::default() }, tree.path());
+    let found =
+        inventory(&InventoryParams { probe: true, ..InventoryParams::default() }, tree.path()).expect("inventory");
     let probe = &found.devices[0].probe;
     assert_eq!((probe.done, probe.skipped), (false, Some("busy")));
     assert_eq!(found.devices[0].migration, None);
@@ -122,7 +123,8 @@ fn only_the_devices_asked_for_are_opened() {
     tree.mdev(UUID, 7, "mtty-2");
     let asked = |only: &[&str]| {
         let only = Some(only.iter().map(|id| (*id).to_owned()).collect());
-        let found = inventory(&InventoryParams { probe: true, only, ..InventoryParams::default() }, tree.path());
+        let found = inventory(&InventoryParams { probe: true, only, ..InventoryParams::default() }, tree.path())
+            .expect("inventory");
         found.devices[0].probe.skipped
     };
     assert_eq!(asked(&[]), Some("not-asked"));
@@ -130,6 +132,7 @@ fn only_the_devices_asked_for_are_opened() {
     assert_ne!(asked(&["0000:00:01.0", &UUID.to_uppercase()]), Some("not-asked"));
 }
 
+#[cfg(feature = "sim")]
 #[test]
 fn the_reply_has_the_names_of_the_control_line() {
     let tree = Tree::new();
@@ -138,7 +141,7 @@ fn the_reply_has_the_names_of_the_control_line() {
         "trackers":["device"],"stateBytes":"65536","precopyBytes":"0","seed":1,
         "window":{"iova":"0x0","bytes":"2097152"},"writeBytesPerSecond":"0","pattern":"uniform"}}]}"#;
     let params: InventoryParams = serde_json::from_str(sim).expect("params");
-    let reply = serde_json::to_value(inventory(&params, tree.path())).expect("json");
+    let reply = serde_json::to_value(inventory(&params, tree.path()).expect("inventory")).expect("json");
     for field in ["hostname", "kernel", "uid", "pageSize", "memlockBytes", "memoryAvailableBytes", "type1", "iommufd"] {
         assert!(reply["host"].get(field).is_some(), "{field}");
     }

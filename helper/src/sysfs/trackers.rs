@@ -1,9 +1,9 @@
 //! Which trackers a device could have on this host, and why not.
 
 use super::ask::Answers;
-use super::facts::{DeviceFacts, IommuKind, TrackerFacts};
 use super::host::Container;
 use crate::dirty::TrackerKind;
+use crate::message::{DeviceFacts, IommuKind, TrackerFacts};
 
 /// All four kinds, each judged. `answers`: what the device said, if it was asked.
 pub fn judge(facts: &DeviceFacts, container: Container, iommufd: bool, answers: Option<&Answers>) -> Vec<TrackerFacts> {
@@ -60,7 +60,7 @@ fn iommu(kind: Option<IommuKind>, iommufd: bool, tracks: Option<bool>) -> (Optio
 mod tests {
     use super::*;
     use crate::device::MigrationFlags;
-    use crate::sysfs::facts::{DeviceKind, GroupFacts, MigrationFacts, ProbeFacts, flag_names};
+    use crate::message::{DeviceKind, GroupFacts, MigrationFacts, ProbeFacts, flag_names};
 
     const TYPE1: Container = Container { type1: Some(true), compat: false };
 

@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::control::message::Verified;
-use crate::control::num::Iova;
-use crate::dirty::Area;
+use crate::area::Area;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
-use crate::transfer::streams::link::{Link, Wait, unexpected};
+use crate::message::Verified;
+use crate::message::num::Iova;
+use crate::transfer::streams::link::{Link, Wait};
 use crate::transfer::wire::payload::{Ask, to_json};
+use crate::transfer::wire::unexpected;
 use crate::transfer::wire::{Frame, Kind, UNIT, u64_at};
 
 /// One hash stands for this much memory, in bytes.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ferry_helper::control::message::{Event, Hold, ReceiveOutcome};
+use ferry_helper::message::{Event, Hold, ReceiveOutcome};
 
 use crate::network::Fault;
 use crate::rig::{Hands, Ran, Rig};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ferry_helper::control::message::{CutoverOutcome, ReceiveOutcome};
 use ferry_helper::device::{DeviceState, MigrationFlags};
+use ferry_helper::message::{CutoverOutcome, ReceiveOutcome};
 
 use crate::fake::Script;
 use crate::rig::Rig;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ferry_helper::control::message::{ConnectParams, ListenParams};
-use ferry_helper::dirty::Area;
+use ferry_helper::area::Area;
 use ferry_helper::error::Result;
 use ferry_helper::memory::{Backing, Memory, Region};
+use ferry_helper::message::{ConnectParams, ListenParams};
 
 pub const RUN: &str = "run-1";
 pub const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";

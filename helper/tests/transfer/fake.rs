@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ferry_helper::control::message::{Event, EventSink};
 use ferry_helper::device::{Device, DeviceState, MigrationFlags, PrecopyInfo, StateStream, StreamRead};
 use ferry_helper::dirty::{DirtyBitmap, Tracker, TrackerKind};
 use ferry_helper::error::{HelperError, Result};
 use ferry_helper::memory::Memory;
-use ferry_helper::transfer::record::{CommitRecord, RecordFailure};
+use ferry_helper::message::{Event, EventSink};
+use ferry_helper::transfer::commit_record::{CommitRecord, RecordFailure};
 
 /// What a device does. `Default`: flags 7, 100 KB of state, a third of it offered in PRE_COPY, no faults.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! Runs in which nothing fails.
 
-use ferry_helper::control::message::{CutoverOutcome, Event, PrecopyEnd, ReceiveOutcome};
 use ferry_helper::device::{DeviceState, MigrationFlags};
+use ferry_helper::message::{CutoverOutcome, Event, PrecopyEnd, ReceiveOutcome};
 
 use crate::fake::Script;
 use crate::rig::{PAGE, Ran, Rig};

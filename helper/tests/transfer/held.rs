@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ferry_helper::control::message::{Event, Hold, PrecopyEnd, TuneParams};
-use ferry_helper::control::num::Bytes;
+use ferry_helper::message::num::Bytes;
+use ferry_helper::message::{Event, Hold, PrecopyEnd, TuneParams};
 
 use crate::proxy::{Meddler, Meddling, Way};
 use crate::rig::{Hands, PAGE, Ran, Rig};

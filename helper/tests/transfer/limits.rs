@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use ferry_helper::control::message::{CutoverOutcome, ReceiveOutcome};
 use ferry_helper::device::DeviceState;
+use ferry_helper::message::{CutoverOutcome, ReceiveOutcome};
 
 use crate::rig::Rig;
 
@@ -48,7 +48,7 @@ fn what_resuming_needs_is_kept_back_from_the_limit() {
     let mut rig = Rig::new();
     // 250 of 300 ms go by before COMMIT, and resuming may take 100.
     rig.source[0].delay = Some((DeviceState::PreCopyP2p, Duration::from_millis(250)));
-    rig.cutover = ferry_helper::control::message::CutoverParams {
+    rig.cutover = ferry_helper::message::CutoverParams {
         downtime_limit_ms: 500,
         fixed_blackout_us: 490_000,
         verify: false,

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use ferry_helper::control::message::{ConnectParams, Event, EventSink, ListenParams};
 use ferry_helper::error::HelperError;
+use ferry_helper::message::{ConnectParams, Event, EventSink, ListenParams};
 use ferry_helper::transfer::streams::link::{Identity, Link, Listener};
 
 use crate::fake::Events;

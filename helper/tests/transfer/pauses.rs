@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use ferry_helper::control::message::{
+use ferry_helper::device::DeviceState;
+use ferry_helper::message::{
     ContinueParams, CutoverOutcome, CutoverPause, CutoverStep, Event, ReceiveOutcome, Refusal,
 };
-use ferry_helper::device::DeviceState;
 
 use crate::rig::{Hands, Ran, Rig};
 

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use ferry_helper::control::message::{CutoverReply, PrecopyReply, ReceiveReply, RollbackParams, RollbackReply};
 use ferry_helper::device::DeviceState;
 use ferry_helper::device::transitions::Stepper;
 use ferry_helper::error::Result;
 use ferry_helper::memory::Memory;
+use ferry_helper::message::{CutoverReply, PrecopyReply, ReceiveReply, RollbackParams, RollbackReply};
 use ferry_helper::transfer::destination::Destination;
 use ferry_helper::transfer::source::Source;
 

@@ -1,7 +1,7 @@
 //! Records that cannot be written, on either side.
 
-use ferry_helper::control::message::{CutoverOutcome, ReceiveOutcome};
 use ferry_helper::device::DeviceState;
+use ferry_helper::message::{CutoverOutcome, ReceiveOutcome};
 
 use crate::fake::{FakeRecord, RecordFault};
 use crate::rig::Rig;

@@ -1,7 +1,7 @@
 //! COMMIT handed on by the owner after the link was lost.
 
-use ferry_helper::control::message::{CutoverOutcome, ReceiveOutcome};
 use ferry_helper::device::DeviceState;
+use ferry_helper::message::{CutoverOutcome, ReceiveOutcome};
 
 use crate::fake::{FakeRecord, RecordFault};
 use crate::proxy::{Meddler, Meddling, Way};

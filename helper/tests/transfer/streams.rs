@@ -1,7 +1,7 @@
 //! Pages over several connections: all of them arrive, none overtakes another, and a stream that breaks takes the round
 //! with it.
 
-use ferry_helper::control::message::{Event, ReceiveOutcome};
+use ferry_helper::message::{Event, ReceiveOutcome};
 use proptest::prelude::*;
 
 use crate::network::Fault;

@@ -1,7 +1,7 @@
 //! The network breaks, lies and repeats, at every frame of a run.
 
-use ferry_helper::control::message::{CutoverOutcome, ReceiveOutcome};
 use ferry_helper::device::DeviceState;
+use ferry_helper::message::{CutoverOutcome, ReceiveOutcome};
 use ferry_helper::transfer::wire::Kind;
 
 use crate::fake::Script;

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use ferry_helper::control::message::{ConnectParams, CutoverParams, EventSink, ListenParams, PrecopyParams};
 use ferry_helper::device::DeviceState;
 use ferry_helper::device::transitions::Stepper;
 use ferry_helper::dirty::union::Union;
 use ferry_helper::dirty::{DirtyBitmap, Tracker, TrackerKind};
 use ferry_helper::error::Result;
+use ferry_helper::message::{ConnectParams, CutoverParams, EventSink, ListenParams, PrecopyParams};
 use ferry_helper::transfer::destination::Destination;
 use ferry_helper::transfer::source::{Source, Workload};
 use ferry_helper::transfer::streams::link::{Identity, Link, Listener};

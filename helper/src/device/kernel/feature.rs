@@ -13,8 +13,8 @@ use vfio_bindings::bindings::vfio::{
 };
 
 use super::ioctl;
+use crate::area::Area;
 use crate::device::{DeviceState, MigrationFlags};
-use crate::dirty::Area;
 
 /// The header and the payload behind it, as one structure; payloads are aligned to at most 8 bytes, so none is padded.
 #[repr(C)]

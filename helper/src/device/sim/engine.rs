@@ -68,6 +68,10 @@ impl Shared {
         self.position.load(Ordering::Acquire)
     }
 
+    pub(super) fn progress(&self) -> Option<(Program, u64)> {
+        self.command(|gate| gate.program.map(|program| (program, gate.position)))
+    }
+
     pub(super) fn freeze(&self) {
         self.command(|gate| gate.frozen += 1);
     }
@@ -208,7 +212,7 @@ impl Engine {
 
     /// What it is told to do and how far it has come.
     pub(super) fn progress(&self) -> Option<(Program, u64)> {
-        self.shared.command(|gate| gate.program.map(|program| (program, gate.position)))
+        self.shared.progress()
     }
 }
 

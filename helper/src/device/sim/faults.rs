@@ -6,11 +6,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::spec::{SimFault, errno_number};
+use super::spec::errno_number;
 use super::sync::lock;
+use crate::area::Area;
 use crate::device::DeviceState;
-use crate::dirty::{Area, DirtyBitmap};
+use crate::dirty::DirtyBitmap;
 use crate::error::{HelperError, Result};
+use crate::message::SimFault;
 use crate::stamps::PAGE_BYTES;
 
 #[derive(Debug)]

@@ -8,11 +8,11 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::pace::Pace;
 use super::session::stream_code;
-use super::spec::SimModel;
 use super::sync::lock;
 use super::wire::{Block, FINAL_BYTES, FinalBlock, HEADER_BYTES, Header, Registers, SUM_AT, get64};
 use crate::device::{PrecopyInfo, StateStream, StreamRead};
 use crate::error::{HelperError, Result};
+use crate::message::SimModel;
 use crate::stamps::Program;
 use crate::stamps::mix::fill;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{RwLock, RwLockReadGuard};
 
 use super::sync::{read, write};
-use crate::dirty::Area;
+use crate::area::Area;
 use crate::stamps::PAGE_BYTES;
 
 /// The kernel's bound: ranges that fit one page of 16-byte descriptors.

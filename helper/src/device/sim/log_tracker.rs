@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::engine::Shared;
 use super::faults::{DeviceFaults, Watch};
-use crate::dirty::{Area, DirtyBitmap, Tracker, TrackerKind};
+use crate::area::Area;
+use crate::dirty::{DirtyBitmap, Tracker, TrackerKind};
 use crate::error::{HelperError, Result};
 
 pub(super) struct LogTracker {

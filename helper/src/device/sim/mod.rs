@@ -24,9 +24,9 @@ mod wire;
 use std::sync::Arc;
 use std::thread;
 
-pub use check::check;
+pub use crate::message::{SimFault, SimFlag, SimModel, SimSpec, SimWindow};
+pub use check::{Probe, check};
 pub use log::DmaLog;
-pub use spec::{SimFault, SimFlag, SimModel, SimSpec, SimWindow};
 pub use wire::Registers;
 
 use engine::Engine;
@@ -63,7 +63,7 @@ impl SimDevice {
     /// # Errors
     /// `sim/spec`; `sim/slot` from the 17th device on; `device/open-failed` when there is no thread to be had.
     pub fn open(name: &str, spec: SimSpec, slot: u8, programmed: bool, iommu: Arc<SimIommu>) -> Result<Self> {
-        spec.validate().map_err(|error| error.device(name))?;
+        spec::validate(&spec).map_err(|error| error.device(name))?;
         if slot >= SLOTS {
             return Err(
                 HelperError::new("sim/slot", format!("a workload has at most {SLOTS} simulated devices")).device(name)
@@ -74,7 +74,7 @@ impl SimDevice {
         let engine = Engine::start_thread(name, iommu, client, Arc::clone(&faults))?;
         let mut registers = [0; 16];
         if programmed {
-            engine.program(Some((spec.program(slot), 0)));
+            engine.program(Some((spec::program(&spec, slot), 0)));
             for (index, register) in registers.iter_mut().enumerate() {
                 *register = word(spec.seed, index as u64) as u32;
             }
@@ -91,6 +91,11 @@ impl SimDevice {
     /// What its engine is told to do and the sequence of its last write; `None`: the engine is off.
     pub fn progress(&self) -> Option<(Program, u64)> {
         self.engine.progress()
+    }
+
+    /// What [`check`] needs of it, whoever has the device.
+    pub fn probe(&self) -> Probe {
+        Probe { name: self.name.clone(), engine: Arc::clone(self.engine.shared()) }
     }
 
     pub fn registers(&self) -> Registers {
@@ -254,9 +259,5 @@ impl Device for SimDevice {
             reads: 0,
             before: Watch::default(),
         }))
-    }
-
-    fn as_sim(&mut self) -> Option<&mut SimDevice> {
-        Some(self)
     }
 }

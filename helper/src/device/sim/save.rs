@@ -14,11 +14,11 @@ use super::engine::Shared;
 use super::faults::DeviceFaults;
 use super::pace::Pace;
 use super::session::stream_code;
-use super::spec::SimFault;
 use super::sync::lock;
 use super::wire::{Block, FINAL_BYTES, FinalBlock, HEADER_BYTES, Header, SUM_AT, put64};
 use crate::device::{PrecopyInfo, StateStream, StreamRead};
 use crate::error::{HelperError, Result};
+use crate::message::SimFault;
 use crate::stamps::mix::fill;
 
 /// State that gets ready per write in PRE_COPY, in bytes.

@@ -6,14 +6,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{SimDevice, SimFault, SimFlag, SimModel, SimSpec, SimWindow};
-use crate::control::num::{Bytes, Iova};
 use crate::device::{Device, StateStream, StreamRead};
 use crate::dirty::TrackerKind;
 use crate::iommu::Backend;
 use crate::iommu::sim::SimBackend;
 use crate::memory::Memory;
+use crate::message::num::{Bytes, Iova};
 pub(crate) use crate::stamps::testing::memory;
-use crate::stamps::{Fill, PAGE_BYTES, Pattern, fill};
+use crate::stamps::{CheckReport, Fill, PAGE_BYTES, Pattern, fill};
 
 pub(crate) const PAGE: u64 = PAGE_BYTES;
 
@@ -102,6 +102,16 @@ pub(crate) fn state(device: &mut SimDevice) -> crate::device::DeviceState {
 impl SimDevice {
     /// Programs the device by its own spec, in `slot`, from its first write on.
     pub(crate) fn reprogram(&mut self, slot: u8) {
-        self.engine.program(Some((self.spec.program(slot), 0)));
+        self.engine.program(Some((super::spec::program(&self.spec, slot), 0)));
     }
+}
+
+/// [`super::check`] of devices that are at hand.
+pub(crate) fn check(
+    devices: &mut [&mut SimDevice],
+    memory: &Memory,
+    initial: &dyn Fn(&str) -> Option<Fill>,
+) -> crate::error::Result<CheckReport> {
+    let probes: Vec<_> = devices.iter().map(|device| device.probe()).collect();
+    super::check(&probes, memory, initial)
 }

@@ -13,8 +13,8 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::spec::SimModel;
-use crate::dirty::Area;
+use crate::area::Area;
+use crate::message::SimModel;
 use crate::stamps::{PAGE_BYTES, Pattern, Program, SLOTS};
 
 pub(super) const HEADER_BYTES: u64 = 128;

@@ -10,7 +10,7 @@
 //! merged, every window begins and ends on a word and on a page. The device cannot write to what is not mapped, so the
 //! rounding logs nothing more.
 
-use crate::dirty::Area;
+use crate::area::Area;
 
 /// Pages of a block: one bitmap word.
 pub const BLOCK_PAGES: u64 = 64;

@@ -8,7 +8,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::areas::{bitmap_words, chunks, window_words};
-use super::{Area, DirtyBitmap, Tracker, TrackerKind};
+use super::{DirtyBitmap, Tracker, TrackerKind};
+use crate::area::Area;
 use crate::device::kernel::DeviceFd;
 use crate::error::{HelperError, Result};
 use crate::memory::Memory;

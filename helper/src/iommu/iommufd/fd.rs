@@ -20,8 +20,8 @@ use iommufd_ioctls::{IommuFd, IommufdError};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use vmm_sys_util::ioctl_io_nr;
 
+use crate::area::Area;
 use crate::device::kernel::ioctl::{size_of_u32, with_struct};
-use crate::dirty::Area;
 use crate::dirty::areas::bitmap_words;
 use crate::dirty::hwpt::PageTableBits;
 use crate::iommu::ranges::IovaRange;

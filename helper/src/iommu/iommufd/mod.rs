@@ -16,11 +16,12 @@ pub use fd::{IOMMU_NODE, Iommufd, is_compat};
 use super::node::DeviceNode;
 use super::type1::map_failed;
 use super::{Backend, BackendKind, Handle, Mapped, Opened, ranges};
+use crate::area::Area;
 use crate::device::kernel::{DeviceFd, KernelDevice};
 use crate::dirty::all::AllTracker;
 use crate::dirty::areas::{MappedAreas, map_chunks};
 use crate::dirty::hwpt::HwptTracker;
-use crate::dirty::{Area, Tracker, TrackerKind};
+use crate::dirty::{Tracker, TrackerKind};
 use crate::error::{HelperError, Result};
 use crate::memory::{Memory, Region};
 

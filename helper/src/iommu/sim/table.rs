@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 
+use crate::area::Area;
 use crate::device::sim::SimModel;
 use crate::device::sim::faults::DeviceFaults;
 use crate::device::sim::sync::{read, write};
-use crate::dirty::Area;
 use crate::error::{HelperError, Result};
 use crate::memory::Memory;
 use crate::stamps::PAGE_BYTES;

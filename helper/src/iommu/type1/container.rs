@@ -13,8 +13,8 @@ use vfio_bindings::bindings::vfio::{
 };
 
 use super::info::ContainerInfo;
+use crate::area::Area;
 use crate::device::kernel::ioctl;
-use crate::dirty::Area;
 use crate::dirty::areas::bitmap_words;
 use crate::dirty::pinned::DirtyPages;
 use crate::error::{HelperError, Result};

@@ -16,11 +16,12 @@ pub use info::ContainerInfo;
 
 use super::node::DeviceNode;
 use super::{Backend, BackendKind, Handle, Mapped, Opened, ranges};
+use crate::area::Area;
 use crate::device::kernel::{self, KernelDevice};
 use crate::dirty::all::AllTracker;
 use crate::dirty::areas::{MappedAreas, map_chunks};
 use crate::dirty::pinned::PinnedTracker;
-use crate::dirty::{Area, Tracker, TrackerKind};
+use crate::dirty::{Tracker, TrackerKind};
 use crate::error::{HelperError, Result};
 use crate::memory::{Memory, Region};
 

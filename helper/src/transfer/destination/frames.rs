@@ -6,11 +6,12 @@ use super::Destination;
 use crate::device::transitions::Stepper;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::protocol::destination::{Event, State};
-use crate::transfer::source::precopy::micros;
-use crate::transfer::streams::link::{SOURCE, Wait, unexpected};
+use crate::transfer::clock::micros;
+use crate::transfer::streams::link::{SOURCE, Wait};
 use crate::transfer::streams::pages::{Carried, store_pages, store_zeros};
 use crate::transfer::wire::abort::Abort;
 use crate::transfer::wire::payload::{Layout, from_json};
+use crate::transfer::wire::unexpected;
 use crate::transfer::wire::{Frame, Kind};
 
 impl Destination {

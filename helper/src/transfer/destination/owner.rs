@@ -1,11 +1,11 @@
 //! What a destination does on its owner's word, once the connection has been served.
 
 use super::{Destination, stuck};
-use crate::control::message::{ReceiveOutcome, ReceiveReply, RollbackReply};
 use crate::device::transitions::Stepper;
 use crate::error::{HelperError, Result};
+use crate::message::{ReceiveOutcome, ReceiveReply, RollbackReply};
 use crate::protocol::destination::{Event, State};
-use crate::transfer::record::CommitRecord;
+use crate::transfer::commit_record::CommitRecord;
 use crate::transfer::source::states;
 
 impl Destination {

@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::control::message::ConnectParams;
 use crate::error::{FailureKind, HelperError, Result};
+use crate::message::ConnectParams;
 use crate::transfer::net::dial::dial;
 use crate::transfer::net::preface::{Credentials, Place, introduce};
 use crate::transfer::net::socket::{Patience, Socket};

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
 
-use crate::control::message::ConnectParams;
 use crate::error::{FailureKind, HelperError, Result};
+use crate::message::ConnectParams;
 use crate::transfer::net::socket::Patience;
 
 /// Time one address is given.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::control::message::ListenParams;
 use crate::error::{FailureKind, HelperError, Result};
+use crate::message::ListenParams;
 use crate::transfer::net::preface::{Credentials, Place, Verdict, welcome};
 use crate::transfer::net::socket::{Patience, Socket, Wait};
 use crate::transfer::net::strangers::Strangers;

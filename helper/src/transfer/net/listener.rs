@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::control::message::{EventSink, ListenParams};
 use crate::error::{FailureKind, HelperError, Result};
+use crate::message::{EventSink, ListenParams};
 use crate::transfer::net::connect::check_streams;
 use crate::transfer::net::door::Door;
 use crate::transfer::net::interface::address_of;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::control::message::{Event, EventSink};
+use crate::message::{Event, EventSink};
 
 /// Lines of one listener, at most, before the last one that counts the rest.
 const MOST_LINES: usize = 16;

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::control::message::{
-    BlackoutForecast, BlackoutSplit, CutoverParams, CutoverRead, CutoverStep, Event as Told, EventSink, Verified,
-};
 use crate::dirty::union::Read;
 use crate::error::HelperError;
+use crate::message::{
+    BlackoutForecast, BlackoutSplit, CutoverParams, CutoverRead, CutoverStep, Event as Told, EventSink, Verified,
+};
 use crate::protocol::source::Action;
-use crate::transfer::source::precopy::micros;
+use crate::transfer::clock::micros;
 
 /// One cutover under way.
 pub(in crate::transfer) struct Blackout<'a> {

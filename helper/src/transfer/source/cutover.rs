@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use crate::control::message::{
-    BlackoutForecast, CutoverOutcome, CutoverParams, CutoverPause, CutoverReply, Event as Told, MovedDevice,
-};
-use crate::control::num::Bytes;
 use crate::device::DeviceState;
 use crate::device::transitions::{Stepper, quiesced};
 use crate::dirty::union::Read;
 use crate::error::{FailureKind, HelperError, Result};
+use crate::message::num::Bytes;
+use crate::message::{
+    BlackoutForecast, CutoverOutcome, CutoverParams, CutoverPause, CutoverReply, Event as Told, MovedDevice,
+};
 use crate::protocol::source::{Action, Event, State};
-use crate::transfer::record::CommitRecord;
+use crate::transfer::commit_record::CommitRecord;
 use crate::transfer::source::blackout::{Blackout, part_of, told};
 use crate::transfer::source::{Expects, Outlook, Source, Workload, states};
 use crate::transfer::streams::link::{Patience, Wait};

@@ -1,6 +1,6 @@
 //! The blackout as expected from what was measured: a sum of parts, and how far it may be off either way.
 
-use crate::control::message::{BlackoutForecast, ForecastParts};
+use crate::message::{BlackoutForecast, ForecastParts};
 use crate::transfer::source::estimate::Speed;
 
 /// Messages that wait for each other in a cutover: manifest and PREPARED, hashes, COMMIT and RUNNING.

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::control::message::Hold;
 use crate::error::Result;
+use crate::message::Hold;
 use crate::transfer::source::Source;
 
 /// However short an interval was asked for, there is one: rounds without pages would fill the link.

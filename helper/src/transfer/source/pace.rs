@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::session::steer::Steer;
+use crate::transfer::source::steer::Steer;
 use crate::transfer::streams::link::Patience;
 
 /// Longest sleep between two looks at a cancel.
@@ -77,8 +77,8 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::control::message::TuneParams;
-    use crate::control::num::Bytes;
+    use crate::message::TuneParams;
+    use crate::message::num::Bytes;
 
     fn patience(cancel: &Arc<AtomicBool>) -> Patience {
         Patience { cancel: Some(Arc::clone(cancel)), deadline: None, silence: Duration::from_secs(1) }

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::control::message::{CutoverPause, Event as Told};
 use crate::error::{FailureKind, HelperError, Result};
-use crate::session::steer::Answer;
+use crate::message::{CutoverPause, Event as Told};
 use crate::transfer::source::Source;
 use crate::transfer::source::blackout::Blackout;
+use crate::transfer::source::steer::Answer;
 
 /// Between two looks at the link, the clock and a cancel. An answer is noticed at once.
 const TICK: Duration = Duration::from_millis(5);

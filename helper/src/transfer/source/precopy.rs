@@ -4,12 +4,13 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::control::message::{Event, PrecopyEnd, PrecopyParams, PrecopyReply, TrackerRound};
-use crate::control::num::Bytes;
 use crate::device::DeviceState;
 use crate::device::transitions::Stepper;
 use crate::dirty::DirtyBitmap;
 use crate::error::Result;
+use crate::message::num::Bytes;
+use crate::message::{Event, PrecopyEnd, PrecopyParams, PrecopyReply, TrackerRound};
+use crate::transfer::clock::micros;
 use crate::transfer::source::hold::{After, Holding, Next};
 use crate::transfer::source::pace::Pace;
 use crate::transfer::source::saving::estimate;
@@ -242,8 +243,4 @@ impl Source {
         }
         Ok(sent)
     }
-}
-
-pub(in crate::transfer) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 use crate::transfer::net::socket::{Socket, Wait};
-use crate::transfer::streams::link::unexpected;
 use crate::transfer::streams::pages::{Carried, store_pages, store_zeros};
 use crate::transfer::wire::Kind;
 use crate::transfer::wire::inbox::Inbox;
+use crate::transfer::wire::unexpected;
 
 /// How long a stream may be broken before that is the cause: the first stream may bring a better one.
 pub const GRACE: Duration = Duration::from_millis(250);

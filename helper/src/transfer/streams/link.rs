@@ -14,7 +14,7 @@ use crate::transfer::wire::abort::Abort;
 use crate::transfer::wire::inbox::Inbox;
 use crate::transfer::wire::outbox::Outbox;
 use crate::transfer::wire::payload;
-use crate::transfer::wire::{Frame, Kind, u64_at};
+use crate::transfer::wire::{Frame, Kind, u64_at, unexpected};
 
 pub use crate::transfer::net::listener::Listener;
 pub use crate::transfer::net::socket::{Patience, Socket, Wait};
@@ -269,11 +269,3 @@ impl Staging for Link {
 }
 
 pub(in crate::transfer) const SOURCE: &str = "the source";
-
-pub(in crate::transfer) fn unexpected(frame: Frame, expected: Kind) -> HelperError {
-    HelperError::of(
-        FailureKind::Wire,
-        "wire/unexpected-frame",
-        format!("a {:?} frame came where {expected:?} was due", frame.kind),
-    )
-}

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::dirty::Area;
+use crate::area::Area;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 use crate::transfer::net::socket::{Patience, Socket};

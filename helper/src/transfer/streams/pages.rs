@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use vm_memory::bitmap::BitmapSlice;
 use vm_memory::{Bytes, VolatileSlice};
 
-use crate::dirty::Area;
+use crate::area::Area;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 use crate::transfer::wire::{Frame, Kind, UNIT};

@@ -3,7 +3,8 @@
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-use crate::dirty::{Area, DirtyBitmap};
+use crate::area::Area;
+use crate::dirty::DirtyBitmap;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 use crate::transfer::streams::link::Link;

@@ -215,6 +215,14 @@ pub(in crate::transfer) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(raw)
 }
 
+pub(in crate::transfer) fn unexpected(frame: Frame, expected: Kind) -> HelperError {
+    HelperError::of(
+        FailureKind::Wire,
+        "wire/unexpected-frame",
+        format!("a {:?} frame came where {expected:?} was due", frame.kind),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::device::sim::testing::{container, fill_all, memory, position, spec, wait_writes, with_faults};
-use crate::device::sim::{SimDevice, SimFault, SimModel, SimSpec, check};
+use crate::area::Area;
+use crate::device::sim::testing::{check, container, fill_all, memory, position, spec, wait_writes, with_faults};
+use crate::device::sim::{SimDevice, SimFault, SimModel, SimSpec};
 use crate::device::{Device, DeviceState};
-use crate::dirty::{Area, DirtyBitmap, Tracker, TrackerKind};
+use crate::dirty::{DirtyBitmap, Tracker, TrackerKind};
 use crate::iommu::Backend;
 use crate::memory::Memory;
 use crate::stamps::{CheckReport, Fill, Mismatch, Pattern};

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::control::num::Bytes;
 use crate::device::sim::testing::{
     container, device, memory, position, read_all, spec, state, wait_writes, with_faults,
 };
@@ -11,6 +10,7 @@ use crate::device::{Device, DeviceState, StreamRead};
 use crate::dirty::{DirtyBitmap, TrackerKind};
 use crate::iommu::Backend;
 use crate::iommu::sim::SimBackend;
+use crate::message::num::Bytes;
 
 use DeviceState::{Error, PreCopy, PreCopyP2p, Running, RunningP2p, Stop, StopCopy};
 

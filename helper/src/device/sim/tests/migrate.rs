@@ -2,12 +2,12 @@
 
 use proptest::prelude::*;
 
-use crate::control::num::Bytes;
 use crate::device::sim::testing::{
-    container, device, flags, memory, position, read_all, spec, state, wait_writes, with_faults,
+    check, container, device, flags, memory, position, read_all, spec, state, wait_writes, with_faults,
 };
-use crate::device::sim::{SimDevice, SimFault, SimModel, SimSpec, check};
+use crate::device::sim::{SimDevice, SimFault, SimModel, SimSpec};
 use crate::device::{Device, DeviceState, StreamRead};
+use crate::message::num::Bytes;
 
 use DeviceState::{PreCopy, Resuming, Running, Stop, StopCopy};
 

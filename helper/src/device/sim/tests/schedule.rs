@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 
-use crate::device::sim::testing::{device, fill_all, flags, memory, position, spec, state, wait_writes, with_faults};
-use crate::device::sim::{SimFault, SimModel, check};
+use crate::device::sim::testing::{
+    check, device, fill_all, flags, memory, position, spec, state, wait_writes, with_faults,
+};
+use crate::device::sim::{SimFault, SimModel};
 use crate::device::{Device, DeviceState, MigrationFlags, StateStream};
 use crate::stamps::Fill;
 

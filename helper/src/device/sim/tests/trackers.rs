@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::device::sim::testing::{container, device, memory, position, spec, wait_until, wait_writes};
-use crate::device::sim::{SimModel, check};
+use crate::device::sim::SimModel;
+use crate::device::sim::testing::{check, container, device, memory, position, spec, wait_until, wait_writes};
 use crate::device::{Device, DeviceState};
 use crate::dirty::{DirtyBitmap, Tracker, TrackerKind};
 use crate::iommu::Backend;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::*;
-use crate::control::message::{Event, EventSink};
+use crate::message::{Event, EventSink};
 use crate::transfer::net::preface::{HELLO_BYTES, MAGIC, WIRE_VERSION, introduce};
 use crate::transfer::streams::link::{Link, Listener};
 

@@ -2,7 +2,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::dirty::Area;
+use crate::area::Area;
 use crate::memory::{Backing, Region};
 use crate::transfer::net::socket::{Patience, Wait};
 use crate::transfer::streams::link::Link;

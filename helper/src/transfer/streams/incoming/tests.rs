@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::*;
-use crate::dirty::Area;
+use crate::area::Area;
 use crate::memory::{Backing, Region};
 use crate::transfer::net::socket::Patience;
 use crate::transfer::wire::Frame;

@@ -3,16 +3,23 @@
 //! both sides' tests.
 
 mod event;
+mod inventory;
+mod kinds;
+pub mod num;
 mod set_up;
+mod sim;
 mod transfer;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::num::Bytes;
+use num::Bytes;
 
 pub use event::{CutoverStep, Event, EventSink};
+pub use inventory::*;
+pub use kinds::{BackendKind, TrackerKind};
 pub use set_up::*;
+pub use sim::{Pattern, SimFault, SimFlag, SimModel, SimSpec, SimWindow, not_built};
 pub use transfer::*;
 
 pub const PROTOCOL_VERSION: u32 = 2;
@@ -72,9 +79,8 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     use super::*;
-    use crate::sysfs::InventoryParams;
 
-    const SAMPLES: &str = include_str!("../../../../test/link/protocol-samples.ndjson");
+    const SAMPLES: &str = include_str!("../../../test/link/protocol-samples.ndjson");
 
     fn reads<T: DeserializeOwned>(params: Value) -> Result<(), String> {
         serde_json::from_value::<T>(params).map(|_| ()).map_err(|error| error.to_string())

@@ -1,8 +1,8 @@
 //! What the helper tells without being asked.
 
-use super::super::num::Bytes;
+use super::num::Bytes;
 use super::{BlackoutForecast, CutoverPause, TrackerRound};
-use crate::device::DeviceState;
+use crate::state::DeviceState;
 use serde::Serialize;
 
 #[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]

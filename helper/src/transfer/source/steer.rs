@@ -5,8 +5,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::control::message::{ContinueParams, CutoverPause, Refusal, TuneParams};
 use crate::error::{HelperError, Result};
+use crate::message::{ContinueParams, CutoverPause, Refusal, TuneParams};
 
 #[derive(Debug, Default)]
 struct State {
@@ -166,7 +166,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::control::num::Bytes;
+    use crate::message::num::Bytes;
 
     const LONG: Duration = Duration::from_secs(60);
 

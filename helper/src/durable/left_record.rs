@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::claim::private_dir;
-use crate::control::message::{RecordParams, RecordReply, RecordState};
+use super::private_dir::private_dir;
+use crate::durable::record::{Decision, FileRecord};
 use crate::error::{HelperError, Result};
-use crate::transfer::record::{Decision, FileRecord};
+use crate::message::{RecordParams, RecordReply, RecordState};
 
 /// Reads the record; with `discard` makes it durable that the run was dropped, so that nobody can commit it late.
 ///
@@ -52,8 +52,8 @@ fn discard(record: &FileRecord) -> Result<Decision> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::message::Role;
-    use crate::transfer::record::CommitRecord;
+    use crate::message::Role;
+    use crate::transfer::commit_record::CommitRecord;
 
     fn ask(dir: &Path, discard: bool) -> Result<RecordState> {
         let record_dir = dir.display().to_string();

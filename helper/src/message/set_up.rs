@@ -1,11 +1,11 @@
 //! claim to untrack: what the pin and dirty-log phases ask for.
 
-use super::super::num::{Bytes, Iova};
+use super::BackendKind;
 use super::Role;
-use crate::device::DeviceState;
-use crate::device::sim::SimSpec;
-use crate::dirty::TrackerKind;
-use crate::iommu::BackendKind;
+use super::SimSpec;
+use super::TrackerKind;
+use super::num::{Bytes, Iova};
+use crate::state::DeviceState;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Deserialize)]

@@ -1,12 +1,13 @@
 //! Claims: one run at a time per device of a host, held by flock so that any death of the helper releases them.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::private_dir::private_dir;
 use crate::error::{HelperError, Result};
 
 /// Locks on all devices of one run. Dropping it releases them; the files stay, as flock wants.
@@ -93,26 +94,11 @@ fn lock(path: &Path) -> Result<std::result::Result<File, String>> {
     }
 }
 
-/// Makes the folder (0700) when it is missing and refuses one that others may write.
-pub fn private_dir(dir: &Path) -> Result<()> {
-    let fail = |operation: &str, error: &std::io::Error| {
-        HelperError::os("claim/dir", format!("{operation} {}", dir.display()), error, "the folder cannot be used")
-    };
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| fail("mkdir", &error))?;
-    let metadata = dir.symlink_metadata().map_err(|error| fail("stat", &error))?;
-    let owner = rustix::process::geteuid().as_raw();
-    if !metadata.is_dir() || metadata.uid() != owner || metadata.mode() & 0o022 != 0 {
-        return Err(HelperError::new(
-            "claim/unsafe-dir",
-            format!("{} is not a folder of user {owner} that nobody else may write", dir.display()),
-        )
-        .suggest("give it to that user with mode 0700, or choose another --state-dir"));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::DirBuilder;
+    use std::os::unix::fs::DirBuilderExt;
+
     use super::*;
 
     fn scratch(name: &str) -> PathBuf {

@@ -1,8 +1,8 @@
 //! Late voices are ignored: every request of a run carries the run's id and an epoch, and a run's phase only moves
 //! forward. A driver that was stopped and wakes up late finds a newer epoch, or a phase that is past, and is refused.
 
-use crate::control::message::Phase;
 use crate::error::{HelperError, Result};
+use crate::message::Phase;
 
 /// Which phases admit a request, and which one it leads to.
 struct Rule {

@@ -1,9 +1,9 @@
 //! listen to status: the run itself.
 
-use super::super::num::{Bytes, Iova};
+use super::num::{Bytes, Iova};
 use super::{Role, TrackerRound};
-use crate::device::DeviceState;
 use crate::error::HelperError;
+use crate::state::DeviceState;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 

@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::num::Bytes;
-use crate::device::sim::SimSpec;
-use crate::device::{DeviceState, MigrationFlags};
-use crate::dirty::TrackerKind;
+use super::SimSpec;
+use super::TrackerKind;
+use super::num::Bytes;
 use crate::error::HelperError;
+use crate::state::{DeviceState, MigrationFlags};
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
