@@ -72,11 +72,11 @@ const ADVICE: Readonly<Record<ProfileCode, Advice>> = {
   },
   'profile/rate': {
     cause: 'The number has no unit or a unit that Ferry does not know.',
-    remedy: 'Write a rate in the form that the message shows.',
+    remedy: 'Write a rate such as 100MiB/s or 10Gbit/s.',
   },
   'profile/percent': {
     cause: 'The percent sign is missing, or the number lies outside the range allowed.',
-    remedy: 'Write a percentage in the form that the message shows.',
+    remedy: 'Write a whole percentage from 0% to 100%.',
   },
   'profile/bdf': {
     cause: 'The domain is missing, or a digit is not hexadecimal.',
@@ -91,8 +91,8 @@ const ADVICE: Readonly<Record<ProfileCode, Advice>> = {
     remedy: 'Write the host as you would give it to `ssh`.',
   },
   'profile/become': {
-    cause: 'A side without a `host` has `become`, and Ferry does not use sudo on its own host.',
-    remedy: 'Remove `become` and run Ferry as root, or name a host.',
+    cause: 'A side on the host where Ferry itself runs has `become`.',
+    remedy: 'Remove `become`, and run Ferry with sudo where root is needed.',
   },
   'profile/listen': {
     cause: 'The address stands for all interfaces, or only the destination itself can reach it.',
@@ -107,12 +107,14 @@ const ADVICE: Readonly<Record<ProfileCode, Advice>> = {
     remedy: 'Write an IPv4 or IPv6 address.',
   },
   'profile/interface': {
-    cause: 'The name is too long or has characters that no interface name has.',
-    remedy: 'Use a name that `ip -brief link` shows on that host.',
+    cause: 'The name is not one that an interface can have, or the profile moves data over loopback alone.',
+    remedy: 'Use a name that `ip -brief link` shows on that host, or remove `transport.loopback`.',
   },
   'profile/transport': {
-    cause: "The data would leave the host without encryption, or the transport's keys contradict each other.",
-    remedy: 'Turn encryption on, or confirm the plain transport with the key that the message names.',
+    cause:
+      '`transport.loopback` or `transport.insecure` does not fit the hosts or the address of the profile.',
+    remedy:
+      'Remove the key, and the data is encrypted; or use `loopback` on one host, and `insecure` with a reason on a network.',
   },
   'profile/hook': {
     cause: 'The hook names a point, side or host at which it cannot run.',

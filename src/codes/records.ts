@@ -96,9 +96,9 @@ export const RECORDS_FAMILY: Family = {
       remedy: 'Start nothing. Look at both sides and use `ferry recover RUN`.',
     },
     'peer/run': {
-      meaning: 'The helper of the destination serves another run.',
-      cause: 'Its socket was taken over by another run.',
-      remedy: 'Check which runs use that host with `ferry list` there.',
+      meaning: 'The helper of the destination serves another run than the one that was asked about.',
+      cause: 'The helper of the run ended, and another one took its place.',
+      remedy: 'Start nothing by hand; find out which run uses that helper, then use `ferry recover RUN`.',
     },
     'peer/version': {
       meaning: 'The helper speaks another version of the control protocol than Ferry.',

@@ -16,10 +16,10 @@ export const RUN_FAMILY: Family = {
       remedy: '`ferry report RUN` shows what failed first.',
     },
     'run/detached': {
-      meaning: 'Ferry stopped waiting for the run; the helpers decide how it ends.',
-      cause: 'The terminal or Ferry ended while the run was past the point of cancelling.',
-      remedy:
-        '`ferry recover RUN` shows and finishes it. Use `ferry migrate --detach` for runs that outlive a terminal.',
+      meaning:
+        'Ferry stopped waiting for the run; its helpers undo it, or let the destination run if it was committed.',
+      cause: 'A second Ctrl-C or signal came while the first one was still cancelling the run.',
+      remedy: '`ferry report RUN` shows how far it came, and `ferry recover RUN` finishes it.',
     },
     'run/unknown': {
       meaning: 'Nobody can say whether the run was committed.',

@@ -26,9 +26,10 @@ export const TRACKER_FAMILY: Family = {
       remedy: 'Read the kernel log; closing the device ends it.',
     },
     'tracker/log-lost': {
-      meaning: 'A tracker lost what it had noted, so every page counts as dirty.',
+      meaning: 'A tracker lost what it had noted, so all memory would have to count as dirty.',
       cause: 'The driver or the IOMMU failed to report its log.',
-      remedy: 'Nothing: no page is lost, but more is sent. If it comes back, use another tracker.',
+      remedy:
+        'The run is undone before COMMIT, and no page is lost. Try again; if it comes back, name another tracker.',
     },
     'tracker/ranges': {
       meaning: 'The memory cannot be logged as the driver wants it.',

@@ -74,7 +74,7 @@ export const USAGE_FAMILY: Family = {
     'usage/rate': {
       meaning: 'The rate cannot be read, or nothing would move at it.',
       cause: 'The unit is missing, or the rate is zero.',
-      remedy: 'Write a rate as `ferry migrate --help` shows it.',
+      remedy: 'Write a rate such as 100MiB/s or 10Gbit/s.',
     },
     'usage/host': {
       meaning: 'The name of a host cannot be read.',
