@@ -21,7 +21,11 @@ causes it, what to do, and where it comes up. Without an argument, lists every c
   ]
   static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage]
   static override args = {
-    code: Args.string({ multiple: true, description: 'code, or number of an exit code; repeatable' }),
+    code: Args.string({
+      multiple: true,
+      ignoreStdin: true,
+      description: 'code, or number of an exit code; repeatable',
+    }),
   }
 
   async run(): Promise<object> {

@@ -20,6 +20,11 @@ export interface Family {
   readonly codes: Codes
 }
 
+/** Other tables keep their meanings as the ends of sentences: "not a size". */
+export function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
+}
+
 /** Joins the meanings of one table with the advice of another; the types see that both have the same codes. */
 export function withMeanings<C extends string>(
   meanings: Readonly<Record<C, string>>,
@@ -28,7 +33,7 @@ export function withMeanings<C extends string>(
   return Object.fromEntries(
     Object.entries<Advice>(advice).map(([code, { cause, remedy }]) => [
       code,
-      { meaning: meanings[code as C], cause, remedy },
+      { meaning: sentence(meanings[code as C]), cause, remedy },
     ]),
   )
 }

@@ -1,5 +1,5 @@
 import { EXIT_CODES, type ExitName } from '../exit-codes.js'
-import type { Advice, Family } from './code.js'
+import { sentence, type Advice, type Family } from './code.js'
 
 const ADVICE: Readonly<Record<ExitName, Advice>> = {
   done: {
@@ -19,7 +19,7 @@ const ADVICE: Readonly<Record<ExitName, Advice>> = {
     remedy: 'Work through the listed blockers; each says what lifts it. Then run `ferry plan` again.',
   },
   cancelled: {
-    cause: 'Somebody cancelled the run, by `ferry cancel` or by a signal, before it was committed.',
+    cause: '`ferry cancel` or a signal ended the run before it was committed.',
     remedy: 'Nothing: the workload is running on the source. Start the run again when it suits.',
   },
   rolledBack: {
@@ -56,7 +56,7 @@ export const EXIT_FAMILY: Family = {
   codes: Object.fromEntries(
     Object.entries(EXIT_CODES).map(([name, { exit, meaning }]) => [
       String(exit),
-      { meaning, ...ADVICE[name as ExitName] },
+      { meaning: sentence(meaning), ...ADVICE[name as ExitName] },
     ]),
   ),
 }

@@ -83,7 +83,7 @@ export const INVENTORY_FAMILY: Family = {
   where: '`ferry devices`, and the blockers of `ferry plan`',
   codes: {
     'devices/no-such-device': {
-      meaning: 'the host has no device of this name',
+      meaning: 'The host has no device of this name.',
       cause: 'The address or UUID is misspelled, or the device was removed.',
       remedy: '`ferry devices --all` lists what there is.',
     },

@@ -136,7 +136,7 @@ export const PLAN_FAMILY: Family = {
   where: '`ferry plan`, and every command that makes a plan before it starts',
   codes: {
     'plan/blocked': {
-      meaning: 'the plan has blockers, and nothing was started',
+      meaning: 'The plan has blockers, and nothing was started.',
       cause: 'At least one check of the profile against the hosts failed.',
       remedy: 'Work through the listed blockers; each has a code of its own.',
     },

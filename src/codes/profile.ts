@@ -201,7 +201,7 @@ export const PROFILE_FAMILY: Family = {
   where: '`ferry validate`, and every command that reads a profile',
   codes: {
     'profile/invalid': {
-      meaning: 'the profile has problems, which are listed with their places',
+      meaning: 'The profile has problems, which are listed with their places.',
       cause: 'At least one line, value or combination of the profile is wrong.',
       remedy: 'Correct the listed problems; each has a code of its own.',
     },

@@ -7,7 +7,7 @@ export const RUN_FAMILY: Family = {
   codes: {
     'run/cancelled': {
       meaning: 'The run was cancelled before it was committed.',
-      cause: 'Somebody ran `ferry cancel`, pressed Ctrl-C or sent SIGTERM.',
+      cause: '`ferry cancel`, Ctrl-C or a signal ended it.',
       remedy: 'Nothing: the workload is running on the source.',
     },
     'run/rolled-back': {
@@ -22,7 +22,7 @@ export const RUN_FAMILY: Family = {
       remedy: '`ferry report RUN` shows how far it came, and `ferry recover RUN` finishes it.',
     },
     'run/unknown': {
-      meaning: 'Nobody can say whether the run was committed.',
+      meaning: 'Whether the run was committed is not known.',
       cause: 'The cutover got no answer, and a side cannot be reached.',
       remedy: 'Start nothing by hand. Repair the way to both hosts and run `ferry recover RUN`.',
     },
@@ -99,7 +99,7 @@ export const RUN_FAMILY: Family = {
     },
     'cutover/too-late': {
       meaning: 'The run is no longer held.',
-      cause: 'Somebody continued it before, or it has ended.',
+      cause: 'Another command continued it before, or it has ended.',
       remedy: '`ferry status RUN` shows how it stands.',
     },
     'cutover/replaced': {
@@ -119,7 +119,7 @@ export const RUN_FAMILY: Family = {
     },
     'hold/timed-out': {
       meaning: 'The run was held for as long as allowed, and was cancelled.',
-      cause: 'Nobody continued it before `migration.holdTimeout`.',
+      cause: 'No cutover was asked for before `migration.holdTimeout` was over.',
       remedy: 'Start it again, and continue it in time or allow a longer hold.',
     },
     'hold/lost': {

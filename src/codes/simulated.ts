@@ -16,7 +16,7 @@ export const SIMULATED_FAMILY: Family = {
       remedy: 'Remove some.',
     },
     'sim/not-programmed': {
-      meaning: 'Nobody can say what a simulated device wrote.',
+      meaning: 'What a simulated device wrote is not known.',
       cause: 'It was never programmed, or it was reset.',
       remedy: 'Nothing, unless this follows an error of the device: then look at that one.',
     },

@@ -32,7 +32,7 @@ describe('the catalogue of codes', () => {
     for (const code of known) {
       const { cause, meaning, remedy, where } = explain(code)!
       for (const text of [meaning, cause, remedy, where]) expect(text, code).toMatch(/\w/u)
-      for (const text of [cause, remedy]) expect(text, code).toMatch(/[.]$/u)
+      for (const text of [meaning, cause, remedy]) expect(text, code).toMatch(/[.]$/u)
     }
   })
 
