@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { allCodes, explain, FAMILIES } from '../../src/codes/catalogue.js'
 import { codesPage } from '../../src/codes/text.js'
@@ -34,6 +34,27 @@ describe('the catalogue of codes', () => {
       for (const text of [meaning, cause, remedy, where]) expect(text, code).toMatch(/\w/u)
       for (const text of [meaning, cause, remedy]) expect(text, code).toMatch(/[.]$/u)
     }
+  })
+
+  it('names only commands and flags that there are', () => {
+    const folder = new URL('../../commands/', import.meta.url)
+    const files = readdirSync(folder).filter((name) => name.endsWith('.ts'))
+    const base = readFileSync(new URL('../../src/cli/base-command.ts', import.meta.url), 'utf8')
+    const texts = [base, ...files.map((name) => readFileSync(new URL(name, folder), 'utf8'))].join('\n')
+    const flags = new Set(
+      [...texts.matchAll(/^ +'?(?<flag>[a-z-]+)'?: Flags\./gmu)].map(({ groups }) => groups?.['flag']),
+    )
+    const advice = [...known].map((code) => Object.values(explain(code)!).join(' ')).join('\n')
+    const commands = [...advice.matchAll(/`ferry (?<name>[a-z][a-z-]*)/gu)].map(
+      ({ groups }) => groups?.['name'],
+    )
+    expect(commands.length).toBeGreaterThan(50)
+    expect(commands.filter((name) => !files.includes(`${name}.ts`))).toEqual([])
+    const named = [...advice.matchAll(/(?<=^|[ `])--(?:no-)?(?<flag>[a-z-]+)/gmu)].map(
+      ({ groups }) => groups?.['flag'],
+    )
+    expect(named.length).toBeGreaterThan(10)
+    expect(named.filter((flag) => flag !== 'help' && !flags.has(flag))).toEqual([])
   })
 
   it('does not take a property of objects for a code', () => {

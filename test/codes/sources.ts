@@ -49,7 +49,8 @@ export function codesOfDoctor(source: string): string[] {
 
 /** Codes in a Rust source; its tests, which stand at the end, may make up their own. */
 export function codesOfRust(source: string): string[] {
-  const text = withoutComments(source).split(/^#\[cfg\(test\)\]\s*mod \w+ \{/mu)[0] ?? ''
+  const text =
+    withoutComments(source).split(/^#\[cfg\(test\)\]\s*(?:pub(?:\([a-z]+\))? )?mod \w+ \{/mu)[0] ?? ''
   return [...text.matchAll(/"(?<text>[^"\n]*)"/gu)]
     .map(({ groups }) => groups?.['text'] ?? '')
     .filter((found) => CODE.test(found))
