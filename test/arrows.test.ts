@@ -34,6 +34,7 @@ const ARROWS: readonly (readonly [string, Readonly<Record<string, Strength>>])[]
   ['link', { host: 'values', profile: 'types', protocol: 'values' }],
   ['inventory', { link: 'values', profile: 'types', protocol: 'types' }],
   ['plan', { inventory: 'values', profile: 'types', protocol: 'types' }],
+  ['codes', { inventory: 'values', plan: 'values', 'profile/findings': 'values' }],
   ['journal', { plan: 'types', profile: 'types', 'profile/schema': 'types', protocol: 'types' }],
   [
     'phases',

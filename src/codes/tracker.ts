@@ -1,0 +1,70 @@
+import type { Family } from './code.js'
+
+export const TRACKER_FAMILY: Family = {
+  name: 'tracker',
+  title: 'Trackers',
+  where: 'runs and `ferry dirty-log`, when a helper asks which pages the devices wrote',
+  codes: {
+    'tracker/no-device-log': {
+      meaning: 'The driver keeps no log of what the device writes.',
+      cause: 'The driver does not implement DMA logging.',
+      remedy: 'Use the IOMMU tracker, or the tracker `all`.',
+    },
+    'tracker/probe-failed': {
+      meaning: 'Whether the driver can log DMA cannot be found out.',
+      cause: 'The driver reported an error.',
+      remedy: 'Read the errno and the kernel log.',
+    },
+    'tracker/start-failed': {
+      meaning: 'A tracker could not be started.',
+      cause: 'The driver or the IOMMU refused, or names a page size that is none.',
+      remedy: 'Read the errno; name another tracker in the profile.',
+    },
+    'tracker/stop-failed': {
+      meaning: 'A tracker could not be stopped.',
+      cause: 'The driver or the IOMMU reported an error.',
+      remedy: 'Read the kernel log; closing the device ends it.',
+    },
+    'tracker/log-lost': {
+      meaning: 'A tracker lost what it had noted, so all memory would have to count as dirty.',
+      cause: 'The driver or the IOMMU failed to report its log.',
+      remedy:
+        'The run is undone before COMMIT, and no page is lost. Try again; if it comes back, name another tracker.',
+    },
+    'tracker/ranges': {
+      meaning: 'The memory cannot be logged as the driver wants it.',
+      cause: 'A region is empty or not aligned to the page size.',
+      remedy: 'Align the regions of the profile to whole pages.',
+    },
+    'tracker/needs-iommufd': {
+      meaning: 'The tracker `iommu` works with iommufd alone.',
+      cause: 'The device is in a type1 container.',
+      remedy: 'Put it into an iommufd container.',
+    },
+    'tracker/needs-type1': {
+      meaning: 'The tracker `pinned` works with type1 alone.',
+      cause: 'The device is in an iommufd container.',
+      remedy: 'Put mdevs into a type1 container of their own.',
+    },
+    'tracker/pinned-needs-emulated': {
+      meaning: 'The tracker `pinned` would report every page.',
+      cause: 'The container is empty, or has a PCI function in it.',
+      remedy: 'Put mdevs into a container of their own.',
+    },
+    'tracker/compat-container': {
+      meaning: 'This /dev/vfio/vfio cannot track.',
+      cause: 'It is the imitation of type1 that iommufd offers.',
+      remedy: 'Use the tracker `device` or `all`, or a kernel with CONFIG_VFIO_CONTAINER.',
+    },
+    'tracker/iommu-unsupported': {
+      meaning: 'The page table of this container cannot track dirty pages.',
+      cause: 'The IOMMU cannot, or the container was made without it.',
+      remedy: 'Use another tracker, or let Ferry choose.',
+    },
+    'tracker/not-of-container': {
+      meaning: 'A tracker was asked of a container that cannot have it.',
+      cause: 'A log belongs to a device, not to a container.',
+      remedy: 'Report it: Ferry asks the device.',
+    },
+  },
+}
