@@ -33,7 +33,7 @@ interface LaunchOptions {
   readonly env?: Readonly<Record<string, string>>
 }
 function launch(stateDir: string, argv: readonly string[], { env, inputFile }: LaunchOptions = {}) {
-  return execa(process.execPath, ['--import', 'tsx', join(ROOT, 'src', 'cli.ts'), ...argv], {
+  return execa(process.execPath, ['--import', 'tsx', join(ROOT, 'src', 'cli', 'cli.ts'), ...argv], {
     cwd: ROOT,
     reject: false,
     ...(inputFile !== undefined && { inputFile }),
