@@ -1,12 +1,13 @@
 /**
- * Builds the CLI: dist/ as one bundle by esbuild, and oclif.manifest.json, with which `ferry --help` loads no command
- * file. Types are checked by `npm run typecheck` and not here.
+ * Builds the CLI: dist/ as one bundle by esbuild, oclif.manifest.json, with which `ferry --help` loads no command file,
+ * and from it the man page. Types are checked by `npm run typecheck` and not here.
  */
 import { build, type Metafile } from 'esbuild'
 import { chmod, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { requireTools } from './prerequisites.js'
+import { writeMan } from './write-man.js'
 import { writeManifest } from './write-manifest.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -24,6 +25,7 @@ try {
   const { bin } = JSON.parse(await readFile(`${root}package.json`, 'utf8')) as { bin: { ferry: string } }
   await chmod(`${root}${bin.ferry}`, 0o755)
   await writeManifest(root)
+  await writeMan(root)
 } catch (error) {
   // esbuild has printed its own errors.
   if (!(error instanceof Error && 'errors' in error)) throw error

@@ -6,14 +6,13 @@
  * an object, which becomes the envelope's `result`. A failure is a thrown FerryError.
  */
 import { Command, Flags, type Interfaces } from '@oclif/core'
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
 import { errorBody, type ErrorBody } from './error-text.js'
 import { FerryError, isQuietExit, toFerryError } from '../errors.js'
 import { BadValue } from './flags.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { toJson } from '../json.js'
 import type { Logger, LogLevel } from './log.js'
+import { stateFolder } from './state-dir.js'
 
 /** What `--json` prints on stdout, once, whatever happens. */
 export interface Envelope {
@@ -74,10 +73,7 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
 
   /** Where journals and locks live: --state-dir, $FERRY_STATE_DIR, or the user's state folder. */
   protected get stateDir(): string {
-    return resolve(
-      this.flags['state-dir'] ??
-        join(process.env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'ferry'),
-    )
+    return stateFolder(this.flags['state-dir'])
   }
 
   override async init(): Promise<void> {

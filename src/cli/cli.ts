@@ -18,8 +18,18 @@ if (tooOld !== undefined) {
 
 const fromSource = import.meta.url.endsWith('.ts')
 const root = fileURLToPath(new URL(fromSource ? '../..' : '../../..', import.meta.url))
+const words = process.argv.slice(2)
 // Loaded now and not with this file, so that an old Node hears about itself first.
-const { main } = await import('./main.js')
-await main({ words: process.argv.slice(2), root, fromSource })
+if (words[0] === '__complete' && !fromSource) {
+  // A shell asks at every Tab: oclif is not loaded for it.
+  const [{ printCompletions }, { readManifest }] = await Promise.all([
+    import('./complete.js'),
+    import('./manifest.js'),
+  ])
+  printCompletions(words.slice(1), readManifest(root))
+} else {
+  const { main } = await import('./main.js')
+  await main({ words, root, fromSource })
+}
 // Explicit, so that nothing left open (a pipe to a helper, a timer) can keep a finished command alive.
 process.exit()

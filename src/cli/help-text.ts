@@ -31,7 +31,7 @@ export function grouped<T extends { readonly id: string }>(commands: readonly T[
 export function prose({ 0: text = '' }: TemplateStringsArray): string {
   return text
     .trim()
-    .split(/\n{2,}/u)
-    .map((paragraph) => paragraph.replaceAll(/\s*\n\s*/gu, ' '))
+    .split(/\n[ \t]*\n/u)
+    .map((paragraph) => paragraph.trim().replaceAll(/\s*\n\s*/gu, ' '))
     .join('\n\n')
 }

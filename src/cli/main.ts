@@ -28,6 +28,10 @@ export async function main({ fromSource, root, words }: Start): Promise<void> {
     plugins = new Map([[plugin.name, plugin]])
     manifest = plugin.manifest as Manifest
   } else manifest = readManifest(root)
+  if (words[0] === '__complete') {
+    const { printCompletions } = await import('./complete.js')
+    return printCompletions(words.slice(1), manifest)
+  }
   const commands = Object.keys(manifest.commands)
   const { argv, unknown } = route(words, commands)
   try {
