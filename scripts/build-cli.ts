@@ -2,7 +2,7 @@
  * Builds the CLI: dist/ as one bundle by esbuild, oclif.manifest.json, with which `ferry --help` loads no command file,
  * and from it the man page. Types are checked by `npm run typecheck` and not here.
  */
-import { build, type Metafile } from 'esbuild'
+import { build, type Metafile, type Plugin } from 'esbuild'
 import { chmod, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,6 +11,14 @@ import { writeMan } from './write-man.js'
 import { writeManifest } from './write-manifest.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** zod's messages in fifty languages, a third of a megabyte to parse: ferry writes its own, and zod keeps English. */
+const withoutLocales: Plugin = {
+  name: 'without-locales',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, () => ({ contents: 'export {}' }))
+  },
+}
 
 await requireTools('node')
 // Built beside and then put in place: a file left from an earlier build would still be found as a command, and a
@@ -53,6 +61,7 @@ async function bundle(outdir: string): Promise<Metafile> {
     sourcesContent: false,
     legalComments: 'eof',
     metafile: true,
+    plugins: [withoutLocales],
     logLevel: 'warning',
     // oclif asks for the first three only to run TypeScript sources. pino starts workers from files of its own.
     external: ['typescript', 'tsx', 'ts-node', 'pino'],
