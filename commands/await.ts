@@ -1,12 +1,14 @@
 import { Flags } from '@oclif/core'
 import { EXIT, EXIT_CODES, type ExitCode } from '../src/exit-codes.js'
 import type { FoundRun } from '../src/control/client.js'
-import { RUN_ARG, RunQuery } from '../src/cli/run-query.js'
+import { RunQuery } from '../src/cli/run-query.js'
 import type { RunStatus } from '../src/journal/status.js'
+import { RUN_ARG, timeFlag } from '../src/cli/flags.js'
+import { prose } from '../src/cli/help-text.js'
 
 export default class Await extends RunQuery<typeof Await> {
   static override summary = 'wait until a run is held, committed, or over'
-  static override description = `held: the run waits at its hold, and \`ferry cutover\` would let it go. committed: the destination runs, or will.
+  static override description = prose`held: the run waits at its hold, and \`ferry cutover\` continues it. committed: the destination runs, or will.
 ended: the run is over, and its exit code is this command's. Exits 0 once it is held or committed. A run that ends
 before it was so gives its own exit code, one whose ferry died 9, and a wait that takes longer than --timeout 1
 (await/timeout).`
@@ -32,12 +34,11 @@ before it was so gives its own exit code, one whose ferry died 9, and a wait tha
       required: true,
       summary: 'what to wait for',
     })(),
-    timeout: Flags.string({ summary: 'longest wait (otherwise: as long as it takes)', helpValue: '10m' }),
+    timeout: timeFlag({ summary: 'longest wait (otherwise: as long as it takes)', helpValue: '10m' }),
   }
 
   async run(): Promise<object> {
-    const { wholeMs } = await import('../src/run/overrides.js')
-    const timeoutMs = this.flags.timeout === undefined ? null : wholeMs('timeout', this.flags.timeout)
+    const timeoutMs = this.flags.timeout ?? null
     return this.withRun(this.args.run, async (found) => {
       const { condition } = this.flags
       const [{ driverGoneError }, { conditionMet }] = await Promise.all([
@@ -67,9 +68,10 @@ before it was so gives its own exit code, one whose ferry died 9, and a wait tha
 
   /** The status in which the wait ended; throws await/timeout. */
   private async wait(found: FoundRun, timeoutMs: number | null): Promise<RunStatus> {
-    const [{ revive, runStatus }, { FerryError }] = await Promise.all([
+    const [{ revive, runStatus }, { FerryError }, { duration }] = await Promise.all([
       import('../src/control/client.js'),
       import('../src/errors.js'),
+      import('../src/units.js'),
     ])
     const { connection, run } = found
     const { condition } = this.flags
@@ -80,7 +82,7 @@ before it was so gives its own exit code, one whose ferry died 9, and a wait tha
       const timeout = new FerryError({
         code: 'await/timeout',
         exit: EXIT.error,
-        message: `run ${run} was not ${condition} within ${this.flags.timeout ?? ''}`,
+        message: `run ${run} was not ${condition} within ${duration(timeoutMs * 1000)}`,
         suggestions: [
           `it goes on: \`ferry status ${run}\` shows how it stands, \`ferry cancel ${run}\` ends it`,
         ],

@@ -1,10 +1,12 @@
 import { Flags } from '@oclif/core'
 import { EXIT, EXIT_CODES, type ExitCode } from '../src/exit-codes.js'
-import { RUN_ARG, RunQuery } from '../src/cli/run-query.js'
+import { RunQuery } from '../src/cli/run-query.js'
+import { RUN_ARG } from '../src/cli/flags.js'
+import { prose } from '../src/cli/help-text.js'
 
 export default class Cancel extends RunQuery<typeof Cancel> {
   static override summary = 'ask a run to stop and put everything back'
-  static override description = `What Ctrl-C does to a run in the foreground. Before the commit the source's devices run again, and are seen to;
+  static override description = prose`What Ctrl-C does to a run in the foreground. Before the commit the source's devices run again, and Ferry checks each one;
 after it there is nothing to cancel any more (exit 1, cancel/too-late). Returns once the run was told; --wait once it
 is over, and exits 0 when it ended cancelled, otherwise with the run's own exit code.`
   static override exitCodes = Object.values(EXIT_CODES).map(({ exit }) => exit)

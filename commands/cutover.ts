@@ -1,16 +1,17 @@
-import { Flags } from '@oclif/core'
 import { EXIT } from '../src/exit-codes.js'
 import type { CutoverAnswer } from '../src/run/hold-timer.js'
-import { RUN_ARG, RunQuery } from '../src/cli/run-query.js'
+import { RunQuery } from '../src/cli/run-query.js'
+import { momentFlag, RUN_ARG, timeFlag } from '../src/cli/flags.js'
+import { prose } from '../src/cli/help-text.js'
 
 export default class Cutover extends RunQuery<typeof Cutover> {
-  static override summary = 'let a held run go'
-  static override description = `Looks at the forecast of the run held before its cutover: if the blackout is expected to pass the downtime limit the
-run is not let go, exit 7, and stays held. --within waits that long for a moment that fits. --at asks for it later and
+  static override summary = 'continue a held run with its cutover'
+  static override description = prose`Looks at the forecast of the run held before its cutover: if the blackout is expected to pass the downtime limit,
+the run is not continued, exit 7, and stays held. --within waits that long for a moment that fits. --at asks for it later and
 returns at once; with --within the window begins then. A second request takes the place of one that waits, and a cancel
 drops it. A run held after-pin or after-dirty-log has no forecast yet and just goes on.
 
-Exit 0 says that the run was let go, not that it has arrived: \`ferry await RUN --condition committed\` waits for that.`
+Exit 0 says that the run continues, not that it has arrived: \`ferry await RUN --condition committed\` waits for that.`
   static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage, EXIT.downtimeLimit, EXIT.unknown]
 
   static override examples = [
@@ -28,21 +29,14 @@ Exit 0 says that the run was let go, not that it has arrived: \`ferry await RUN 
   static override args = { run: RUN_ARG }
 
   static override flags = {
-    at: Flags.string({
+    at: momentFlag({
       summary: 'not before this time: the next 02:30 of the clock, or a date and time',
-      helpValue: 'TIME',
     }),
-    within: Flags.string({ summary: 'how long to wait for a moment that fits', helpValue: '10m' }),
+    within: timeFlag({ summary: 'how long to wait for a moment that fits', helpValue: '10m' }),
   }
 
   async run(): Promise<object> {
-    const [{ readMoment }, { wholeMs }] = await Promise.all([
-      import('../src/control/moment.js'),
-      import('../src/run/overrides.js'),
-    ])
-    const { at, within } = this.flags
-    const atMs = at === undefined ? undefined : readMoment(at, Date.now())
-    const withinMs = within === undefined ? undefined : wholeMs('within', within)
+    const { at: atMs, within: withinMs } = this.flags
     return this.withRun(this.args.run, async (found) => {
       const { driverDiedError, liveConnection } = await import('../src/control/client.js')
       const { FerryError } = await import('../src/errors.js')

@@ -18,18 +18,18 @@ export default class Devices extends BaseCommand<typeof Devices> {
     ].join(' '),
   ].join('\n\n')
   static override examples = [
-    { description: 'What this host has', command: '<%= config.bin %> <%= command.id %>' },
+    { description: 'what this host has', command: '<%= config.bin %> <%= command.id %>' },
     {
       description: 'PCI functions not bound to VFIO, too, with the driver they need',
       command: '<%= config.bin %> <%= command.id %> --all',
     },
     {
-      description: 'Everything known of one device',
+      description: 'everything known of one device',
       command: '<%= config.bin %> <%= command.id %> --device 0000:3b:00.2',
     },
-    { description: 'Of another host', command: '<%= config.bin %> <%= command.id %> --host root@node-b' },
+    { description: 'of another host', command: '<%= config.bin %> <%= command.id %> --host root@node-b' },
     {
-      description: 'For a script: ids of what can migrate',
+      description: 'for a script: ids of what can migrate',
       command:
         "<%= config.bin %> <%= command.id %> --json | jq -r '.result.devices[] | select(.migratable) | .id'",
     },

@@ -1,12 +1,14 @@
-import { Args, Flags } from '@oclif/core'
+import { Flags } from '@oclif/core'
 import { EXIT } from '../src/exit-codes.js'
 import type { Estimate } from '../src/forecast/estimate.js'
 import { RunCommand, type EndedRun } from '../src/cli/run-command.js'
+import { PROFILE_ARG, rateFlag, setFlag, timeFlag } from '../src/cli/flags.js'
+import { prose } from '../src/cli/help-text.js'
 
 export default class DirtyLog extends RunCommand<typeof DirtyLog> {
   static override summary = 'watch how fast the devices of a workload dirty its memory'
-  static override description = `Pins the memory on the source, starts the trackers of the plan, reads them round by round, then stops them and lets
-go. From what it saw it estimates the rounds and the blackout of a migration. Nothing is moved.`
+  static override description = prose`Pins the memory on the source, starts the trackers of the plan, reads them round by round, then stops them and
+unpins the memory. From what it saw it estimates the rounds and the blackout of a migration. Nothing is moved.`
   static override exitCodes = [
     EXIT.done,
     EXIT.error,
@@ -28,7 +30,7 @@ go. From what it saw it estimates the rounds and the blackout of a migration. No
   ]
 
   static override args = {
-    profile: Args.string({ required: true, description: 'migration profile, - for stdin' }),
+    profile: PROFILE_ARG,
   }
 
   static override flags = {
@@ -39,24 +41,17 @@ go. From what it saw it estimates the rounds and the blackout of a migration. No
       min: 1,
       max: 10_000,
     }),
-    interval: Flags.string({ summary: 'time between two reads', helpValue: '1s', default: '1s' }),
-    bandwidth: Flags.string({
+    interval: timeFlag({ summary: 'time between two reads (default: 1s)', helpValue: '1s' }),
+    bandwidth: rateFlag({
       summary: 'rate to estimate with (assumed otherwise: 1 GiB/s)',
-      helpValue: 'RATE',
     }),
-    set: Flags.string({
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: 'KEY.PATH=VALUE',
-      summary: 'lay a value over the profile; repeatable',
-    }),
+    set: setFlag(),
   }
 
   async run(): Promise<object> {
     const { loadProfile } = await import('../src/profile/load.js')
-    const { rateFlag, wholeMs } = await import('../src/run/overrides.js')
-    const intervalMs = wholeMs('interval', this.flags.interval)
-    const given = this.flags.bandwidth === undefined ? null : rateFlag('bandwidth', this.flags.bandwidth)
+    const intervalMs = this.flags.interval ?? 1000
+    const given = this.flags.bandwidth ?? null
     const profile = await loadProfile(this.args.profile, { sets: this.flags.set ?? [] })
     const [{ measureDirt, pin }, { estimateText }, { estimate, estimateTerms }] = await Promise.all([
       import('../src/phases/index.js'),

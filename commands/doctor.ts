@@ -1,9 +1,10 @@
 import { Args, Flags } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
+import { setFlag } from '../src/cli/flags.js'
 
 export default class Doctor extends BaseCommand<typeof Doctor> {
-  static override summary = 'say what a host lacks for moving devices, layer by layer'
+  static override summary = 'check whether hosts are ready for a migration, and say what is missing'
   static override description = [
     [
       'Looks at the way to the host and its helper, root and capabilities, the kernel and its options, VFIO and iommufd',
@@ -17,18 +18,18 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
     ].join(' '),
   ].join('\n\n')
   static override examples = [
-    { description: 'This host', command: '<%= config.bin %> <%= command.id %>' },
-    { description: 'Two others', command: '<%= config.bin %> <%= command.id %> root@node-a root@node-b' },
+    { description: 'this host', command: '<%= config.bin %> <%= command.id %>' },
+    { description: 'two others', command: '<%= config.bin %> <%= command.id %> root@node-a root@node-b' },
     {
-      description: 'As a user who becomes root there',
+      description: 'as a user who becomes root there',
       command: '<%= config.bin %> <%= command.id %> ssh://ops@node-b:2222 --become sudo',
     },
     {
-      description: 'Both hosts of a profile, against what it needs',
+      description: 'both hosts of a profile, against what it needs',
       command: '<%= config.bin %> <%= command.id %> --profile vm.yaml',
     },
     {
-      description: 'For a script: what failed, and where',
+      description: 'for a script: what failed, and where',
       command:
         '<%= config.bin %> <%= command.id %> node-b --json | jq -r \'.result.hosts[] | .host as $h | .checks[] | select(.level=="fail") | [$h, .code] | @tsv\'',
     },
@@ -57,12 +58,7 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
       options: ['sudo'] as const,
       summary: 'how the helper becomes root on the hosts named',
     })(),
-    set: Flags.string({
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: 'KEY.PATH=VALUE',
-      summary: 'lay a value over the profile; repeatable',
-    }),
+    set: setFlag({ with: 'profile' }),
   }
 
   async run(): Promise<object> {

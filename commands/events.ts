@@ -1,10 +1,12 @@
 import { Flags } from '@oclif/core'
 import { EXIT } from '../src/exit-codes.js'
-import { RUN_ARG, RunQuery } from '../src/cli/run-query.js'
+import { RunQuery } from '../src/cli/run-query.js'
+import { RUN_ARG } from '../src/cli/flags.js'
+import { prose } from '../src/cli/help-text.js'
 
 export default class Events extends RunQuery<typeof Events> {
   static override summary = "print a run's events, a JSON object a line"
-  static override description = `The records of the journal, in order, on stdout. --follow goes on until the run has ended; a reader that comes back
+  static override description = prose`The records of the journal, in order, on stdout. --follow goes on until the run has ended; a reader that comes back
 names the first number it has not seen with --from. With --json they come in the envelope instead, once.`
   static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage, EXIT.unknown]
 

@@ -1,10 +1,12 @@
-import { Args, Flags } from '@oclif/core'
+import { Flags } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
 import type { HelperEnd } from '../src/host/connection.js'
+import { PROFILE_ARG, setFlag } from '../src/cli/flags.js'
+import { prose } from '../src/cli/help-text.js'
 
 export default class Hold extends BaseCommand<typeof Hold> {
   static override summary = 'open a workload’s devices and memory, and keep them open'
-  static override description = `A device lives as long as somebody holds its descriptor. This opens the devices and the memory of a profile's source
+  static override description = prose`A device lives as long as a process has its descriptor open. This opens the devices and the memory of a profile's source
 in a helper that stays, maps and pins them, and comes back. A migration whose profile says \`source: {from: holder}\`
 takes the workload from there, whichever ferry starts it; \`ferry release --hold PROFILE\` closes it.
 
@@ -21,7 +23,7 @@ over a unix socket; profiles/examples/take-descriptors.c is such a client.`
   ]
 
   static override args = {
-    profile: Args.string({ required: true, description: 'migration profile, - for stdin' }),
+    profile: PROFILE_ARG,
   }
 
   static override flags = {
@@ -30,12 +32,7 @@ over a unix socket; profiles/examples/take-descriptors.c is such a client.`
       exclusive: ['systemd'],
     }),
     systemd: Flags.boolean({ summary: 'print a unit for systemd and do nothing' }),
-    set: Flags.string({
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: 'KEY.PATH=VALUE',
-      summary: 'lay a value over the profile; repeatable',
-    }),
+    set: setFlag(),
   }
 
   async run(): Promise<object> {

@@ -1,9 +1,10 @@
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
+import { prose } from '../src/cli/help-text.js'
 
 export default class List extends BaseCommand<typeof List> {
   static override summary = 'list runs, newest first'
-  static override description = `Every run of the state folder: moves, and what \`ferry pin\` and \`ferry dirty-log\` measured. Those under way are marked
+  static override description = prose`Every run of the state folder: moves, and what \`ferry pin\` and \`ferry dirty-log\` measured. Those under way are marked
 with *; a run whose ferry died without an end is \`died\`, and \`ferry recover\` finishes it.`
 
   static override examples = [

@@ -1,20 +1,23 @@
-import { Args, Flags } from '@oclif/core'
+import { Flags } from '@oclif/core'
 import { EXIT_CODES } from '../src/exit-codes.js'
 import type { Profile } from '../src/profile/profile.js'
 import type { startDetached } from '../src/control/detach.js'
 import { RunCommand } from '../src/cli/run-command.js'
+import { PROFILE_ARG, setFlag, timeFlag } from '../src/cli/flags.js'
+import { prose } from '../src/cli/help-text.js'
 
 const HOLD_POINTS = ['after-pin', 'after-dirty-log', 'before-cutover'] as const
 
 export default class Migrate extends RunCommand<typeof Migrate> {
   static override summary = 'move a workload from its source to its destination while it keeps working'
-  static override description = `Pins and connects both sides, logs dirty pages, copies rounds of memory while the devices run, then stops
+  static override description = prose`Pins and connects both sides, logs dirty pages, copies rounds of memory while the devices run, then stops
 them for the cutover and starts them on the destination. Anything that fails before the commit is undone: the
-source's devices run again, and were seen to.
+source's devices run again, and Ferry has checked each one.
 
 Ctrl-C once asks for a cancel and waits until the source runs; twice stops waiting, and the helpers put everything
 back by themselves. --detach carries the run out in the background instead: it outlives the terminal, and status,
-events, await, set, cutover and cancel reach it. With --hold it stops at a point until \`ferry cutover\` lets it go.`
+events, await, set, cutover and cancel reach it. With --hold it waits before the cutover, with --hold-at at a
+point, until \`ferry cutover\` continues it.`
   static override exitCodes = Object.values(EXIT_CODES).map(({ exit }) => exit)
 
   static override examples = [
@@ -43,17 +46,17 @@ events, await, set, cutover and cancel reach it. With --hold it stops at a point
   ]
 
   static override args = {
-    profile: Args.string({ required: true, description: 'migration profile, - for stdin' }),
+    profile: PROFILE_ARG,
   }
 
   static override flags = {
     'dry-run': Flags.boolean({ summary: 'print the plan and stop; nothing is changed' }),
-    'downtime-limit': Flags.string({
+    'downtime-limit': timeFlag({
       summary: 'longest blackout allowed; nothing raises it',
       helpValue: '300ms',
     }),
     'max-rounds': Flags.integer({ summary: 'most rounds of pre-copy', helpValue: 'N', min: 1 }),
-    'max-time': Flags.string({ summary: 'longest pre-copy', helpValue: '60s' }),
+    'max-time': timeFlag({ summary: 'longest pre-copy', helpValue: '60s' }),
     'on-not-converged': Flags.option({
       options: ['cancel', 'cutover'] as const,
       summary: 'when the bounds are reached and the rest does not fit the limit',
@@ -62,11 +65,9 @@ events, await, set, cutover and cancel reach it. With --hold it stops at a point
       summary: 'carry the run out in the background; print its id once it has begun',
       exclusive: ['dry-run'],
     }),
-    hold: Flags.option({
-      options: HOLD_POINTS,
-      summary: 'stop there, without a value before the cutover, until `ferry cutover` lets it go',
-    })(),
-    'hold-timeout': Flags.string({
+    hold: Flags.boolean({ summary: 'hold the run before its cutover until `ferry cutover` continues it' }),
+    'hold-at': Flags.option({ options: HOLD_POINTS, summary: 'the same at another point' })(),
+    'hold-timeout': timeFlag({
       summary: 'longest hold; then the run ends as `migration.holdEnd` says',
       helpValue: '30m',
     }),
@@ -74,17 +75,7 @@ events, await, set, cutover and cancel reach it. With --hold it stops at a point
       options: ['full', 'none'] as const,
       summary: 'compare all memory on both sides after the stop, before the commit',
     })(),
-    set: Flags.string({
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: 'KEY.PATH=VALUE',
-      summary: 'lay a value over the profile; repeatable',
-    }),
-  }
-
-  override async init(): Promise<void> {
-    this.argv = withHoldPoint(this.argv)
-    await super.init()
+    set: setFlag(),
   }
 
   async run(): Promise<object> {
@@ -94,13 +85,13 @@ events, await, set, cutover and cancel reach it. With --hold it stops at a point
     const { loadProfile } = await import('../src/profile/load.js')
     const { migrationOverrides } = await import('../src/run/overrides.js')
     const profile = migrationOverrides(await loadProfile(this.args.profile, { sets: this.flags.set ?? [] }), {
-      downtimeLimit: this.flags['downtime-limit'],
+      downtimeLimitMs: this.flags['downtime-limit'],
       maxRounds: this.flags['max-rounds'],
-      maxTime: this.flags['max-time'],
+      maxTimeMs: this.flags['max-time'],
       onNotConverged: this.flags['on-not-converged'],
       verify: this.flags.verify,
-      hold: this.flags.hold,
-      holdTimeout: this.flags['hold-timeout'],
+      hold: this.flags['hold-at'] ?? (this.flags.hold ? 'before-cutover' : undefined),
+      holdTimeoutMs: this.flags['hold-timeout'],
     })
     if (this.flags['dry-run']) return this.dryRun(profile)
     const { PHASES } = await import('../src/phases/index.js')
@@ -137,18 +128,6 @@ events, await, set, cutover and cancel reach it. With --hold it stops at a point
     if (plan.blockers.length > 0) throw blockedError(plan)
     return { plan }
   }
-}
-
-/** oclif knows no flag whose value may be left out: `--hold` alone is the hold before the cutover. */
-function withHoldPoint(argv: readonly string[]): string[] {
-  const end = argv.indexOf('--')
-  return argv.flatMap((word, index) => {
-    const bare =
-      word === '--hold' &&
-      (end === -1 || index < end) &&
-      !HOLD_POINTS.some((point) => point === argv[index + 1])
-    return bare ? [word, 'before-cutover'] : [word]
-  })
 }
 
 /** The log of a run in the background is for people. */

@@ -1,11 +1,12 @@
-import { Args, Flags } from '@oclif/core'
 import { EXIT } from '../src/exit-codes.js'
 import type { HelloReply } from '../src/protocol/protocol.js'
 import { RunCommand } from '../src/cli/run-command.js'
+import { PROFILE_ARG, setFlag } from '../src/cli/flags.js'
+import { prose } from '../src/cli/help-text.js'
 
 export default class Pin extends RunCommand<typeof Pin> {
-  static override summary = "pin a workload's memory on the source for real, report what it took, and let go"
-  static override description = `Opens the devices of the profile's source side, maps their memory through the chosen backend, which pins it for
+  static override summary = 'pin the memory on the source, report the cost, then unpin it'
+  static override description = prose`Opens the devices of the profile's source side, maps their memory through the chosen backend, which pins it for
 physical functions, and reports time, pages, rate and locked memory. Nothing is moved; the devices stay RUNNING.`
   static override exitCodes = [
     EXIT.done,
@@ -24,16 +25,11 @@ physical functions, and reports time, pages, rate and locked memory. Nothing is 
   ]
 
   static override args = {
-    profile: Args.string({ required: true, description: 'migration profile, - for stdin' }),
+    profile: PROFILE_ARG,
   }
 
   static override flags = {
-    set: Flags.string({
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: 'KEY.PATH=VALUE',
-      summary: 'lay a value over the profile; repeatable',
-    }),
+    set: setFlag(),
   }
 
   async run(): Promise<object> {

@@ -1,6 +1,7 @@
-import { Args, Flags } from '@oclif/core'
+import { Flags } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
+import { PROFILE_ARG, rateFlag, setFlag } from '../src/cli/flags.js'
 
 export default class Plan extends BaseCommand<typeof Plan> {
   static override summary = 'show what a migration would do, or every reason why it cannot'
@@ -13,25 +14,25 @@ export default class Plan extends BaseCommand<typeof Plan> {
   ].join(' ')
   static override examples = [
     {
-      description: 'Look before running',
+      description: 'look before running',
       command: '<%= config.bin %> <%= command.id %> profiles/quickstart.yaml',
     },
     {
-      description: 'Why these trackers, at what price, and would it converge at 25 Gbit/s?',
+      description: 'why these trackers, at what price, and would it converge at 25 Gbit/s?',
       command: '<%= config.bin %> <%= command.id %> vm.yaml --explain --bandwidth 25Gbit/s',
     },
     {
-      description: 'What if the IOMMU were to track?',
+      description: 'what if the IOMMU were to track?',
       command: '<%= config.bin %> <%= command.id %> vm.yaml --set trackers.prefer=iommu',
     },
     {
-      description: 'For a script: the codes of what stands in the way',
+      description: 'for a script: the codes of what stands in the way',
       command: "<%= config.bin %> <%= command.id %> vm.yaml --json | jq -r '.result.plan.blockers[].code'",
     },
   ]
   static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage, EXIT.blocked, EXIT.sidesDisagree]
   static override args = {
-    profile: Args.string({ required: true, description: 'migration profile, - for stdin' }),
+    profile: PROFILE_ARG,
   }
   static override flags = {
     explain: Flags.boolean({
@@ -41,23 +42,16 @@ export default class Plan extends BaseCommand<typeof Plan> {
       summary: 'dirty-log to take the figures from (otherwise: the newest of this profile); means --explain',
       helpValue: 'RUN|JOURNAL',
     }),
-    bandwidth: Flags.string({
+    bandwidth: rateFlag({
       summary: 'rate to judge the sample by (otherwise that of the profile, or an assumed 1 GiB/s)',
-      helpValue: 'RATE',
     }),
-    set: Flags.string({
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: 'KEY.PATH=VALUE',
-      summary: 'lay a value over the profile; repeatable',
-    }),
+    set: setFlag(),
   }
 
   async run(): Promise<object> {
     const { loadProfile } = await import('../src/profile/load.js')
-    const { rateFlag } = await import('../src/run/overrides.js')
     const { bandwidth, explain, sample } = this.flags
-    const given = bandwidth === undefined ? null : rateFlag('bandwidth', bandwidth)
+    const given = bandwidth ?? null
     const profile = await loadProfile(this.args.profile, { sets: this.flags.set ?? [] })
     const { prepare } = await import('../src/run/prepare.js')
     const prepared = await prepare({

@@ -1,10 +1,12 @@
-import { Args, Flags } from '@oclif/core'
+import { Flags } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
+import { RUN_ARG } from '../src/cli/flags.js'
+import { prose } from '../src/cli/help-text.js'
 
 export default class Recover extends BaseCommand<typeof Recover> {
-  static override summary = 'finish an interrupted run, in the only safe direction'
-  static override description = `Asks the helpers of both sides, or reads what they left on disk, and then either lets the destination keep the
+  static override summary = 'finish an interrupted run safely'
+  static override description = prose`Asks the helpers of both sides, or reads what they left on disk, and then either lets the destination keep the
 workload, or makes it give the run up and starts the source again. Nothing is done while one side that may run cannot
 be asked. Safe to repeat.`
   static override exitCodes = [
@@ -26,7 +28,7 @@ be asked. Safe to repeat.`
   ]
 
   static override args = {
-    run: Args.string({ required: true, description: 'run id, the beginning of one, or `last`' }),
+    run: RUN_ARG,
   }
 
   static override flags = {

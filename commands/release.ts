@@ -1,10 +1,12 @@
-import { Args, Flags } from '@oclif/core'
+import { Flags } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
+import { OPTIONAL_RUN_ARG, setFlag } from '../src/cli/flags.js'
+import { prose } from '../src/cli/help-text.js'
 
 export default class Release extends BaseCommand<typeof Release> {
-  static override summary = 'let the source of a migrated workload, or a holder, close its devices'
-  static override description = `After a commit with \`releaseSource: by-hand\` the source keeps its devices stopped and its memory as it was, until this
+  static override summary = 'close the devices of a migrated source, or of a holder'
+  static override description = prose`After a commit with \`releaseSource: by-hand\` the source keeps its devices stopped and its memory as it was, until this
 says that they are no longer wanted. A run that did not end done is refused: the source may be all there is.
 
 A run that needs a person and cannot be recovered, because the destination committed and could not start a device,
@@ -19,7 +21,7 @@ With --hold it closes a holder instead: the workload of that profile stops exist
   ]
 
   static override args = {
-    run: Args.string({ description: 'run id, the beginning of one, or `last`' }),
+    run: OPTIONAL_RUN_ARG,
   }
 
   static override flags = {
@@ -33,12 +35,7 @@ With --hold it closes a holder instead: the workload of that profile stops exist
       summary: 'with --hold: of which side of the profile (default: source)',
       dependsOn: ['hold'],
     })(),
-    set: Flags.string({
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: 'KEY.PATH=VALUE',
-      summary: 'with --hold: lay a value over the profile; repeatable',
-    }),
+    set: setFlag({ with: 'hold' }),
   }
 
   async run(): Promise<object> {

@@ -1,5 +1,5 @@
-import { Args } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
+import { RUN_ARG } from '../src/cli/flags.js'
 
 export default class Report extends BaseCommand<typeof Report> {
   static override summary = 'show what happened in a run, from its journal alone'
@@ -17,7 +17,7 @@ export default class Report extends BaseCommand<typeof Report> {
   ]
 
   static override args = {
-    run: Args.string({ required: true, description: 'run id, a unique beginning of one, `last`, or a path' }),
+    run: RUN_ARG,
   }
 
   async run(): Promise<object> {

@@ -1,11 +1,13 @@
-import { Args, Flags } from '@oclif/core'
+import { Flags } from '@oclif/core'
 import { EXIT } from '../src/exit-codes.js'
 import type { FoundRun } from '../src/control/client.js'
 import { RunQuery } from '../src/cli/run-query.js'
+import { RUN_OR_LAST_ARG } from '../src/cli/flags.js'
+import { prose } from '../src/cli/help-text.js'
 
 export default class Status extends RunQuery<typeof Status> {
   static override summary = 'show how a run stands'
-  static override description = `Phase, hold, round, the blackout as it is forecast now against the limit, and the devices of a run that is under
+  static override description = prose`Phase, hold, round, the blackout as it is forecast now against the limit, and the devices of a run that is under
 way; of one that is over, how it ended. --watch follows it to its end: a live view on a terminal, a line for each
 event in a pipe.`
   static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage, EXIT.unknown]
@@ -20,10 +22,7 @@ event in a pipe.`
   ]
 
   static override args = {
-    run: Args.string({
-      default: 'last',
-      description: 'run id, a unique beginning of one, `last`, or the path of its journal',
-    }),
+    run: RUN_OR_LAST_ARG,
   }
 
   static override flags = {

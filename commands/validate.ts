@@ -1,7 +1,9 @@
-import { Args, Flags } from '@oclif/core'
+import { Flags } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
 import type { Profile } from '../src/profile/profile.js'
+import { PROFILE_ARG, setFlag } from '../src/cli/flags.js'
+import { prose } from '../src/cli/help-text.js'
 
 interface ValidateResult {
   readonly valid: true
@@ -10,37 +12,32 @@ interface ValidateResult {
 
 export default class Validate extends BaseCommand<typeof Validate> {
   static override summary = 'check a migration profile'
-  static override description = `Checks the profile alone: syntax, keys, values, and that its parts fit together. All problems are printed at once,
+  static override description = prose`Checks the profile alone: syntax, keys, values, and that its parts fit together. All problems are printed at once,
 each with file, line and column. Looks at no host and no device; \`<%= config.bin %> plan\` does.
 
 In values, \${VAR} is replaced from the environment: \${VAR:-default}, \${VAR:?why it is needed}, $$ for a dollar sign.`
   static override examples = [
     {
-      description: 'Check a profile',
+      description: 'check a profile',
       command: '<%= config.bin %> <%= command.id %> profiles/quickstart.yaml',
     },
     {
-      description: 'See what it comes to, with every default and variable filled in',
+      description: 'see what it comes to, with every default and variable filled in',
       command: '<%= config.bin %> <%= command.id %> profiles/quickstart.yaml --print',
     },
     {
-      description: 'Try another value without editing the file',
+      description: 'try another value without editing the file',
       command:
         '<%= config.bin %> <%= command.id %> vm.yaml --set migration.downtimeLimit=500ms --set devices.vgpu.tracker=all',
     },
   ]
   static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage]
   static override args = {
-    profile: Args.string({ required: true, description: 'profile to check; - reads stdin' }),
+    profile: PROFILE_ARG,
   }
   static override flags = {
     print: Flags.boolean({ summary: 'print the resolved profile as YAML' }),
-    set: Flags.string({
-      multiple: true,
-      multipleNonGreedy: true,
-      helpValue: 'KEY.PATH=VALUE',
-      summary: 'lay a value over the profile; repeatable',
-    }),
+    set: setFlag(),
   }
 
   async run(): Promise<ValidateResult> {

@@ -6,13 +6,13 @@
  * an object, which becomes the envelope's `result`. A failure is a thrown FerryError.
  */
 import { Command, Flags, type Interfaces } from '@oclif/core'
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
 import { errorBody, type ErrorBody } from './error-text.js'
-import { isQuietExit, toFerryError, type FerryError } from '../errors.js'
+import { FerryError, isQuietExit, toFerryError } from '../errors.js'
+import { BadValue } from './flags.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { toJson } from '../json.js'
 import type { Logger, LogLevel } from './log.js'
+import { stateFolder } from './state-dir.js'
 
 /** What `--json` prints on stdout, once, whatever happens. */
 export interface Envelope {
@@ -73,21 +73,12 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
 
   /** Where journals and locks live: --state-dir, $FERRY_STATE_DIR, or the user's state folder. */
   protected get stateDir(): string {
-    return resolve(
-      this.flags['state-dir'] ??
-        join(process.env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'ferry'),
-    )
+    return stateFolder(this.flags['state-dir'])
   }
 
   override async init(): Promise<void> {
     await super.init()
-    const { args, flags } = await this.parse({
-      flags: this.ctor.flags,
-      baseFlags: BaseCommand.baseFlags,
-      enableJsonFlag: this.ctor.enableJsonFlag,
-      args: this.ctor.args,
-      strict: this.ctor.strict,
-    })
+    const { args, flags } = await this.readArgv()
     this.flags = flags as CommandFlags<C>
     this.args = args as CommandArgs<C>
     const { 'log-level': level, 'log-file': file } = this.flags
@@ -95,6 +86,24 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
       const { openLog } = await import('./log.js')
       this.logger = openLog({ ...(level !== undefined && { level }), ...(file !== undefined && { file }) })
       this.logger.info({ command: this.id, argv: this.argv, version: this.config.version }, 'start')
+    }
+  }
+
+  /** What was typed; a usage error that names this command's help when it makes no sense. */
+  private async readArgv(): Promise<{ readonly args: unknown; readonly flags: unknown }> {
+    try {
+      return await this.parse({
+        flags: this.ctor.flags,
+        baseFlags: BaseCommand.baseFlags,
+        enableJsonFlag: this.ctor.enableJsonFlag,
+        args: this.ctor.args,
+        strict: this.ctor.strict,
+      })
+    } catch (thrown) {
+      if (thrown instanceof BadValue) throw thrown.problem
+      const { cause, code, exit, message } = toFerryError(thrown)
+      if (thrown instanceof FerryError || exit !== EXIT.usage) throw thrown
+      throw new FerryError({ code, exit, message, cause, suggestions: [`see \`ferry ${this.name} --help\``] })
     }
   }
 

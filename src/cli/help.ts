@@ -1,5 +1,6 @@
 /** oclif's help, with the exit codes a script can branch on, and usage lines without the flags every command has. */
 import { CommandHelp, Help } from '@oclif/core'
+import { grouped } from './help-text.js'
 import { EXIT_CODES, type ExitCode } from '../exit-codes.js'
 
 type HelpSections = ReturnType<CommandHelp['sections']>
@@ -26,7 +27,18 @@ export default class FerryHelp extends Help {
   protected override CommandHelpClass = FerryCommandHelp
 
   protected override async showRootHelp(): Promise<void> {
-    await super.showRootHelp()
+    this.log(this.formatRoot())
+    this.log('')
+    for (const { commands, title } of grouped(this.sortedCommands)) {
+      const summaries = commands.map((command): [string, string | undefined] => [
+        command.id,
+        this.summary(command),
+      ])
+      this.log(
+        this.section(title, this.renderList(summaries, { indentation: 2, spacer: '\n', stripAnsi: false })),
+      )
+      this.log('')
+    }
     const all = Object.values(EXIT_CODES).map(({ exit }) => exit)
     this.log(this.section('EXIT CODES', exitCodeLines(all)))
     this.log('')

@@ -1,12 +1,7 @@
 /** What the commands that come to a run from outside have in common. */
-import { Args, type Command } from '@oclif/core'
+import type { Command } from '@oclif/core'
 import { BaseCommand } from './base-command.js'
 import type { FoundRun } from '../control/client.js'
-
-export const RUN_ARG = Args.string({
-  required: true,
-  description: 'run id, a unique beginning of one, `last`, or the path of its journal',
-})
 
 export abstract class RunQuery<C extends typeof Command> extends BaseCommand<C> {
   /** Finds the run and closes the connection to it, if there is one, when `work` is done. */

@@ -4,42 +4,37 @@ import type { HoldPoint, Profile } from '../profile/profile.js'
 
 /** What the command line lays over a profile's `migration:`. Absent: the profile's own. */
 export interface MigrationFlags {
-  readonly downtimeLimit?: string | undefined
+  readonly downtimeLimitMs?: number | undefined
   readonly maxRounds?: number | undefined
-  readonly maxTime?: string | undefined
+  readonly maxTimeMs?: number | undefined
   readonly onNotConverged?: 'cancel' | 'cutover' | undefined
   readonly verify?: 'full' | 'none' | undefined
   readonly hold?: HoldPoint | undefined
-  readonly holdTimeout?: string | undefined
+  readonly holdTimeoutMs?: number | undefined
 }
 
-/** The profile with the flags in place of its own values; a usage error for a value that makes no sense. */
+/** The profile with the flags in place of its own values. */
 export function migrationOverrides(profile: Profile, flags: MigrationFlags): Profile {
   const { migration } = profile
-  const { downtimeLimit, hold, holdTimeout, maxRounds, maxTime, onNotConverged, verify } = flags
+  const { downtimeLimitMs, hold, holdTimeoutMs, maxRounds, maxTimeMs, onNotConverged, verify } = flags
   return {
     ...profile,
     migration: {
       ...migration,
-      ...(downtimeLimit !== undefined && { downtimeLimitMs: wholeMs('downtime-limit', downtimeLimit) }),
+      ...(downtimeLimitMs !== undefined && { downtimeLimitMs }),
       precopy: {
         maxRounds: maxRounds ?? migration.precopy.maxRounds,
-        maxTimeMs: maxTime === undefined ? migration.precopy.maxTimeMs : wholeMs('max-time', maxTime),
+        maxTimeMs: maxTimeMs ?? migration.precopy.maxTimeMs,
       },
       onNotConverged: onNotConverged ?? migration.onNotConverged,
       verify: verify ?? migration.verify,
       hold: hold ?? migration.hold,
-      ...(holdTimeout !== undefined && { holdTimeoutMs: wholeMs('hold-timeout', holdTimeout) }),
+      ...(holdTimeoutMs !== undefined && { holdTimeoutMs }),
     },
   }
 }
 
-/** A time flag in whole milliseconds, at least one; rounding a limit up would raise it. */
-export function wholeMs(flag: string, text: string): number {
-  return readMs(`--${flag}`, text)
-}
-
-/** The same for a value that is named otherwise. */
+/** A time in whole milliseconds, at least one; rounding a limit up would raise it. `name` is what the operator wrote it for. */
 export function readMs(name: string, text: string): number {
   const parsed = parseTime(text)
   if (!parsed.ok) throw usageError('time', `${name} ${text}: ${parsed.problem}`)
@@ -50,11 +45,7 @@ export function readMs(name: string, text: string): number {
   return ms
 }
 
-/** A rate flag in bytes per second. */
-export function rateFlag(flag: string, text: string): bigint {
-  return readRate(`--${flag}`, text)
-}
-
+/** A rate in bytes per second. */
 export function readRate(name: string, text: string): bigint {
   const parsed = parseRate(text)
   if (!parsed.ok) throw usageError('rate', `${name} ${text}: ${parsed.problem}`)

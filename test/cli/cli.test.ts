@@ -31,9 +31,23 @@ describe('help', () => {
     expect(asked).toEqual(flag)
   })
 
+  it('comes for -h, of ferry and of a command', async () => {
+    const [root, rootH] = await Promise.all([ferry(['--help']), ferry(['-h'])])
+    const [one, oneH] = await Promise.all([ferry(['plan', '--help']), ferry(['plan', '-h'])])
+    expect([rootH, oneH]).toEqual([root, one])
+  })
+
   it('has no colour in a pipe', async () => {
     const { stdout } = await ferry(['validate', '--help'])
     expect(stdout).not.toContain('\u001b')
+  })
+})
+
+describe('the version', () => {
+  it('comes for --version and for `ferry version`', async () => {
+    const [flag, word] = await Promise.all([ferry(['--version']), ferry(['version'])])
+    expect(flag).toMatchObject({ exit: 0, stdout: expect.stringMatching(/^vfio-ferry\/\d/u) as unknown })
+    expect(word).toEqual(flag)
   })
 })
 
@@ -70,6 +84,10 @@ describe('bad usage', () => {
     ['a missing argument', ['validate'], 'usage/arguments'],
     ['one argument too many', ['validate', 'a', 'b'], 'usage/arguments'],
     ['a flag value that is not among the options', ['validate', 'x', '--log-level', 'loud'], 'usage/invalid'],
+    ['a time without a unit', ['await', 'last', '--condition', 'held', '--timeout', '3'], 'usage/time'],
+    ['a time that has passed', ['cutover', 'last', '--at', '2001-01-01T00:00:00Z'], 'usage/time'],
+    ['a rate that is none', ['plan', 'x', '--bandwidth', 'fast'], 'usage/rate'],
+    ['a hold at no known point', ['migrate', 'x', '--hold-at', 'noon'], 'usage/invalid'],
   ])('%s: exit 2, also under --json', async (_what, args, code) => {
     const [plain, json] = await Promise.all([ferry(args), ferryJson(args)])
     expect(plain).toMatchObject({ exit: 2, stdout: '' })

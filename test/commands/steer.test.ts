@@ -129,7 +129,7 @@ describe('a hold that nobody ends', () => {
   it('cancels by its watchdog, exit 4', async () => {
     const { exitCode, stderr } = await scene().start(
       'migrate',
-      '--hold',
+      '--hold-at',
       'after-pin',
       '--hold-timeout',
       '150ms',
@@ -139,14 +139,7 @@ describe('a hold that nobody ends', () => {
   })
 
   it('cuts over when told to and it fits, and ends 7 when it does not', async () => {
-    const flags = [
-      '--hold',
-      'before-cutover',
-      '--hold-timeout',
-      '150ms',
-      '--set',
-      'migration.holdEnd=cutover',
-    ]
+    const flags = ['--hold', '--hold-timeout', '150ms', '--set', 'migration.holdEnd=cutover']
     expect((await scene({ forecasts: FITS }).start('migrate', ...flags)).exitCode).toBe(0)
     const tooLong = await scene({ forecasts: NEVER_FITS }).start('migrate', ...flags, '--max-rounds', '2')
     expect(tooLong.exitCode).toBe(7)

@@ -45,7 +45,7 @@ describe.runIf(isRoot)('links that die', { timeout: 120_000 }, () => {
   )
 
   it.each(['both', 'half'] as const)('the data link while held, %s', async (how) => {
-    const run = hosts.ferry(['migrate', profile(), '--hold', 'before-cutover', '--json'])
+    const run = hosts.ferry(['migrate', profile(), '--hold', '--json'])
     await hosts.journalWith('a hold', ({ records }) => records.some(({ body }) => body.type === 'hold'))
     await hosts.cut('data', how)
     const ended = await run.ended

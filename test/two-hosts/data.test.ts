@@ -175,7 +175,6 @@ describe.runIf(isRoot)('data connections', { timeout: 120_000 }, () => {
           'migrate',
           marked('stranger', { streams: 2 }),
           '--hold',
-          'before-cutover',
           '--hold-timeout',
           '2s',
           '--set',

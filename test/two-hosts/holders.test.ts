@@ -177,7 +177,7 @@ describe.runIf(isRoot)('holders on two hosts', { timeout: 120_000 }, () => {
       }),
       'exec-killed.yaml',
     )
-    const run = hosts.ferry(['migrate', profile, '--hold', 'before-cutover'])
+    const run = hosts.ferry(['migrate', profile, '--hold'])
     writeFileSync(driver, String(run.pid))
     await hosts.journalWith('a hold', ({ records }) => records.some(({ body }) => body.type === 'hold'))
     await hosts.json('cutover', 'last')

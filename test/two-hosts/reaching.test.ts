@@ -106,7 +106,7 @@ describe.runIf(isRoot)('reaching a host', { timeout: 120_000 }, () => {
     })
 
     it('leaves no helper of root behind when ferry is killed', async () => {
-      const run = hosts.ferry(['migrate', profile(user('ops', 'sudo')), '--hold', 'before-cutover'])
+      const run = hosts.ferry(['migrate', profile(user('ops', 'sudo')), '--hold'])
       await until('two helpers under sudo', async () =>
         (await hosts.helpers('a')).length > 0 && (await hosts.helpers('b')).length > 0 ? true : undefined,
       )

@@ -110,7 +110,7 @@ describe.runIf(isRoot)('a scripted cutover between two hosts', { timeout: 120_00
   })
 
   it.each(['after-pin', 'after-dirty-log'] as const)('holds %s', async (point) => {
-    const run = await detached(profile({}, { hold: null }), '--hold', point)
+    const run = await detached(profile({}, { hold: null }), '--hold-at', point)
     await held(run)
     expect(hosts.journal(run).intents('source', 'precopy')).toEqual([])
     expect((await hosts.json('cutover', run)).exit).toBe(EXIT.done)
