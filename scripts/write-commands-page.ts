@@ -46,12 +46,18 @@ function filled(text: string, id: string): string {
 }
 
 function flagRow(flag: Flag): string {
-  const value = [flag.helpValue ?? (flag.options === undefined ? 'VALUE' : flag.options.join('|'))].flat().join('|')
+  const value = [flag.helpValue ?? (flag.options === undefined ? 'VALUE' : flag.options.join('|'))]
+    .flat()
+    .join('|')
   const name = `${flag.allowNo === true ? '--[no-]' : '--'}${flag.name}${flag.type === 'option' ? ` ${value}` : ''}`
   const short = flag.char === undefined ? '' : `-${flag.char}, `
   const more = [
-    ...(typeof flag.default === 'string' || typeof flag.default === 'number' ? [`default \`${flag.default}\``] : []),
-    ...(flag.helpValue !== undefined && flag.options !== undefined ? [`one of ${flag.options.join(', ')}`] : []),
+    ...(typeof flag.default === 'string' || typeof flag.default === 'number'
+      ? [`default \`${flag.default}\``]
+      : []),
+    ...(flag.helpValue !== undefined && flag.options !== undefined
+      ? [`one of ${flag.options.join(', ')}`]
+      : []),
     ...(flag.env === undefined ? [] : [`or \`$${flag.env}\``]),
   ]
   const meaning = [flag.summary ?? flag.description ?? '', ...more].filter((part) => part !== '').join('; ')
@@ -103,7 +109,9 @@ export function commandsPage(): string {
     .filter(({ hidden }) => hidden !== true)
     .toSorted((a, b) => (a.id < b.id ? -1 : 1))
   const everywhere = new Map(
-    listed.flatMap(({ flags }) => shown(flags).filter(({ helpGroup }) => helpGroup === 'GLOBAL')).map((flag) => [flag.name, flag]),
+    listed
+      .flatMap(({ flags }) => shown(flags).filter(({ helpGroup }) => helpGroup === 'GLOBAL'))
+      .map((flag) => [flag.name, flag]),
   )
   const exits = Object.values(EXIT_CODES).map(({ exit, meaning }) => `| ${exit} | ${cell(meaning)} |`)
   return [
@@ -113,5 +121,7 @@ export function commandsPage(): string {
     `## Exit codes\n\n| code | meaning |\n| --- | --- |\n${exits.join('\n')}`,
     ...listed.map(section),
     '',
-  ].join('\n\n').replace(/\n+$/u, '\n')
+  ]
+    .join('\n\n')
+    .replace(/\n+$/u, '\n')
 }

@@ -18,10 +18,10 @@ function moments(records: readonly EventRecord[]): readonly EventRecord[] {
   const held = records.filter(({ body }) => body.type === 'helper' && body.event.event === 'round-end').at(-2)
   const cutover = records
     .filter(({ body }) => body.type === 'helper' && body.event.event === 'cutover')
-    .find(({ body }) => body.type === 'helper' && body.event.event === 'cutover' && body.event.step === 'verify')
-  const last = records
-    .filter(({ body }) => body.type === 'helper' && body.event.event === 'cutover')
-    .at(-1)
+    .find(
+      ({ body }) => body.type === 'helper' && body.event.event === 'cutover' && body.event.step === 'verify',
+    )
+  const last = records.filter(({ body }) => body.type === 'helper' && body.event.event === 'cutover').at(-1)
   return [held, cutover ?? last].filter((record) => record !== undefined)
 }
 

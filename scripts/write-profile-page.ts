@@ -36,7 +36,11 @@ function takes(schema: Schema): string {
   if (schema.items !== undefined) return 'list'
   if (schema.properties !== undefined) return 'mapping'
   const types = schema.type === undefined ? ['any'] : [schema.type].flat()
-  const words: Readonly<Record<string, string>> = { string: 'text', boolean: 'true, false', integer: 'number' }
+  const words: Readonly<Record<string, string>> = {
+    string: 'text',
+    boolean: 'true, false',
+    integer: 'number',
+  }
   return types.map((type) => words[type] ?? type).join(', ')
 }
 
@@ -48,7 +52,11 @@ interface Row {
 
 function children(path: string, schema: Schema): readonly Row[] {
   const own = Object.entries(schema.properties ?? {}).flatMap(([key, child]) => {
-    const row = { path: path === '' ? key : `${path}.${key}`, schema: child, needed: schema.required?.includes(key) ?? false }
+    const row = {
+      path: path === '' ? key : `${path}.${key}`,
+      schema: child,
+      needed: schema.required?.includes(key) ?? false,
+    }
     return [row, ...children(row.path, child)]
   })
   const items = schema.items === undefined ? [] : children(`${path}[]`, schema.items)
@@ -78,7 +86,9 @@ export function profilePage(): string {
   const other = rows.filter(({ path }) => !/\.sim(?:\.|\[|$)/u.test(path))
   const group = (name: string): readonly Row[] =>
     other.filter(({ path }) => path === name || path.startsWith(`${name}.`) || path.startsWith(`${name}[`))
-  const sections = Object.keys(schema.properties ?? {}).map((name) => `### \`${name}\`\n\n${table(group(name))}`)
+  const sections = Object.keys(schema.properties ?? {}).map(
+    (name) => `### \`${name}\`\n\n${table(group(name))}`,
+  )
   return [
     readFileSync(INTRODUCTION, 'utf8').trimEnd(),
     '## Every key',
@@ -88,5 +98,7 @@ export function profilePage(): string {
     'A `sim` on the source and one on the destination have the same keys.',
     table(simulated.map((row) => ({ ...row, path: row.path.slice('devices[].source.'.length) }))),
     '',
-  ].join('\n\n').replace(/\n+$/u, '\n')
+  ]
+    .join('\n\n')
+    .replace(/\n+$/u, '\n')
 }
