@@ -6,23 +6,21 @@ import { liveLines } from '../src/ui/live.js'
 import { advance, EMPTY_VIEW } from '../src/ui/view-state.js'
 
 const JOURNAL = fileURLToPath(new URL('../docs/live-view.ndjson', import.meta.url))
-const LOOK = { width: 84, utf8: true, colour: true }
+const LOOK = { width: 84, utf8: true, colour: false }
 const LINE = 18
 const CHARACTER = 8.2
 const MARGIN = 16
 const INK = '#d7dce2'
-const COLOURS: Readonly<Record<string, string>> = { '31': '#ff7b72', '32': '#56d364', '33': '#e3b341' }
+const COLOURS: Readonly<Record<string, string>> = { '✘': '#ff7b72', '✔': '#56d364', HELD: '#e3b341' }
 
-/** The moments shown: in pre-copy while it waits for its operator, and in the blackout. */
+/** The moments shown: the hold, after its last whole round but one, and the hashing in the blackout. */
 function moments(records: readonly EventRecord[]): readonly EventRecord[] {
   const held = records.filter(({ body }) => body.type === 'helper' && body.event.event === 'round-end').at(-2)
-  const cutover = records
-    .filter(({ body }) => body.type === 'helper' && body.event.event === 'cutover')
-    .find(
-      ({ body }) => body.type === 'helper' && body.event.event === 'cutover' && body.event.step === 'verify',
-    )
-  const last = records.filter(({ body }) => body.type === 'helper' && body.event.event === 'cutover').at(-1)
-  return [held, cutover ?? last].filter((record) => record !== undefined)
+  const steps = records.filter(({ body }) => body.type === 'helper' && body.event.event === 'cutover')
+  const verify = steps.find(
+    ({ body }) => body.type === 'helper' && body.event.event === 'cutover' && body.event.step === 'verify',
+  )
+  return [held, verify].filter((record) => record !== undefined)
 }
 
 function frameAt(records: readonly EventRecord[], moment: EventRecord): readonly string[] {
@@ -34,21 +32,12 @@ function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }
 
-/** A line with the terminal's colours as `tspan`s. */
+/** Node colours for a terminal only, so the marks that the live view colours are coloured here. */
 function spans(line: string): string {
-  let colour: string | undefined
-  return line
-    .split(/(\u001b\[\d+m)/u)
-    .map((piece) => {
-      const code = /^\u001b\[(\d+)m$/u.exec(piece)?.[1]
-      if (code !== undefined) {
-        colour = COLOURS[code]
-        return ''
-      }
-      const text = escaped(piece)
-      return colour === undefined || text === '' ? text : `<tspan fill="${colour}">${text}</tspan>`
-    })
-    .join('')
+  return escaped(line).replaceAll(
+    /[✔✘]|\bHELD\b/gu,
+    (mark) => `<tspan fill="${COLOURS[mark] ?? INK}">${mark}</tspan>`,
+  )
 }
 
 export function picture(): string {

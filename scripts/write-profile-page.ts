@@ -15,7 +15,7 @@ interface Schema {
 }
 
 const SCHEMA = new URL('../profiles/profile.schema.json', import.meta.url)
-const INTRODUCTION = new URL('../docs/profile.intro.md', import.meta.url)
+const INTRODUCTION = new URL('./profile-intro.md', import.meta.url)
 /** The simulated device has many keys of its own, and its own heading. */
 const SIMULATED = 'devices[].source.sim'
 
