@@ -9,6 +9,7 @@ export const COMMAND_GROUPS: Readonly<Record<string, readonly string[]>> = {
   STEER: ['cutover', 'set', 'cancel'],
   'KEEP DEVICES OPEN': ['hold', 'release'],
   RECOVER: ['recover'],
+  EXPLAIN: ['explain', 'completion'],
 }
 
 export interface Group<T> {

@@ -10,6 +10,11 @@ export const SIMULATED_FAMILY: Family = {
       cause: 'Values in the sim block of the profile do not fit together.',
       remedy: 'Correct the sim block as the message says.',
     },
+    'sim/not-built': {
+      meaning: 'This helper was built without the simulator.',
+      cause: 'The profile has simulated devices, and the helper is a production build.',
+      remedy: 'Use a helper with the simulator (`npm run build:helper`), or name real devices.',
+    },
     'sim/slot': {
       meaning: 'The workload has more simulated devices than are possible.',
       cause: 'The profile lists too many.',

@@ -149,7 +149,9 @@ describe('reportText', () => {
       'cause [link/lost]: the peer is gone',
       'what to do: look at the network',
     ])
-    expect(shown).toContain('failed: roll back: source: untrack it: [tracker/stop-failed] untrack was refused')
+    expect(shown).toContain(
+      'failed: roll back: source: untrack it: [tracker/stop-failed] untrack was refused',
+    )
     expect(shown.match(/link\/lost/gu)).toHaveLength(1)
   })
 

@@ -30,12 +30,9 @@ export const deviceSchema = z
       .enum(['auto', 'type1', 'iommufd', 'sim'])
       .default('auto')
       .meta({ description: 'what maps its memory: type1 (group and container) or iommufd (cdev)' }),
-    tracker: z
-      .enum(['auto', 'pinned', 'device', 'iommu', 'all'])
-      .default('auto')
-      .meta({
-        description: 'what knows which pages it wrote; auto: the planner chooses and gives the reason',
-      }),
+    tracker: z.enum(['auto', 'pinned', 'device', 'iommu', 'all']).default('auto').meta({
+      description: 'what knows which pages it wrote; auto: the planner chooses and gives the reason',
+    }),
     container: of
       .name()
       .nullable()

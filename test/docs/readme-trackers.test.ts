@@ -1,11 +1,11 @@
-// The README's page of what the kernel tracks is the table that dma-table.lab.ts proves, row by row.
+// The page of what the kernel tracks is the table that dma-table.lab.ts proves, row by row.
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { CELLS, tableRows } from '../lab/tracker-table.js'
 
-const lines = readFileSync('README.md', 'utf8').split('\n')
+const lines = readFileSync('docs/kernel-tracking.md', 'utf8').split('\n')
 
-it('stands in the README as it is tested in the lab', () => {
+it('is on its page as it is tested in the lab', () => {
   const shown = lines.filter((line) => / \| (?:type1|iommufd) \| /u.test(line))
   expect(shown).toEqual(tableRows().map((row) => `| ${row} |`))
 })
