@@ -1,20 +1,21 @@
 import { Args } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
+import { prose } from '../src/cli/help-text.js'
 import { EXIT } from '../src/exit-codes.js'
 
 export default class Explain extends BaseCommand<typeof Explain> {
   static override summary = 'say what a code means and what to do about it'
-  static override description = `For each code of an error, a blocker or a warning, or for the number of an exit code: what it means, what usually
+  static override description = prose`For each code of an error, a blocker or a warning, or for the number of an exit code: what it means, what usually
 causes it, what to do, and where it comes up. Without an argument, lists every code.`
 
   static override examples = [
     {
-      description: 'Explain the code of an error',
+      description: 'explain the code of an error',
       command: '<%= config.bin %> <%= command.id %> device/busy',
     },
-    { description: 'Explain an exit code', command: '<%= config.bin %> <%= command.id %> 6' },
+    { description: 'explain an exit code', command: '<%= config.bin %> <%= command.id %> 6' },
     {
-      description: 'Explain why the last plan was blocked',
+      description: 'explain why the last plan was blocked',
       command:
         "<%= config.bin %> <%= command.id %> $(<%= config.bin %> plan vm.yaml --json | jq -r '.error.reasons[].code')",
     },

@@ -42,7 +42,9 @@ describe('the catalogue of codes', () => {
     const base = readFileSync(new URL('../../src/cli/base-command.ts', import.meta.url), 'utf8')
     const texts = [base, ...files.map((name) => readFileSync(new URL(name, folder), 'utf8'))].join('\n')
     const flags = new Set(
-      [...texts.matchAll(/^ +'?(?<flag>[a-z-]+)'?: Flags\./gmu)].map(({ groups }) => groups?.['flag']),
+      [...texts.matchAll(/^ +'?(?<flag>[a-z-]+)'?: (?:Flags\.|[a-z]+[A-Za-z]*Flag\()/gmu)].map(
+        ({ groups }) => groups?.['flag'],
+      ),
     )
     const advice = [...known].map((code) => Object.values(explain(code)!).join(' ')).join('\n')
     const commands = [...advice.matchAll(/`ferry (?<name>[a-z][a-z-]*)/gu)].map(
