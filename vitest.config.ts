@@ -13,6 +13,7 @@ export default defineConfig({
     disableConsoleIntercept: true,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    globalSetup: ['test/support/build.ts'],
     setupFiles: ['test/seed.ts'],
   },
 })

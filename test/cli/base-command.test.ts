@@ -4,7 +4,7 @@ import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { BaseCommand, type Envelope } from '../../src/cli/base-command.js'
 import { FerryError } from '../../src/errors.js'
 import { EXIT, type ExitCode } from '../../src/exit-codes.js'
-import { root } from './ferry.js'
+import { ROOT as root } from '../support/paths.js'
 
 let act: (command: Sample) => Promise<object> | object
 class Sample extends BaseCommand<typeof Sample> {

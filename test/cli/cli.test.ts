@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { EXIT_CODES } from '../../src/exit-codes.js'
-import { ferry, ferryJson, root } from './ferry.js'
+import { ferry, ferryJson } from '../support/ferry.js'
+import { ROOT } from '../support/paths.js'
 
-const commands = readdirSync(join(root, 'commands')).map((name) => name.replace('.ts', ''))
+const commands = readdirSync(join(ROOT, 'commands')).map((name) => name.replace('.ts', ''))
 
 describe('help', () => {
   it('lists every command and every exit code', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { allCodes } from '../../src/codes/catalogue.js'
-import { ferry, ferryJson } from '../cli/ferry.js'
+import { ferry, ferryJson } from '../support/ferry.js'
 
 describe('ferry explain', () => {
   it('knows every code, several at once', async () => {

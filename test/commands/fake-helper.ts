@@ -2,14 +2,11 @@
  * A program that speaks the control protocol and answers `inventory` with a given reply, so that commands can be
  * run end to end on any machine. It notes every request, to show what a command asked of a host.
  */
-import { execa } from 'execa'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { PROTOCOL_VERSION, type InventoryReply } from '../../src/protocol/protocol.js'
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+import { startFerry } from '../support/ferry.js'
 
 export interface Ended {
   readonly exitCode?: number | undefined
@@ -57,12 +54,7 @@ require('node:readline').createInterface({ input: process.stdin }).on('line', (l
   )
   return {
     folder,
-    ferry: (...args) =>
-      execa(
-        process.execPath,
-        ['--import', 'tsx', join(ROOT, 'src/cli/cli.ts'), ...args, '--helper', helper, '--state-dir', folder],
-        { cwd: ROOT, reject: false },
-      ),
+    ferry: (...args) => startFerry([...args, '--helper', helper, '--state-dir', folder]),
     requests: () =>
       readFileSync(log, 'utf8')
         .split('\n')

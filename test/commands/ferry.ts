@@ -1,12 +1,9 @@
-/** `ferry` as a process, from source, with fake helpers on both sides. */
-import { execa } from 'execa'
+/** `ferry` as a process, with fake helpers on both sides. */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { fakeHelper, temporaryFolder, type FakeAction } from '../link/fake.js'
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const QUICKSTART = join(ROOT, 'profiles', 'quickstart.yaml')
+import { startFerry, type Ferry, type FerryOptions } from '../support/ferry.js'
+import { QUICKSTART } from '../support/paths.js'
 
 export type Replies = Readonly<Record<string, readonly FakeAction[]>>
 export interface Scene {
@@ -28,15 +25,10 @@ export interface Scene {
   runs(): readonly string[]
 }
 
-interface LaunchOptions {
-  readonly inputFile?: string
-  readonly env?: Readonly<Record<string, string>>
-}
-function launch(stateDir: string, argv: readonly string[], { env, inputFile }: LaunchOptions = {}) {
-  return execa(process.execPath, ['--import', 'tsx', join(ROOT, 'src', 'cli', 'cli.ts'), ...argv], {
-    cwd: ROOT,
-    reject: false,
-    ...(inputFile !== undefined && { inputFile }),
+type LaunchOptions = Pick<FerryOptions, 'env' | 'inputFile'>
+function launch(stateDir: string, argv: readonly string[], { env, ...options }: LaunchOptions = {}): Ferry {
+  return startFerry(argv, {
+    ...options,
     env: {
       FERRY_STATE_DIR: stateDir,
       FERRY_HELPER: undefined,
@@ -48,7 +40,6 @@ function launch(stateDir: string, argv: readonly string[], { env, inputFile }: L
     },
   })
 }
-export type Ferry = ReturnType<typeof launch>
 
 export interface Script {
   readonly source?: Replies

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ferry, ferryJson } from '../cli/ferry.js'
+import { ferry, ferryJson } from '../support/ferry.js'
 import { changed, VALID } from '../profile/samples.js'
 
 describe('ferry validate', () => {
