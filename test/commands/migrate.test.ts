@@ -163,7 +163,7 @@ describe('Ctrl-C', () => {
     const running = start('migrate')
     await said(running, /send the memory/u)
     running.kill('SIGINT')
-    await said(running, /cancel asked/u)
+    await said(running, /cancel/iu)
     running.kill('SIGINT')
     const { exitCode, stderr } = await running
     expect(exitCode).toBe(9)
