@@ -41,6 +41,8 @@ pub enum Event {
     PeerAborted,
     /// A cancel, or the owner asking for the undoing, or the owner being gone.
     RollbackAsked,
+    /// The loop died in the middle of the action: it may have succeeded, failed, or gone half way.
+    Interrupted,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,7 +60,7 @@ pub enum State {
     NeedsPerson,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Destination {
     state: State,
     committed: bool,
@@ -94,7 +96,7 @@ impl Destination {
     pub fn on(&mut self, event: Event) -> Option<Action> {
         let next = match self.state {
             State::Doing(action) => self.after_action(action, event),
-            resting => at_rest(resting, event),
+            resting => self.at_rest(resting, event),
         }?;
         self.state = next;
         match next {
@@ -115,34 +117,41 @@ impl Destination {
             (CheckManifest | Load, _) => discard,
             (SendPrepared | Hash, Event::Succeeded) => Some(State::Prepared),
             // PREPARED, or the hashes, may have arrived before the link broke.
-            (SendPrepared | Hash, Event::LinkLost) => Some(State::Waiting),
+            (SendPrepared | Hash, Event::LinkLost | Event::Interrupted) => Some(State::Waiting),
             (SendPrepared | Hash, Event::Failed | Event::RollbackAsked | Event::PeerAborted) => discard,
             (RecordCommit, Event::Succeeded) => {
                 self.committed = true;
                 Some(State::Doing(RunP2p))
             }
             // Nothing has run yet. The discard record replaces whatever is on disk.
-            (RecordCommit, Event::Failed) => discard,
+            (RecordCommit, Event::Failed | Event::Interrupted) => discard,
             (RunP2p, Event::Succeeded) => Some(State::Doing(Run)),
             (Run, Event::Succeeded) => Some(State::Doing(SendRunning)),
             // Some device may have run: there is no way back, and the source must not run either.
-            (RunP2p | Run, Event::Failed) => Some(State::Doing(SendFailed)),
-            (SendRunning, Event::Succeeded | Event::Failed | Event::LinkLost) => Some(State::Running),
+            (RunP2p | Run, Event::Failed | Event::Interrupted) => Some(State::Doing(SendFailed)),
+            (SendRunning, Event::Succeeded | Event::Failed | Event::LinkLost | Event::Interrupted) => {
+                Some(State::Running)
+            }
             // A device that could not be reset does not run: it stands in RESUMING, STOP or ERROR. The run is
             // dropped all the same; the loop reports the device.
             (Discard, Event::Succeeded | Event::Failed) => Some(State::Doing(RecordDiscard)),
             (RecordDiscard, Event::Succeeded) => Some(State::Doing(SendDiscarded)),
             (RecordDiscard, Event::Failed) => Some(State::Doing(SendFailed)),
-            (SendDiscarded, Event::Succeeded | Event::Failed | Event::LinkLost) => Some(State::Discarded),
-            (SendFailed, Event::Succeeded | Event::Failed | Event::LinkLost) => Some(State::NeedsPerson),
+            // Both can be done again.
+            (Discard | RecordDiscard, Event::Interrupted) => discard,
+            (SendDiscarded, Event::Succeeded | Event::Failed | Event::LinkLost | Event::Interrupted) => {
+                Some(State::Discarded)
+            }
+            (SendFailed, Event::Succeeded | Event::Failed | Event::LinkLost | Event::Interrupted) => {
+                Some(State::NeedsPerson)
+            }
             _ => None,
         }
     }
-}
 
-fn at_rest(resting: State, event: Event) -> Option<State> {
-    let act = |action| Some(State::Doing(action));
-    match (resting, event) {
+    fn at_rest(&self, resting: State, event: Event) -> Option<State> {
+        let act = |action| Some(State::Doing(action));
+        match (resting, event) {
         (State::Receiving, Event::Manifest) => act(Action::CheckManifest),
         (State::Receiving, Event::Failed | Event::LinkLost | Event::PeerAborted | Event::RollbackAsked)
         // A COMMIT before PREPARED is no COMMIT of this protocol.
@@ -157,7 +166,11 @@ fn at_rest(resting: State, event: Event) -> Option<State> {
         // Repeated requests are answered the same.
         (State::Running, Event::Commit) => act(Action::SendRunning),
         (State::Discarded, Event::Commit | Event::PeerAborted) => act(Action::SendDiscarded),
+        // Somebody mended what was in the way: the devices, or the disk.
+        (State::NeedsPerson, Event::CommitRelayed) if self.committed => act(Action::RunP2p),
+        (State::NeedsPerson, Event::RollbackAsked) if !self.committed => act(Action::Discard),
         _ => None,
+    }
     }
 }
 
@@ -246,6 +259,76 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// What the loop may make of a failed action, and what an action that died leaves: in no state may one be lost.
+    #[test]
+    fn every_failure_of_every_action_leads_on() {
+        for state in every_state() {
+            let State::Doing(action) = state.state() else { continue };
+            let mut events = vec![Event::Failed, Event::Interrupted];
+            if matches!(
+                action,
+                Action::SendPrepared | Action::Hash | Action::SendRunning | Action::SendDiscarded | Action::SendFailed
+            ) {
+                events.push(Event::LinkLost);
+            }
+            if state.heeds_abort() {
+                events.push(Event::PeerAborted);
+            }
+            for event in events {
+                let mut after = state;
+                let next = after.on(event);
+                assert!(next.is_some() || !matches!(after.state(), State::Doing(_)), "{action:?} {event:?}");
+            }
+        }
+    }
+
+    /// One that may run is finished, every other one is dropped, however often something failed before.
+    #[test]
+    fn from_every_state_the_owner_leads_to_an_end() {
+        for state in every_state() {
+            let mut machine = state;
+            for event in [Event::Interrupted, Event::LinkLost, Event::CommitRelayed, Event::RollbackAsked] {
+                let mut next = machine.on(event);
+                while next.is_some() {
+                    next = machine.on(Event::Succeeded);
+                }
+            }
+            assert!(matches!(machine.state(), State::Running | State::Discarded), "{state:?} {machine:?}");
+            if state.is_committed() {
+                assert_eq!(machine.state(), State::Running, "{state:?}");
+            }
+        }
+    }
+
+    /// Every state that any order of events leads to.
+    fn every_state() -> Vec<Destination> {
+        let events = [
+            Event::Succeeded,
+            Event::Failed,
+            Event::LinkLost,
+            Event::Manifest,
+            Event::Verify,
+            Event::Commit,
+            Event::CommitRelayed,
+            Event::PeerAborted,
+            Event::RollbackAsked,
+            Event::Interrupted,
+        ];
+        let mut found = vec![Destination::default()];
+        let mut at = 0;
+        while at < found.len() {
+            for event in events {
+                let mut machine = found[at];
+                machine.on(event);
+                if !found.contains(&machine) {
+                    found.push(machine);
+                }
+            }
+            at += 1;
+        }
+        found
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub enum Event {
     RollbackAsked {
         peer_discarded: bool,
     },
+    /// The loop died in the middle of the action: it may have succeeded, failed, or gone half way.
+    Interrupted,
 }
 
 /// Where the machine stands.
@@ -74,7 +76,7 @@ pub enum State {
     Unknown,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Source {
     state: State,
     verify: bool,
@@ -95,6 +97,12 @@ impl Source {
     /// Whether COMMIT was recorded, or may have been: from here on a cancel changes nothing.
     pub fn is_committed(&self) -> bool {
         self.committed
+    }
+
+    /// Whether an ABORT of the destination decides anything: not while the action under way is our own and alone says
+    /// what becomes of the record or of the devices.
+    pub fn heeds_abort(&self) -> bool {
+        !matches!(self.state, State::Doing(Action::RecordCommit | Action::VoidRecord | Action::Undo))
     }
 
     /// Takes one event and says what to do next; `None`: nothing, wait or stop.
@@ -120,7 +128,7 @@ impl Source {
                 self.committed = true;
                 Some(State::Doing(Action::SendCommit))
             }
-            (Action::RecordCommit, Event::Doubtful) => {
+            (Action::RecordCommit, Event::Doubtful | Event::Interrupted) => {
                 self.committed = true;
                 Some(State::Doing(Action::VoidRecord))
             }
@@ -132,11 +140,17 @@ impl Source {
             (Action::VoidRecord, Event::Succeeded) => Some(self.undo()),
             (Action::VoidRecord, Event::Failed) => Some(State::Doing(Action::AskDiscard)),
             (Action::AskDiscard, Event::PeerAborted { discarded: true }) => Some(self.undo()),
-            (Action::AskDiscard, Event::Failed | Event::PeerAborted { discarded: false }) => Some(State::Unknown),
+            (Action::AskDiscard, Event::Failed | Event::Interrupted | Event::PeerAborted { discarded: false }) => {
+                Some(State::Unknown)
+            }
             (Action::Undo, Event::Succeeded) => Some(State::RolledBack),
             (Action::Undo, Event::Failed) => Some(State::NeedsPerson),
+            // Both can be done again.
+            (again @ (Action::VoidRecord | Action::Undo), Event::Interrupted) => Some(State::Doing(again)),
             (Action::VoidRecord | Action::AskDiscard | Action::Undo, _) => None,
-            (_, Event::Failed | Event::PeerAborted { .. } | Event::RollbackAsked { .. }) => Some(self.undo()),
+            (_, Event::Failed | Event::Interrupted | Event::PeerAborted { .. } | Event::RollbackAsked { .. }) => {
+                Some(self.undo())
+            }
             (step, Event::Succeeded) => after(step).map(State::Doing),
             _ => None,
         }
@@ -149,7 +163,7 @@ impl Source {
             (_, Event::PeerAborted { discarded: true } | Event::RollbackAsked { peer_discarded: true }) => {
                 Some(State::Doing(Action::VoidRecord))
             }
-            (_, Event::Failed | Event::PeerAborted { discarded: false }) => Some(State::Unknown),
+            (_, Event::Failed | Event::Interrupted | Event::PeerAborted { discarded: false }) => Some(State::Unknown),
             _ => None,
         }
     }
@@ -208,6 +222,84 @@ mod tests {
             doing = machine.on(event);
         }
         machine
+    }
+
+    /// What the loop may make of a failed action, and what an action that died leaves: in no state may one be lost.
+    #[test]
+    fn every_failure_of_every_action_leads_on() {
+        for state in every_state() {
+            let machine = state;
+            let State::Doing(action) = machine.state() else { continue };
+            let mut events = vec![Event::Failed, Event::Interrupted];
+            if machine.heeds_abort() {
+                events.extend([true, false].map(|discarded| Event::PeerAborted { discarded }));
+            }
+            if action == Action::RecordCommit {
+                events.push(Event::Doubtful);
+            }
+            for event in events {
+                let mut after = machine;
+                let next = after.on(event);
+                assert!(next.is_some() || !matches!(after.state(), State::Doing(_)), "{action:?} {event:?}");
+            }
+        }
+    }
+
+    /// Nothing is final but a workload that runs on the other side: where a person or a mended disk is needed, the
+    /// owner can ask again, with what it knows of the destination by then.
+    #[test]
+    fn from_every_state_the_owner_leads_to_running_here() {
+        for state in every_state() {
+            if state.state() == State::Done {
+                continue;
+            }
+            let mut machine = state;
+            let interrupted = machine.on(Event::Interrupted);
+            all_well(&mut machine, interrupted);
+            let asked = machine.on(Event::RollbackAsked { peer_discarded: true });
+            all_well(&mut machine, asked);
+            assert_eq!(machine.state(), State::RolledBack, "{state:?}");
+        }
+    }
+
+    fn all_well(machine: &mut Source, mut next: Option<Action>) {
+        while let Some(action) = next {
+            next = machine.on(match action {
+                Action::AskDiscard => Event::PeerAborted { discarded: true },
+                _ => Event::Succeeded,
+            });
+        }
+    }
+
+    /// Every state that any order of events leads to.
+    fn every_state() -> Vec<Source> {
+        let events = [
+            Event::Begin { verify: false },
+            Event::Begin { verify: true },
+            Event::Succeeded,
+            Event::Failed,
+            Event::Doubtful,
+            Event::Prepared,
+            Event::Running,
+            Event::PeerAborted { discarded: true },
+            Event::PeerAborted { discarded: false },
+            Event::RollbackAsked { peer_discarded: true },
+            Event::RollbackAsked { peer_discarded: false },
+            Event::Interrupted,
+        ];
+        let mut found = vec![Source::default()];
+        let mut at = 0;
+        while at < found.len() {
+            for event in events {
+                let mut machine = found[at];
+                machine.on(event);
+                if !found.contains(&machine) {
+                    found.push(machine);
+                }
+            }
+            at += 1;
+        }
+        found
     }
 
     #[test]

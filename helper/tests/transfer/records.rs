@@ -53,3 +53,16 @@ fn a_destination_that_cannot_record_commit_gives_the_run_back() {
     assert!(!ran.destination_ever_ran() && ran.receive.is_err());
     assert!(ran.source_states().iter().all(|state| *state == DeviceState::StopCopy));
 }
+
+/// The source's disk takes a new COMMIT record and not its voiding, and the destination has dropped the run.
+#[test]
+fn a_void_that_fails_after_the_destination_discarded_leads_on() {
+    let (source_record, destination_record) = (record(RecordFault::None, true), record(RecordFault::Refused, false));
+    let mut ran = Rig { source_record, destination_record, ..Rig::new() }.run();
+    let reply = ran.cutover.as_ref().expect("cut over");
+    assert_eq!((reply.outcome, ran.cause()), (CutoverOutcome::RolledBack, "record/write"));
+    assert!(ran.source_states().iter().all(|state| *state == DeviceState::Running));
+    assert!(ran.destination_record.discarded && !ran.destination_ever_ran());
+    ran.source_record.discard_fails = false;
+    ran.roll_back_source(true).expect("repeatable");
+}

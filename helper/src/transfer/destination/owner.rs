@@ -9,19 +9,22 @@ use crate::transfer::commit_record::CommitRecord;
 use crate::transfer::source::states;
 
 impl Destination {
-    /// Runs what waits here, on the owner's word that the source recorded COMMIT. Repeating it is safe. `discarded` when
-    /// COMMIT could not be recorded here: then the source may run again.
+    /// Runs what waits here, on the owner's word that the source recorded COMMIT. Repeating it is safe, and tries a device
+    /// again that did not come up. `discarded` when COMMIT could not be recorded here: then the source may run again.
     ///
     /// # Errors
     /// `protocol/phase` when nothing waits here; a device that did not come up.
     pub fn finish(&mut self, devices: &mut [Stepper], record: &mut dyn CommitRecord) -> Result<ReceiveReply> {
-        if self.is_waiting() {
-            // The lost link was the cause of the waiting, not of what may go wrong now.
+        self.follow(Event::Interrupted, devices, record);
+        if self.is_waiting() || self.machine.state() == State::NeedsPerson {
+            // What led here is not what may go wrong now.
             self.cause = None;
             self.follow(Event::CommitRelayed, devices, record);
             match self.machine.state() {
                 State::Discarded => return Ok(self.reply(ReceiveOutcome::Discarded)),
-                State::NeedsPerson => return Err(self.cause.clone().unwrap_or_else(stuck)),
+                State::NeedsPerson if self.machine.is_committed() => {
+                    return Err(self.cause.clone().unwrap_or_else(stuck));
+                }
                 _ => {}
             }
         }
@@ -38,6 +41,8 @@ impl Destination {
     /// `protocol/committed` when it runs here, or some of it may.
     pub fn rollback(&mut self, devices: &mut [Stepper], record: &mut dyn CommitRecord) -> Result<RollbackReply> {
         self.cause.get_or_insert_with(|| HelperError::new("run/rolled-back", "the run was rolled back"));
+        // No loop is at work while this one is: an action still under way is one that died.
+        self.follow(Event::Interrupted, devices, record);
         self.follow(Event::RollbackAsked, devices, record);
         match self.machine.state() {
             State::Discarded => Ok(RollbackReply { devices: states(devices), needs_person: self.needs_person.clone() }),

@@ -55,8 +55,8 @@ impl Source {
                 Err(error) => {
                     blackout.cause.get_or_insert(error);
                     match self.link.peer_abort() {
-                        Some(abort) => Event::PeerAborted { discarded: abort.discarded },
-                        None => Event::Failed,
+                        Some(abort) if self.machine.heeds_abort() => Event::PeerAborted { discarded: abort.discarded },
+                        _ => Event::Failed,
                     }
                 }
             };

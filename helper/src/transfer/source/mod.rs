@@ -248,19 +248,24 @@ impl Source {
         record: &mut dyn CommitRecord,
     ) -> Result<RollbackReply> {
         let cause = HelperError::new("run/rolled-back", "the run was rolled back");
-        let mut next = self.machine.on(Event::RollbackAsked { peer_discarded: params.peer_discarded });
-        if next.is_none() {
+        let mut asked = false;
+        // No loop is at work while this one is: an action still under way is one that died.
+        for event in [Event::Interrupted, Event::RollbackAsked { peer_discarded: params.peer_discarded }] {
+            let mut next = self.machine.on(event);
+            asked = next.is_some();
+            while let Some(action) = next {
+                let event = match action {
+                    Action::VoidRecord => record.discard().map_or(Event::Failed, |()| Event::Succeeded),
+                    // Asked for by an owner who knows that the destination dropped the run.
+                    Action::AskDiscard => Event::PeerAborted { discarded: params.peer_discarded },
+                    _ => self.undo(devices, &cause),
+                };
+                next = self.machine.on(event);
+            }
+        }
+        if !asked {
             return Err(HelperError::new("protocol/committed", "COMMIT was given: the destination may be running")
                 .suggest("ask the destination; only when it has discarded the run may this side run again"));
-        }
-        while let Some(action) = next {
-            let event = match action {
-                Action::VoidRecord => record.discard().map_or(Event::Failed, |()| Event::Succeeded),
-                // Asked for by an owner who knows that the destination dropped the run.
-                Action::AskDiscard => Event::PeerAborted { discarded: params.peer_discarded },
-                _ => self.undo(devices, &cause),
-            };
-            next = self.machine.on(event);
         }
         Ok(RollbackReply { devices: states(devices), needs_person: self.needs_person.clone() })
     }
