@@ -76,12 +76,13 @@ pub struct Stepper {
     device: Box<dyn Device>,
     events: Arc<dyn EventSink>,
     clock: Instant,
+    touched: bool,
 }
 
 impl Stepper {
     /// `clock` is this helper's zero of time, for the events' `atUs`.
     pub fn new(device: Box<dyn Device>, events: Arc<dyn EventSink>, clock: Instant) -> Self {
-        Self { device, events, clock }
+        Self { device, events, clock, touched: false }
     }
 
     pub fn name(&self) -> &str {
@@ -98,6 +99,34 @@ impl Stepper {
 
     pub fn state(&mut self) -> Result<DeviceState> {
         self.device.state()
+    }
+
+    /// Whether a SET or RESET was ever made here. A device that was never touched and does not run was stopped by
+    /// somebody else who holds its descriptor, and is theirs to start.
+    pub fn is_touched(&self) -> bool {
+        self.touched
+    }
+
+    /// That the device is where it was left: others may hold its descriptor.
+    ///
+    /// # Errors
+    /// `device/not-running`, `device/state-changed`, with the state it is in.
+    pub fn must_be(&mut self, expected: DeviceState) -> Result<()> {
+        let found = self.device.state()?;
+        if found == expected {
+            return Ok(());
+        }
+        let error = if expected == Running {
+            HelperError::new(
+                "device/not-running",
+                format!("it is in {found}, and a device that moves starts in RUNNING"),
+            )
+            .suggest("start it by what stopped it, or reset it, then run again")
+        } else {
+            HelperError::new("device/state-changed", format!("it is in {found}; Ferry had left it in {expected}"))
+                .suggest("find out who else holds the device: nobody may change its state while it moves")
+        };
+        Err(error.device(self.name()).state(found))
     }
 
     /// Brings the device to `target` by one SET, reading the state before (the table decides) and after (nothing is
@@ -120,6 +149,7 @@ impl Stepper {
             return Ok(None);
         }
         let began = Instant::now();
+        self.touched = true;
         let set = self.device.set_state(target);
         let found = self.device.state();
         let stream = match (set, found) {
@@ -162,6 +192,7 @@ impl Stepper {
             return Ok(false);
         }
         let began = Instant::now();
+        self.touched = true;
         let reset = self.device.reset();
         let found = self.device.state();
         match (reset, found) {
@@ -188,6 +219,7 @@ impl Stepper {
     pub fn discard(&mut self) -> Result<()> {
         let from = self.device.state()?;
         let began = Instant::now();
+        self.touched = true;
         self.device.reset()?;
         let found = self.device.state()?;
         self.report(from, found, began);

@@ -68,8 +68,7 @@ impl Session {
         };
         let cancel = self.shared.cancel_flag();
         let link = listener.accept(&cancel, &self.events())?;
-        let destination =
-            Destination::new(link, memory, self.events(), cancel).note_doubt(self.shared.doubt_flag());
+        let destination = Destination::new(link, memory, self.events(), cancel).note_doubt(self.shared.doubt_flag());
         // In its place before it serves: whatever becomes of this call, its machine knows how far the run is.
         let side = self.side.insert(Side::Destination(Box::new(destination)));
         let Side::Destination(destination) = side else { return Err(out_of_order("receive")) };

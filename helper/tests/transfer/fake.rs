@@ -15,6 +15,8 @@ use ferry_helper::transfer::commit_record::{CommitRecord, RecordFailure};
 #[derive(Clone)]
 pub struct Script {
     pub flags: MigrationFlags,
+    /// Where somebody else left it; RUNNING otherwise.
+    pub begins: Option<DeviceState>,
     pub content: Vec<u8>,
     pub precopy: usize,
     /// PRE_COPY ends with 0 instead of ENOMSG.
@@ -42,6 +44,7 @@ impl Default for Script {
         let content: Vec<u8> = (0..100_000u32).map(|at| (at * 7 + at / 251) as u8).collect();
         Self {
             flags: MigrationFlags { stop_copy: true, p2p: true, pre_copy: true },
+            begins: None,
             precopy: content.len() / 3,
             content,
             ends_with_zero: false,
@@ -88,7 +91,7 @@ pub struct FakeDevice {
 impl FakeDevice {
     pub fn new(name: &str, script: Script, history: &History) -> Self {
         let seen = Seen {
-            state: DeviceState::Running,
+            state: script.begins.unwrap_or(DeviceState::Running),
             asked: Vec::new(),
             resets: 0,
             loaded: Vec::new(),

@@ -9,6 +9,7 @@ mod happy;
 mod held;
 mod limits;
 mod link;
+mod meddled;
 mod network;
 mod pauses;
 mod proxy;

@@ -77,6 +77,7 @@ impl Source {
         self.link.set_patience(self.patience(None))?;
         self.link.patience().check()?;
         self.introduce(workload.devices)?;
+        self.must_be_as_left(workload.devices)?;
         let without: Vec<_> = workload
             .devices
             .iter()
@@ -167,6 +168,9 @@ impl Source {
             Action::CheckCeiling => {
                 // The last thing before the last look: what the hook leaves of the limit is what counts.
                 self.pause(CutoverPause::PreResume, blackout)?;
+                for device in workload.devices.iter_mut() {
+                    device.must_be(DeviceState::StopCopy)?;
+                }
                 self.check_ceiling(blackout).map(|()| Event::Succeeded)
             }
             Action::RecordCommit => match record.commit() {
@@ -202,6 +206,9 @@ impl Source {
     fn quiesce(&mut self, devices: &mut [Stepper]) -> Result<()> {
         for device in devices {
             let from = device.state()?;
+            if !matches!(from, DeviceState::Running | DeviceState::PreCopy) {
+                device.must_be(DeviceState::Running)?;
+            }
             if let Some(target) = quiesced(device.flags(), from) {
                 device.set(target)?;
             }
@@ -213,6 +220,14 @@ impl Source {
     fn stop_copy(&mut self, devices: &mut [Stepper]) -> Result<()> {
         for (saving, device) in self.saving.iter_mut().zip(devices) {
             saving.enter(device.set(DeviceState::StopCopy)?);
+            if !saving.is_open() {
+                return Err(HelperError::new(
+                    "device/stream-lost",
+                    "it was in STOP_COPY already: its state stream belongs to whoever put it there",
+                )
+                .device(device.name())
+                .state(DeviceState::StopCopy));
+            }
             self.link.patience().check()?;
         }
         Ok(())

@@ -146,6 +146,18 @@ impl Source {
         Ok(())
     }
 
+    /// Before the cutover: every device in RUNNING, or in PRE_COPY where a session is open. Whoever else holds its
+    /// descriptor may have moved it, and a session begun by somebody else cannot be read here.
+    ///
+    /// # Errors
+    /// `device/not-running`, `device/state-changed`.
+    pub(in crate::transfer) fn must_be_as_left(&self, devices: &mut [Stepper]) -> Result<()> {
+        for (saving, device) in self.saving.iter().zip(devices) {
+            device.must_be(if saving.is_open() { DeviceState::PreCopy } else { DeviceState::Running })?;
+        }
+        Ok(())
+    }
+
     /// # Errors
     /// `protocol/phase` when this attempt is over, or past its cutover.
     pub(in crate::transfer) fn must_be_ready(&self, what: &str) -> Result<()> {
@@ -208,12 +220,17 @@ impl Source {
             let stopped = device.state().is_ok_and(|state| {
                 matches!(state, DeviceState::StopCopy | DeviceState::Stop | DeviceState::PreCopyP2p)
             });
-            if stopped && device.flags().p2p {
+            if stopped && device.flags().p2p && device.is_touched() {
                 // A failure here shows again below, where it is dealt with.
                 let _ = device.set(DeviceState::RunningP2p);
             }
         }
         for device in devices.iter_mut() {
+            if !device.is_touched() {
+                // Stopped by somebody else, who may have a reason: named, and left as it is.
+                self.needs_person.extend(device.must_be(DeviceState::Running).err());
+                continue;
+            }
             match device.recover() {
                 Ok(false) => {}
                 Ok(true) => self.needs_person.push(lost(device.name())),

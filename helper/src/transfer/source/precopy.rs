@@ -57,6 +57,7 @@ impl Source {
         let expects = Expects { fixed_us: params.fixed_blackout_us, hooks_us: params.hooks_us, verify: params.verify };
         self.link.set_patience(self.patience(None))?;
         self.introduce(workload.devices)?;
+        self.must_be_as_left(workload.devices)?;
         self.enter_precopy(workload.devices)?;
         // What the trackers saw before the first round is in it anyway: everything is.
         let mut read = workload.union.read(&mut self.pending)?;

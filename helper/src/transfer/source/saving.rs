@@ -115,7 +115,8 @@ impl Saving {
     ///
     /// # Errors
     /// `device/stream-endless` when it passes four times the device's estimate (and 64 MiB); the deadline catches
-    /// those without an estimate.
+    /// those without an estimate. `device/stream-empty` when it ends without a byte: every driver writes at least a
+    /// header, and some load nothing without a word.
     pub fn stop_copy(&mut self, link: &mut Link, device: &str, estimate: Option<u64>) -> Result<()> {
         let limit = estimate.map_or(u64::MAX, |bytes| bytes.saturating_mul(ESTIMATE_FACTOR).max(LEAST_LIMIT));
         let mut taken = 0;
@@ -139,6 +140,11 @@ impl Saving {
             }
             link.patience().check()?;
             match ended {
+                Some(StreamRead::End) if self.tally.bytes() == 0 => {
+                    return Err(HelperError::new("device/stream-empty", "the state stream ended without a byte")
+                        .device(device)
+                        .operation("read"));
+                }
                 Some(StreamRead::End) => return Ok(()),
                 Some(_) if dry.elapsed() > link.patience().silence => {
                     return Err(HelperError::new("device/stream-stalled", "the state stream neither goes on nor ends")
@@ -153,7 +159,9 @@ impl Saving {
 
     /// One frame's worth: reads until it is full or the stream pauses or ends, and says which.
     fn send_some(&mut self, link: &mut Link) -> Result<(u64, Option<StreamRead>)> {
-        let Some(stream) = &mut self.stream else { return Ok((0, Some(StreamRead::End))) };
+        let Some(stream) = &mut self.stream else {
+            return Err(HelperError::new("device/stream-lost", "no state stream is open"));
+        };
         let tally = &mut self.tally;
         let mut ended = None;
         let frame = Frame { index: self.index, at: tally.bytes(), ..Frame::plain(Kind::State) };
