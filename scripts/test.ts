@@ -38,7 +38,7 @@ const TRACKS: readonly (readonly Part[])[] = [
   ],
   [
     { name: 'build (ferry-helper)', command: ['node', '--import', 'tsx', 'scripts/build-helper.ts'] },
-    { name: 'format (rustfmt)', command: ['cargo', 'fmt', '--check'], cwd: helper },
+    { name: 'format (rustfmt)', command: ['cargo', 'fmt', '--all', '--check'], cwd: helper },
     {
       name: 'lint (clippy)',
       command: ['cargo', 'clippy', '--locked', '--all-targets', '--quiet', '--', '-D', 'warnings'],

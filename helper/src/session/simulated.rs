@@ -3,12 +3,12 @@
 
 use super::opened::Opened;
 use crate::device::Device;
-use crate::device::sim::{Probe, check};
 use crate::error::{HelperError, Result};
 use crate::memory::{Memory, Region};
 use crate::message::num::{Bytes, Iova};
 use crate::message::{CheckReply, FillSpec, LostPage, Role, SimSpec};
-use crate::stamps::{Fill, fill};
+use crate::sim::device::{Probe, check};
+use crate::sim::stamps::{Fill, fill};
 
 #[derive(Default)]
 pub(super) struct Simulated {

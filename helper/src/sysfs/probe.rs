@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use crate::message::MigrationFacts;
     use crate::sysfs::device::list;
-    use crate::sysfs::tree::Tree;
+    use ferry_testing::Tree;
 
     const UUID: &str = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
 
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn only_a_descriptor_that_is_certainly_the_devices_is_borrowed() {
-        let tree = Tree::new();
+        let tree = Tree::default();
         tree.mdev(UUID, 7, "mtty-2");
         let seen = list(tree.path(), false, &mut Vec::new()).remove(0);
         let (group, cdev) = (Path::new("/dev/vfio/7"), Path::new("/dev/vfio/devices/vfio0"));
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_device_held_by_this_process_answers_as_it_did_before() {
-        let tree = Tree::new();
+        let tree = Tree::default();
         tree.mdev(UUID, 7, "mtty-2");
         let seen = list(tree.path(), false, &mut Vec::new()).remove(0);
         let held = [holder(9, &[(4, "/dev/vfio/7"), (5, DEVICE_INODE)])];
