@@ -13,7 +13,7 @@ use crate::memory::Memory;
 use crate::message::Verified;
 use crate::message::num::Iova;
 use crate::streams::link::{Link, Wait};
-use crate::wire::payload::{Ask, to_json};
+use crate::wire::payload::{HashRequest, to_json};
 use crate::wire::unexpected;
 use crate::wire::{Frame, Kind, UNIT, u64_at};
 
@@ -79,10 +79,10 @@ fn units(area: Area) -> Vec<Area> {
 ///
 /// # Errors
 /// `wire/outside-memory` for pages we do not have; the link's.
-pub fn answer(link: &mut Link, memory: &Memory, ask: Ask) -> Result<()> {
+pub fn answer(link: &mut Link, memory: &Memory, ask: HashRequest) -> Result<()> {
     let areas = match ask {
-        Ask::Blocks => blocks(memory),
-        Ask::Pages { iova, bytes } => {
+        HashRequest::Blocks => blocks(memory),
+        HashRequest::Pages { iova, bytes } => {
             let known = bytes <= BLOCK && bytes % UNIT == 0 && iova % UNIT == 0 && memory.slice(iova, bytes).is_some();
             if !known {
                 return Err(HelperError::of(
@@ -94,7 +94,7 @@ pub fn answer(link: &mut Link, memory: &Memory, ask: Ask) -> Result<()> {
             units(Area { iova, bytes })
         }
     };
-    let batch = if matches!(ask, Ask::Blocks) { BATCH } else { areas.len() };
+    let batch = if matches!(ask, HashRequest::Blocks) { BATCH } else { areas.len() };
     for part in areas.chunks(batch.max(1)) {
         link.patience().check()?;
         let bytes: Vec<u8> = hash_areas(memory, part).into_iter().flat_map(u64::to_le_bytes).collect();
@@ -109,7 +109,7 @@ pub fn answer(link: &mut Link, memory: &Memory, ask: Ask) -> Result<()> {
 /// The link's and those of its patience. A mismatch is no error here: the reply names it.
 pub fn compare(link: &mut Link, memory: &Memory) -> Result<Verified> {
     let areas = blocks(memory);
-    link.send(Frame::plain(Kind::Verify), &to_json(&Ask::Blocks)?)?;
+    link.send(Frame::plain(Kind::Verify), &to_json(&HashRequest::Blocks)?)?;
     let mut ours = Vec::with_capacity(areas.len());
     for part in areas.chunks(BATCH) {
         link.patience().check()?;
@@ -122,7 +122,7 @@ pub fn compare(link: &mut Link, memory: &Memory) -> Result<Verified> {
         if mismatches.len() >= NAMED {
             break;
         }
-        link.send(Frame::plain(Kind::Verify), &to_json(&Ask::Pages { iova: area.iova, bytes: area.bytes })?)?;
+        link.send(Frame::plain(Kind::Verify), &to_json(&HashRequest::Pages { iova: area.iova, bytes: area.bytes })?)?;
         let pages = units(*area);
         let ours = hash_areas(memory, &pages);
         let theirs = receive_hashes(link, pages.len())?;

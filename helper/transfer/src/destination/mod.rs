@@ -22,7 +22,7 @@ use crate::protocol::destination::{Action, Destination as Machine, Event, State}
 use crate::streams::link::{Link, Patience, Wait};
 use crate::streams::pages::Carried;
 use crate::verify::answer;
-use crate::wire::payload::{Ask, Manifest, Took, to_json};
+use crate::wire::payload::{HashRequest, LoadTime, Manifest, to_json};
 use crate::wire::{Frame, Kind};
 
 /// How long a destination that dropped the run stays to refuse a late COMMIT, at most: the source closes before.
@@ -40,8 +40,8 @@ pub struct Destination {
     loading: Vec<Loading>,
     carried: Carried,
     manifest: Option<Manifest>,
-    ask: Ask,
-    took: Took,
+    ask: HashRequest,
+    took: LoadTime,
     /// Time the devices took for the state since the last round's end.
     intake: Duration,
     cause: Option<HelperError>,
@@ -61,8 +61,8 @@ impl Destination {
             loading: Vec::new(),
             carried: Carried::default(),
             manifest: None,
-            ask: Ask::Blocks,
-            took: Took::default(),
+            ask: HashRequest::Blocks,
+            took: LoadTime::default(),
             intake: Duration::ZERO,
             cause: None,
             needs_person: Vec::new(),
@@ -107,7 +107,7 @@ impl Destination {
                     return Err(self.cause.clone().unwrap_or_else(stuck));
                 }
                 State::Discarded => {
-                    self.say_farewell(devices, record);
+                    self.stay_to_refuse(devices, record);
                     return Ok(self.reply(ReceiveOutcome::Discarded));
                 }
                 State::Receiving | State::Prepared | State::Doing(_) => {}
@@ -178,7 +178,7 @@ impl Destination {
                 .filter(|device| device.flags().p2p)
                 .try_for_each(|device| device.set(DeviceState::RunningP2p).map(drop)),
             Action::Run => devices.iter_mut().try_for_each(|device| device.set(DeviceState::Running).map(drop)),
-            Action::SendRunning => self.link.send(Frame::plain(Kind::Running), &to_json(&Took::default())?),
+            Action::SendRunning => self.link.send(Frame::plain(Kind::Running), &to_json(&LoadTime::default())?),
             Action::Discard => self.discard(devices),
             Action::RecordDiscard => record.discard(),
             Action::SendDiscarded | Action::SendFailed => {
@@ -209,7 +209,7 @@ impl Destination {
     }
 
     /// Stays until the source has read why, refusing a COMMIT that was already on its way.
-    fn say_farewell(&mut self, devices: &mut [Stepper], record: &mut dyn CommitRecord) {
+    fn stay_to_refuse(&mut self, devices: &mut [Stepper], record: &mut dyn CommitRecord) {
         let patience = Patience { cancel: None, deadline: Some(Instant::now() + FAREWELL), silence: FAREWELL };
         if self.link.set_patience(patience.clone()).is_ok() {
             while let Ok((frame, _)) = self.link.receive(Wait::Idle) {

@@ -88,7 +88,7 @@ impl Caller<'_> {
     fn call(&self, place: Place) -> Result<(Socket, Duration)> {
         let began = Instant::now();
         let mut pause = FIRST_PAUSE;
-        let mut turned_away = match self.try_once(place, true) {
+        let mut note = match self.try_once(place, true) {
             Err(error) if is_turned_away(&error) => error,
             other => return other,
         };
@@ -100,13 +100,13 @@ impl Caller<'_> {
             thread::sleep(pause);
             pause *= 2;
             match self.try_once(place, false) {
-                Err(error) if is_turned_away(&error) => turned_away = error,
+                Err(error) if is_turned_away(&error) => note = error,
                 // It has closed meanwhile: why it turned us away matters more.
                 Err(error) if error.kind == FailureKind::Refused => break,
                 other => return other,
             }
         }
-        Err(turned_away.suggest(
+        Err(note.suggest(
             "the destination says why it turned a connection away: it may expect another address or another helper, or \
              strangers crowd its port",
         ))

@@ -1,5 +1,5 @@
-//! Where a destination waits for its source: it takes exactly the connections of this run and closes. Strangers (port
-//! scanners, a source of another run) are shown the door.
+//! Where a destination waits for its source: it takes exactly the connections of this run and closes. Rejections (port
+//! scanners, a source of another run) are turned away.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::error::{FailureKind, HelperError, Result};
 use crate::message::{EventSink, ListenParams};
+use crate::net::admission::Admission;
 use crate::net::connect::check_streams;
-use crate::net::door::Door;
 use crate::net::interface::address_of;
 use crate::net::preface::Credentials;
+use crate::net::rejections::Rejections;
 use crate::net::socket::{Patience, Socket};
-use crate::net::strangers::Strangers;
 use crate::net::tls::Identity;
 use crate::streams::link::Link;
 
@@ -57,13 +57,13 @@ impl Listener {
     /// # Errors
     /// `run/cancelled`; `link/streams` when not all connections come; `link/listen` when accepting itself fails.
     pub fn accept(self, cancel: &Arc<AtomicBool>, events: &Arc<dyn EventSink>) -> Result<Link> {
-        let strangers = Strangers::new(Arc::clone(events));
+        let rejections = Rejections::new(Arc::clone(events));
         let silence = Duration::from_millis(self.params.link_timeout_ms.max(1));
-        let door = Arc::new(Door::new(self.params, self.identity, self.credentials, strangers));
-        let came = gather(&self.tcp, self.address, &door, cancel);
+        let admission = Arc::new(Admission::new(self.params, self.identity, self.credentials, rejections));
+        let came = gather(&self.tcp, self.address, &admission, cancel);
         // Whoever comes from now on finds nobody listening.
         drop(self.tcp);
-        door.shut();
+        admission.shut();
         let mut sockets = came?.into_iter();
         let first = sockets.next().ok_or_else(|| HelperError::new("helper/bug", "no stream came"))?;
         let mut link = Link::destination(first, sockets.collect());
@@ -72,7 +72,12 @@ impl Listener {
     }
 }
 
-fn gather(tcp: &TcpListener, address: SocketAddr, door: &Arc<Door>, cancel: &AtomicBool) -> Result<Vec<Socket>> {
+fn gather(
+    tcp: &TcpListener,
+    address: SocketAddr,
+    admission: &Arc<Admission>,
+    cancel: &AtomicBool,
+) -> Result<Vec<Socket>> {
     loop {
         if cancel.load(Ordering::Relaxed) {
             return Err(HelperError::of(
@@ -81,15 +86,15 @@ fn gather(tcp: &TcpListener, address: SocketAddr, door: &Arc<Door>, cancel: &Ato
                 "the run was cancelled while waiting for the source",
             ));
         }
-        if let Some(sockets) = door.complete() {
+        if let Some(sockets) = admission.complete() {
             return Ok(sockets);
         }
-        door.check()?;
+        admission.check()?;
         let tick = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
         // An interrupted wait is a short one.
         let _ = poll(&mut [PollFd::new(tcp, PollFlags::IN)], Some(&tick));
         match tcp.accept() {
-            Ok((tcp, from)) => door.knock(tcp, from),
+            Ok((tcp, from)) => admission.judge_later(tcp, from),
             Err(error) if passing(&error) => {}
             Err(error) => return Err(explain(address, &error)),
         }

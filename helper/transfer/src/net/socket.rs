@@ -71,7 +71,7 @@ pub struct Socket {
     patience: Patience,
     keepalive: Duration,
     /// The streams beside this one: nothing is waited for here when one of them broke.
-    beside: Option<Health>,
+    others: Option<Health>,
 }
 
 impl Socket {
@@ -104,20 +104,20 @@ impl Socket {
     }
 
     fn over(carrier: Carrier, patience: Patience, keepalive: Duration) -> Result<Self> {
-        let mut socket = Self { carrier, patience: patience.clone(), keepalive, beside: None };
+        let mut socket = Self { carrier, patience: patience.clone(), keepalive, others: None };
         prepare(socket.tcp(), keepalive)?;
         socket.set_patience(patience)?;
         Ok(socket)
     }
 
     /// Ends waits on this connection, too, when one of those streams broke.
-    pub fn watch(&mut self, beside: Health) {
-        self.beside = Some(beside);
+    pub fn watch(&mut self, others: Health) {
+        self.others = Some(others);
     }
 
     /// What becomes of them matters no more.
     pub fn unwatch(&mut self) {
-        self.beside = None;
+        self.others = None;
     }
 
     /// Another handle of the connection, to end it from outside.
@@ -245,8 +245,8 @@ impl Socket {
             ErrorKind::Interrupted => Ok(()),
             ErrorKind::WouldBlock | ErrorKind::TimedOut if error.raw_os_error() != Some(libc::ETIMEDOUT) => {
                 self.patience.check()?;
-                if let Some(beside) = &self.beside {
-                    beside.check()?;
+                if let Some(others) = &self.others {
+                    others.check()?;
                 }
                 if wait == Wait::Due && quiet.since() >= self.patience.silence {
                     return Err(HelperError::of(

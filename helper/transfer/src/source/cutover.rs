@@ -16,7 +16,7 @@ use crate::source::blackout::{Blackout, part_of, told};
 use crate::source::{Expects, Outlook, Source, Workload, states};
 use crate::streams::link::{Patience, Wait};
 use crate::verify::compare;
-use crate::wire::payload::{Took, from_json};
+use crate::wire::payload::{LoadTime, from_json};
 use crate::wire::{Frame, Kind};
 
 impl Source {
@@ -149,7 +149,7 @@ impl Source {
             Action::AwaitPrepared => {
                 // Loading takes what it takes: only the deadline bounds it, and a dead peer is noticed by TCP.
                 let (_, payload) = self.link.expect(Kind::Prepared, Wait::Idle)?;
-                blackout.split.load_us = from_json::<Took>(payload)?.elapsed_us;
+                blackout.split.load_us = from_json::<LoadTime>(payload)?.elapsed_us;
                 Ok(Event::Prepared)
             }
             Action::Verify => {

@@ -2,11 +2,11 @@
 //! cutover in `cutover`.
 
 pub(crate) mod blackout;
+pub(crate) mod blackout_send;
 pub(crate) mod cutover;
 pub(crate) mod estimate;
 pub(crate) mod forecast;
 pub(crate) mod hold;
-pub(crate) mod last;
 pub(crate) mod pace;
 pub(crate) mod pause;
 pub(crate) mod precopy;

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
-use crate::streams::beside::Beside;
 use crate::streams::incoming::{GRACE, Incoming};
 use crate::streams::outgoing::Lane;
 use crate::streams::pages::{Carried, Staging};
+use crate::streams::side_streams::SideStreams;
 use crate::wire::abort::Abort;
 use crate::wire::inbox::Inbox;
 use crate::wire::outbox::Outbox;
@@ -32,21 +32,21 @@ pub struct Link {
     peer_name: &'static str,
     peer_abort: Option<Abort>,
     sent_bytes: u64,
-    beside: Beside,
+    side_streams: SideStreams,
 }
 
 impl Link {
     /// A source's link over sockets whose prefaces are done; `socket` is the first stream.
     pub(crate) fn source(socket: Socket, others: Vec<Socket>, round_trip: Duration) -> Self {
-        Self::over(socket, Beside::source(others), round_trip, "the destination")
+        Self::over(socket, SideStreams::source(others), round_trip, "the destination")
     }
 
     /// A destination's.
     pub(crate) fn destination(socket: Socket, others: Vec<Socket>) -> Self {
-        Self::over(socket, Beside::destination(others), Duration::ZERO, SOURCE)
+        Self::over(socket, SideStreams::destination(others), Duration::ZERO, SOURCE)
     }
 
-    fn over(socket: Socket, beside: Beside, round_trip: Duration, peer_name: &'static str) -> Self {
+    fn over(socket: Socket, side_streams: SideStreams, round_trip: Duration, peer_name: &'static str) -> Self {
         Self {
             socket,
             inbox: Inbox::new(),
@@ -55,18 +55,18 @@ impl Link {
             peer_name,
             peer_abort: None,
             sent_bytes: 0,
-            beside,
+            side_streams,
         }
     }
 
     /// Connections there are.
     pub fn streams(&self) -> u16 {
-        self.beside.streams()
+        self.side_streams.streams()
     }
 
     /// How many of them carry pages from the next sending of pages on: at least one, at most all.
     pub fn set_use(&mut self, streams: u16) {
-        self.beside.set_use(streams);
+        self.side_streams.set_use(streams);
     }
 
     pub fn round_trip(&self) -> Duration {
@@ -75,7 +75,7 @@ impl Link {
 
     /// Bytes handed to the sockets so far, headers included, before TLS.
     pub fn sent_bytes(&self) -> u64 {
-        self.sent_bytes + self.beside.sent_bytes()
+        self.sent_bytes + self.side_streams.sent_bytes()
     }
 
     pub fn patience(&self) -> &Patience {
@@ -135,7 +135,7 @@ impl Link {
             return Err(unexpected(frame, kind));
         }
         if kind == Kind::RoundAck {
-            self.beside.acknowledged();
+            self.side_streams.acknowledged();
         }
         Ok((frame, payload))
     }
@@ -152,21 +152,21 @@ impl Link {
             }
             self.expect(Kind::Abort, Wait::Due)?;
         }
-        self.beside.check().map_err(|error| self.why(error))
+        self.side_streams.check().map_err(|error| self.why(error))
     }
 
     /// A source's streams beside the first, lent to those who send pages over them, and how many may be used now.
     pub(crate) fn take_lanes(&mut self) -> (Vec<Lane>, usize) {
-        self.beside.take()
+        self.side_streams.take()
     }
 
     pub(crate) fn put_lanes(&mut self, lanes: Vec<Lane>) {
-        self.beside.put(lanes);
+        self.side_streams.put(lanes);
     }
 
     /// Tells the destination what the other streams carried, if they carried anything since the last time.
     pub(crate) fn announce(&mut self) -> Result<()> {
-        let Some(counts) = self.beside.announcement() else { return Ok(()) };
+        let Some(counts) = self.side_streams.announcement() else { return Ok(()) };
         let fill = |into: &mut [u8]| {
             into.copy_from_slice(&counts);
             Ok(counts.len())
@@ -176,7 +176,7 @@ impl Link {
 
     /// A destination's other streams store what they carry from now on.
     pub(crate) fn take_in(&mut self, memory: &Arc<Memory>) -> Result<()> {
-        if let Some(health) = self.beside.take_in(memory)? {
+        if let Some(health) = self.side_streams.take_in(memory)? {
             self.socket.watch(health);
         }
         Ok(())
@@ -184,7 +184,7 @@ impl Link {
 
     /// Waits until what a GATHER announced is stored; returns what that was.
     pub(crate) fn gather(&mut self, announced: &[u8]) -> Result<Carried> {
-        let Some(incoming) = self.beside.incoming() else { return Ok(Carried::default()) };
+        let Some(incoming) = self.side_streams.incoming() else { return Ok(Carried::default()) };
         let (inbox, socket) = (&mut self.inbox, &mut self.socket);
         let counts: Vec<u64> = announced.chunks_exact(8).map(|count| u64_at(count, 0)).collect();
         let gathered = incoming.gather(&counts, socket.patience().silence, &mut || {
@@ -197,7 +197,7 @@ impl Link {
 
     /// A destination's: no page is stored any more.
     pub(crate) fn close_streams(&mut self) -> Result<()> {
-        self.beside.incoming().map_or(Ok(()), Incoming::close)
+        self.side_streams.incoming().map_or(Ok(()), Incoming::close)
     }
 
     /// The ABORT that ended this link, if one did.

@@ -12,7 +12,7 @@ use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 use crate::net::socket::{Patience, Socket};
 use crate::streams::incoming::of_stream;
-use crate::streams::pages::{Carried, Staging, Walk};
+use crate::streams::pages::{Carried, PageWriter, Staging};
 use crate::wire::outbox::Outbox;
 use crate::wire::{Frame, Kind};
 
@@ -74,7 +74,7 @@ impl Lane {
     pub fn work(&mut self, batches: &Batches, memory: &Memory, patience: &Patience) {
         let patience = Patience { cancel: Some(Arc::clone(&batches.stop)), ..patience.clone() };
         let sent = self.socket.set_patience(patience).and_then(|()| {
-            let mut walk = Walk::new(self, memory);
+            let mut walk = PageWriter::new(self, memory);
             while let Some(batch) = batches.next() {
                 walk.batch(&batch)?;
                 batches.note(walk.take());

@@ -54,7 +54,7 @@ pub trait Staging {
 }
 
 /// Turns dirty areas into frames of one stream.
-pub struct Walk<'a, S: Staging> {
+pub struct PageWriter<'a, S: Staging> {
     pub to: &'a mut S,
     memory: &'a Memory,
     carried: Carried,
@@ -62,7 +62,7 @@ pub struct Walk<'a, S: Staging> {
     zeros: Area,
 }
 
-impl<'a, S: Staging> Walk<'a, S> {
+impl<'a, S: Staging> PageWriter<'a, S> {
     pub fn new(to: &'a mut S, memory: &'a Memory) -> Self {
         Self { to, memory, carried: Carried::default(), zeros: Area { iova: 0, bytes: 0 } }
     }

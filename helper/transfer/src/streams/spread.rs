@@ -9,7 +9,7 @@ use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 use crate::streams::link::Link;
 use crate::streams::outgoing::{Batches, Lane};
-use crate::streams::pages::{Carried, Walk};
+use crate::streams::pages::{Carried, PageWriter};
 use crate::wire::MAX_DATA;
 
 /// Fewer bytes than this go over the first stream alone: waking others would take longer.
@@ -92,10 +92,10 @@ fn first_stream(
     batches: &Batches,
     threads: &[ScopedJoinHandle<'_, ()>],
 ) -> Result<(Carried, Option<u64>)> {
-    let mut walk = Walk::new(link, memory);
+    let mut walk = PageWriter::new(link, memory);
     let mut own = Carried::default();
     let mut stopped_at = None;
-    for (batch, turn) in Cut::new(dirty).zip((0..=threads.len()).cycle()) {
+    for (batch, turn) in RunBatches::new(dirty).zip((0..=threads.len()).cycle()) {
         let end = batch.last().map(Area::end);
         // Its share in any case, so that a cap does not leave the first stream idle; and what the others cannot take.
         let own_batch =
@@ -132,19 +132,19 @@ fn first_stream(
 }
 
 /// Dirty runs in batches of up to [`MAX_DATA`] bytes.
-struct Cut<I: Iterator<Item = Area>> {
+struct RunBatches<I: Iterator<Item = Area>> {
     runs: I,
     /// What is left of a run that did not fit.
     left: Area,
 }
 
-impl<'a> Cut<Box<dyn Iterator<Item = Area> + 'a>> {
+impl<'a> RunBatches<Box<dyn Iterator<Item = Area> + 'a>> {
     fn new(dirty: &'a DirtyBitmap) -> Self {
         Self { runs: Box::new(dirty.runs(u64::MAX)), left: Area { iova: 0, bytes: 0 } }
     }
 }
 
-impl<I: Iterator<Item = Area>> Iterator for Cut<I> {
+impl<I: Iterator<Item = Area>> Iterator for RunBatches<I> {
     type Item = Vec<Area>;
 
     fn next(&mut self) -> Option<Vec<Area>> {
@@ -180,7 +180,7 @@ mod tests {
                 dirty.set_range(iova(page), 4096);
             }
             let (mut covered, mut last) = (DirtyBitmap::new(4096, &areas), 0);
-            for batch in Cut::new(&dirty) {
+            for batch in RunBatches::new(&dirty) {
                 prop_assert!(batch.iter().map(|piece| piece.bytes).sum::<u64>() <= MAX_DATA as u64);
                 for piece in batch {
                     prop_assert!(piece.iova >= last && piece.bytes > 0);

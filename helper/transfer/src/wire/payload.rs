@@ -74,14 +74,14 @@ pub struct Manifest {
 /// Durations on the destination's clock, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Took {
+pub struct LoadTime {
     pub elapsed_us: u64,
 }
 
 /// What to hash: everything by blocks, or the pages of one block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Ask {
+pub enum HashRequest {
     Blocks,
     Pages { iova: u64, bytes: u64 },
 }

@@ -39,11 +39,11 @@ fn meet(
     let accepted = accepting.join().expect("no panic");
     assert_eq!(connected.is_ok(), accepted.is_ok());
     let events = events.0.lock().unwrap();
-    let turned_away = events.iter().filter_map(|event| match event {
+    let note = events.iter().filter_map(|event| match event {
         Event::Log { message, .. } => Some(message.clone()),
         _ => None,
     });
-    (connected.err().map_or("ok".to_owned(), |error| error.code.to_owned()), turned_away.collect())
+    (connected.err().map_or("ok".to_owned(), |error| error.code.to_owned()), note.collect())
 }
 
 #[test]
@@ -52,14 +52,14 @@ fn only_the_source_of_this_run_is_let_in() {
         let same = |params: &mut ListenParams| params.encrypt = encrypt;
         assert_eq!(meet(same, |_| {}, RUN, 7).0, "ok");
         for (code, run, epoch) in [("wire/run", "run-2", 7), ("wire/run", "run-10", 7), ("wire/epoch", RUN, 8)] {
-            let (found, turned_away) = meet(same, |_| {}, run, epoch);
+            let (found, note) = meet(same, |_| {}, run, epoch);
             assert_eq!(found, code);
-            assert!(turned_away.len() == 1 && turned_away[0].contains(code), "{turned_away:?}");
+            assert!(note.len() == 1 && note[0].contains(code), "{note:?}");
         }
-        let (found, turned_away) = meet(same, |params| params.secret = "ab".repeat(32), RUN, 7);
-        assert_eq!((found.as_str(), turned_away.len()), ("wire/secret", 1));
-        let (found, turned_away) = meet(same, |params| (params.streams, params.r#use) = (2, 2), RUN, 7);
-        assert_eq!((found.as_str(), turned_away.len()), ("wire/streams", 1));
+        let (found, note) = meet(same, |params| params.secret = "ab".repeat(32), RUN, 7);
+        assert_eq!((found.as_str(), note.len()), ("wire/secret", 1));
+        let (found, note) = meet(same, |params| (params.streams, params.r#use) = (2, 2), RUN, 7);
+        assert_eq!((found.as_str(), note.len()), ("wire/streams", 1));
     }
 }
 
@@ -68,7 +68,7 @@ fn a_pinned_certificate_is_the_only_one() {
     let encrypt = |params: &mut ListenParams| params.encrypt = true;
     let (found, _) = meet(encrypt, |params| params.peer = "0".repeat(64), RUN, 7);
     assert_eq!(found, "wire/tls");
-    let (found, turned_away) = meet(
+    let (found, note) = meet(
         |params| {
             params.encrypt = true;
             params.peer = "0".repeat(64);
@@ -78,16 +78,16 @@ fn a_pinned_certificate_is_the_only_one() {
         7,
     );
     assert!(["wire/tls", "link/lost"].contains(&found.as_str()), "{found}");
-    assert!(turned_away[0].contains("wire/tls"), "{turned_away:?}");
+    assert!(note[0].contains("wire/tls"), "{note:?}");
 }
 
 #[test]
 fn plain_and_tls_do_not_meet() {
     let (found, _) = meet(|params| params.encrypt = true, |params| params.encrypt = false, RUN, 7);
     assert_ne!(found, "ok");
-    let (found, turned_away) = meet(|_| {}, |params| params.encrypt = true, RUN, 7);
+    let (found, note) = meet(|_| {}, |params| params.encrypt = true, RUN, 7);
     assert_ne!(found, "ok");
-    assert!(turned_away[0].contains("wire/bad-magic"), "{turned_away:?}");
+    assert!(note[0].contains("wire/bad-magic"), "{note:?}");
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_stream_cut_in_a_round_ends_it_on_both_sides_and_nothing_is_acknowledged() {
             let encrypt = connection == 1;
             let mut rig = Rig { encrypt, ..rig(streams) };
             // Inside the first round, of about 5 MiB over at most four streams; some of it is behind the cut.
-            rig.network = Some(Fault::Cut { connection, after: 64 * 1024 });
+            rig.network = Some(Fault::RunBatches { connection, after: 64 * 1024 });
             let ran = rig.throttled(10 * MIB).run();
             let what = format!("stream {connection} of {streams}: {}", ran.cause());
             assert!(["link/lost", "wire/truncated"].contains(&ran.cause()), "{what}");

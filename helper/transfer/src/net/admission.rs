@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use crate::error::{FailureKind, HelperError, Result};
 use crate::message::ListenParams;
 use crate::net::preface::{Credentials, Place, Verdict, welcome};
+use crate::net::rejections::Rejections;
 use crate::net::socket::{Patience, Socket, Wait};
-use crate::net::strangers::Strangers;
 use crate::net::tls::Identity;
 
 /// Time a connection has to show that it is the source's, and the source's others to follow its first.
@@ -22,16 +22,16 @@ const AT_ONCE: usize = 64;
 /// Time one that was refused has to read why.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-pub struct Door {
+pub struct Admission {
     params: ListenParams,
     identity: Arc<Identity>,
     credentials: Credentials,
-    strangers: Strangers,
-    hall: Mutex<Hall>,
+    rejections: Rejections,
+    arrivals: Mutex<Arrivals>,
 }
 
 #[derive(Default)]
-struct Hall {
+struct Arrivals {
     /// Under judgement, oldest first.
     judged: BTreeMap<u64, TcpStream>,
     next: u64,
@@ -42,26 +42,31 @@ struct Hall {
     shut: bool,
 }
 
-impl Door {
-    pub fn new(params: ListenParams, identity: Arc<Identity>, credentials: Credentials, strangers: Strangers) -> Self {
-        Self { params, identity, credentials, strangers, hall: Mutex::default() }
+impl Admission {
+    pub fn new(
+        params: ListenParams,
+        identity: Arc<Identity>,
+        credentials: Credentials,
+        rejections: Rejections,
+    ) -> Self {
+        Self { params, identity, credentials, rejections, arrivals: Mutex::default() }
     }
 
     /// Judges one that knocked, on another thread. From the wrong address, it does not get as far.
-    pub fn knock(self: &Arc<Self>, tcp: TcpStream, from: SocketAddr) {
+    pub fn judge_later(self: &Arc<Self>, tcp: TcpStream, from: SocketAddr) {
         let from = from.ip().to_canonical();
         if let Some(expected) = self.params.from.filter(|expected| expected.to_canonical() != from) {
-            self.strangers.turned_away(from, "link/stranger", &format!("only {expected} may connect"));
+            self.rejections.note(from, "link/stranger", &format!("only {expected} may connect"));
             return;
         }
         let Some(ticket) = self.admit(&tcp) else { return };
-        let door = Arc::clone(self);
+        let admission = Arc::clone(self);
         let judging = thread::Builder::new().spawn(move || {
-            let judged = door.judge(tcp, ticket);
-            let shut = door.leave(ticket);
+            let judged = admission.judge(tcp, ticket);
+            let shut = admission.leave(ticket);
             if let Err(error) = judged {
                 let why = if shut { "the source had come meanwhile" } else { error.message.as_str() };
-                door.strangers.turned_away(from, error.code, why);
+                admission.rejections.note(from, error.code, why);
             }
         });
         if judging.is_err() {
@@ -72,22 +77,22 @@ impl Door {
 
     /// The sockets of all streams, in order, once they are here.
     pub fn complete(&self) -> Option<Vec<Socket>> {
-        let mut hall = self.lock();
-        if hall.taken.len() < usize::from(self.params.streams) || hall.taken.values().any(Option::is_none) {
+        let mut arrivals = self.lock();
+        if arrivals.taken.len() < usize::from(self.params.streams) || arrivals.taken.values().any(Option::is_none) {
             return None;
         }
-        hall.shut = true;
-        Some(std::mem::take(&mut hall.taken).into_values().flatten().collect())
+        arrivals.shut = true;
+        Some(std::mem::take(&mut arrivals.taken).into_values().flatten().collect())
     }
 
     /// # Errors
     /// `link/streams` when the first has been here for long and others are missing.
     pub fn check(&self) -> Result<()> {
-        let hall = self.lock();
-        if hall.since.is_none_or(|since| since.elapsed() < INTRODUCTION) {
+        let arrivals = self.lock();
+        if arrivals.since.is_none_or(|since| since.elapsed() < INTRODUCTION) {
             return Ok(());
         }
-        let here = hall.taken.values().flatten().count();
+        let here = arrivals.taken.values().flatten().count();
         Err(HelperError::of(
             FailureKind::Link,
             "link/streams",
@@ -102,9 +107,9 @@ impl Door {
 
     /// Nobody is let in any more, and those under judgement are sent away.
     pub fn shut(&self) {
-        let mut hall = self.lock();
-        hall.shut = true;
-        for tcp in hall.judged.values() {
+        let mut arrivals = self.lock();
+        arrivals.shut = true;
+        for tcp in arrivals.judged.values() {
             // It may be closed already.
             let _ = tcp.shutdown(Shutdown::Both);
         }
@@ -113,23 +118,23 @@ impl Door {
     /// A place among those under judgement, the oldest one's if there is none; `None` without a descriptor.
     fn admit(&self, tcp: &TcpStream) -> Option<u64> {
         let handle = tcp.try_clone().ok()?;
-        let mut hall = self.lock();
-        if hall.judged.len() >= AT_ONCE {
-            if let Some((_, oldest)) = hall.judged.pop_first() {
+        let mut arrivals = self.lock();
+        if arrivals.judged.len() >= AT_ONCE {
+            if let Some((_, oldest)) = arrivals.judged.pop_first() {
                 let _ = oldest.shutdown(Shutdown::Both);
             }
         }
-        let ticket = hall.next;
-        hall.next += 1;
-        hall.judged.insert(ticket, handle);
+        let ticket = arrivals.next;
+        arrivals.next += 1;
+        arrivals.judged.insert(ticket, handle);
         Some(ticket)
     }
 
-    /// Whether the door was shut before this one was judged.
+    /// Whether admission had ended before this one was judged.
     fn leave(&self, ticket: u64) -> bool {
-        let mut hall = self.lock();
-        hall.judged.remove(&ticket);
-        hall.shut
+        let mut arrivals = self.lock();
+        arrivals.judged.remove(&ticket);
+        arrivals.shut
     }
 
     fn judge(&self, tcp: TcpStream, ticket: u64) -> Result<()> {
@@ -155,7 +160,7 @@ impl Door {
         });
         match welcomed {
             Ok(place) => {
-                // Dropped, and so closed, when the door was shut meanwhile.
+                // Dropped, and so closed, when admission ended meanwhile.
                 if let Some(seat) = self.lock().taken.get_mut(&place.index) {
                     *seat = Some(socket);
                 }
@@ -163,7 +168,7 @@ impl Door {
             }
             Err(error) => {
                 taken.into_iter().for_each(|index| self.give_back(index));
-                bid_farewell(&mut socket, &error);
+                let_read_refusal(&mut socket, &error);
                 Err(match error.kind {
                     FailureKind::Deadline => {
                         HelperError::of(FailureKind::Link, "link/timeout", "it did not introduce itself in time")
@@ -176,36 +181,36 @@ impl Door {
 
     /// Keeps a seat for one that proved itself, if it is of the source that came first and the seat is free.
     fn take(&self, place: Place, ticket: u64) -> Verdict {
-        let mut hall = self.lock();
-        if hall.shut || hall.taken.contains_key(&place.index) {
+        let mut arrivals = self.lock();
+        if arrivals.shut || arrivals.taken.contains_key(&place.index) {
             return Verdict::Taken;
         }
-        if *hall.attempt.get_or_insert(place.attempt) != place.attempt {
+        if *arrivals.attempt.get_or_insert(place.attempt) != place.attempt {
             return Verdict::Attempt;
         }
-        hall.since.get_or_insert_with(Instant::now);
-        hall.taken.insert(place.index, None);
+        arrivals.since.get_or_insert_with(Instant::now);
+        arrivals.taken.insert(place.index, None);
         // From now on no crowd sends it away.
-        hall.judged.remove(&ticket);
+        arrivals.judged.remove(&ticket);
         Verdict::Welcome
     }
 
     /// It was lost on the threshold. If nobody else came, another source may.
     fn give_back(&self, index: u16) {
-        let mut hall = self.lock();
-        hall.taken.remove(&index);
-        if hall.taken.is_empty() {
-            (hall.attempt, hall.since) = (None, None);
+        let mut arrivals = self.lock();
+        arrivals.taken.remove(&index);
+        if arrivals.taken.is_empty() {
+            (arrivals.attempt, arrivals.since) = (None, None);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Hall> {
-        self.hall.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Arrivals> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A refusal closed at once, with something unread, could be lost on its way.
-fn bid_farewell(socket: &mut Socket, error: &HelperError) {
+fn let_read_refusal(socket: &mut Socket, error: &HelperError) {
     let patience = Patience { cancel: None, deadline: Some(Instant::now() + FAREWELL), silence: FAREWELL };
     if error.kind.is_of_wire() && socket.set_patience(patience).is_ok() {
         socket.finish();

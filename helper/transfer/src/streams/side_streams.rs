@@ -8,7 +8,7 @@ use crate::net::socket::Socket;
 use crate::streams::incoming::{Health, Incoming};
 use crate::streams::outgoing::Lane;
 
-pub struct Beside {
+pub struct SideStreams {
     part: Part,
     /// Connections, the first one counted.
     streams: u16,
@@ -25,7 +25,7 @@ enum Part {
     Destination(Incoming),
 }
 
-impl Beside {
+impl SideStreams {
     pub fn source(sockets: Vec<Socket>) -> Self {
         let count = sockets.len() + 1;
         let lanes = sockets.into_iter().zip(2..).map(|(socket, number)| Lane::new(socket, number, count));

@@ -53,7 +53,7 @@ pub enum Action {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Desk {
+pub struct Ownership {
     owner: Option<Id>,
     stdin_gone: bool,
     detached: bool,
@@ -64,7 +64,7 @@ pub struct Desk {
     ended: bool,
 }
 
-impl Desk {
+impl Ownership {
     pub fn has_ended(&self) -> bool {
         self.ended
     }
@@ -153,47 +153,47 @@ mod tests {
 
     #[test]
     fn a_helper_that_holds_nothing_ends_with_its_owner() {
-        let mut desk = Desk::default();
-        assert_eq!(desk.on(Event::Asked(STDIN)), [Action::Own(STDIN), Action::Serve]);
-        assert_eq!(desk.on(Event::Asked(1)), [Action::Busy]);
-        assert_eq!(desk.on(Event::Gone(STDIN)), [Action::Disown, Action::Orphan, Action::Settle]);
-        assert_eq!(desk.on(Event::Settled(Standing::Nothing)), [Action::End]);
-        assert_eq!(desk.on(Event::Asked(1)), [Action::Ending]);
+        let mut ownership = Ownership::default();
+        assert_eq!(ownership.on(Event::Asked(STDIN)), [Action::Own(STDIN), Action::Serve]);
+        assert_eq!(ownership.on(Event::Asked(1)), [Action::Busy]);
+        assert_eq!(ownership.on(Event::Gone(STDIN)), [Action::Disown, Action::Orphan, Action::Settle]);
+        assert_eq!(ownership.on(Event::Settled(Standing::Nothing)), [Action::End]);
+        assert_eq!(ownership.on(Event::Asked(1)), [Action::Ending]);
     }
 
     #[test]
     fn a_run_that_may_not_be_undone_waits_for_its_next_owner() {
-        let mut desk = Desk::default();
-        desk.on(Event::Asked(STDIN));
-        desk.on(Event::Gone(STDIN));
-        assert_eq!(desk.on(Event::Settled(Standing::Unfinished)), [Action::Detach]);
-        assert_eq!(desk.on(Event::Asked(4)), [Action::Own(4), Action::Serve]);
-        assert_eq!(desk.on(Event::Gone(4)), [Action::Disown, Action::Orphan, Action::Settle]);
-        assert_eq!(desk.on(Event::Settled(Standing::Unfinished)), []);
-        assert_eq!(desk.on(Event::Asked(5)), [Action::Own(5), Action::Serve]);
-        desk.on(Event::Gone(5));
-        assert_eq!(desk.on(Event::Settled(Standing::Nothing)), [Action::End]);
+        let mut ownership = Ownership::default();
+        ownership.on(Event::Asked(STDIN));
+        ownership.on(Event::Gone(STDIN));
+        assert_eq!(ownership.on(Event::Settled(Standing::Unfinished)), [Action::Detach]);
+        assert_eq!(ownership.on(Event::Asked(4)), [Action::Own(4), Action::Serve]);
+        assert_eq!(ownership.on(Event::Gone(4)), [Action::Disown, Action::Orphan, Action::Settle]);
+        assert_eq!(ownership.on(Event::Settled(Standing::Unfinished)), []);
+        assert_eq!(ownership.on(Event::Asked(5)), [Action::Own(5), Action::Serve]);
+        ownership.on(Event::Gone(5));
+        assert_eq!(ownership.on(Event::Settled(Standing::Nothing)), [Action::End]);
     }
 
     #[test]
     fn a_command_that_was_started_keeps_the_process_until_it_ends() {
-        let mut desk = Desk::default();
-        desk.on(Event::Asked(STDIN));
-        desk.on(Event::ChildStarted);
-        desk.on(Event::Gone(STDIN));
-        assert_eq!(desk.on(Event::Settled(Standing::Nothing)), [Action::Detach]);
-        assert_eq!(desk.on(Event::ChildEnded), [Action::Settle]);
-        assert_eq!(desk.on(Event::Settled(Standing::Nothing)), [Action::End]);
+        let mut ownership = Ownership::default();
+        ownership.on(Event::Asked(STDIN));
+        ownership.on(Event::ChildStarted);
+        ownership.on(Event::Gone(STDIN));
+        assert_eq!(ownership.on(Event::Settled(Standing::Nothing)), [Action::Detach]);
+        assert_eq!(ownership.on(Event::ChildEnded), [Action::Settle]);
+        assert_eq!(ownership.on(Event::Settled(Standing::Nothing)), [Action::End]);
     }
 
     #[test]
     fn the_end_is_given_to_whoever_asks_for_it_once() {
-        let mut desk = Desk::default();
-        desk.on(Event::Asked(STDIN));
-        assert_eq!(desk.on(Event::Terminated), [Action::Cancel, Action::GiveUp]);
-        assert_eq!(desk.on(Event::Terminated), []);
-        assert_eq!(desk.on(Event::Asked(STDIN)), [Action::Ending]);
-        assert_eq!(desk.on(Event::Settled(Standing::Nothing)), [Action::End]);
+        let mut ownership = Ownership::default();
+        ownership.on(Event::Asked(STDIN));
+        assert_eq!(ownership.on(Event::Terminated), [Action::Cancel, Action::GiveUp]);
+        assert_eq!(ownership.on(Event::Terminated), []);
+        assert_eq!(ownership.on(Event::Asked(STDIN)), [Action::Ending]);
+        assert_eq!(ownership.on(Event::Settled(Standing::Nothing)), [Action::End]);
     }
 
     fn any_event() -> impl Strategy<Value = Event> {
@@ -215,7 +215,7 @@ mod tests {
         fn one_owner_settled_before_the_next_and_never_an_end_on_what_stands(
             events in prop::collection::vec(any_event(), 0..120)
         ) {
-            let mut desk = Desk::default();
+            let mut ownership = Ownership::default();
             let (mut queued, mut children, mut given_up) = (0u32, 0u32, false);
             let mut owner: Option<Id> = None;
             let mut dead = [false; 4];
@@ -228,11 +228,11 @@ mod tests {
                     Event::ChildEnded => children > 0,
                     _ => true,
                 };
-                if !possible || desk.has_ended() {
+                if !possible || ownership.has_ended() {
                     continue;
                 }
                 let owner_left = owner.is_some_and(|owner| event == Event::Gone(owner));
-                let actions = desk.on(event);
+                let actions = ownership.on(event);
                 match event {
                     Event::Settled(_) => queued -= 1,
                     Event::ChildStarted => children += 1,
@@ -241,7 +241,7 @@ mod tests {
                 }
                 for action in &actions {
                     match *action {
-                        Action::Serve => prop_assert_eq!(Event::Asked(desk.owner.expect("served")), event),
+                        Action::Serve => prop_assert_eq!(Event::Asked(ownership.owner.expect("served")), event),
                         Action::Busy => prop_assert!(owner.is_some() && event != Event::Asked(owner.expect("some"))),
                         Action::Own(id) => {
                             prop_assert!(owner.is_none(), "{id} while {owner:?}");
@@ -271,7 +271,7 @@ mod tests {
                 }
                 // What ends with nothing left to do does end.
                 if dead[0] && queued == 0 && event == Event::Settled(Standing::Nothing) && children == 0 {
-                    prop_assert!(desk.has_ended());
+                    prop_assert!(ownership.has_ended());
                 }
                 prop_assert!(detached <= 1 && (detached == 0 || dead[0]));
             }

@@ -10,30 +10,30 @@ use crate::message::{Event, EventSink};
 /// Lines of one listener, at most, before the last one that counts the rest.
 const MOST_LINES: usize = 16;
 
-pub struct Strangers {
+pub struct Rejections {
     events: Arc<dyn EventSink>,
-    told: Mutex<Told>,
+    noted: Mutex<Noted>,
 }
 
 #[derive(Default)]
-struct Told {
+struct Noted {
     seen: HashSet<(IpAddr, &'static str)>,
-    untold: u64,
+    uncounted: u64,
 }
 
-impl Strangers {
+impl Rejections {
     pub fn new(events: Arc<dyn EventSink>) -> Self {
-        Self { events, told: Mutex::default() }
+        Self { events, noted: Mutex::default() }
     }
 
     /// Notes one; `code` is what its refusal has in common with others.
-    pub fn turned_away(&self, from: IpAddr, code: &'static str, why: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.seen.len() >= MOST_LINES || !told.seen.insert((from, code)) {
-            told.untold += 1;
+    pub fn note(&self, from: IpAddr, code: &'static str, why: &str) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.seen.len() >= MOST_LINES || !noted.seen.insert((from, code)) {
+            noted.uncounted += 1;
             return;
         }
-        drop(told);
+        drop(noted);
         self.log(format!("turned away a connection from {from}: {why} ({code})"));
     }
 
@@ -43,11 +43,11 @@ impl Strangers {
 }
 
 /// Once the last one was judged, those that got no line of their own are counted in one.
-impl Drop for Strangers {
+impl Drop for Rejections {
     fn drop(&mut self) {
-        let untold = self.told.get_mut().unwrap_or_else(PoisonError::into_inner).untold;
-        if untold > 0 {
-            self.log(format!("turned away {untold} more connections of strangers"));
+        let uncounted = self.noted.get_mut().unwrap_or_else(PoisonError::into_inner).uncounted;
+        if uncounted > 0 {
+            self.log(format!("turned away {uncounted} more connections"));
         }
     }
 }
@@ -72,11 +72,11 @@ mod tests {
     #[test]
     fn a_flood_is_a_few_lines_and_a_count() {
         let lines = Arc::new(Lines::default());
-        let strangers = Strangers::new(Arc::clone(&lines) as Arc<dyn EventSink>);
+        let rejections = Rejections::new(Arc::clone(&lines) as Arc<dyn EventSink>);
         for number in 0..1000u32 {
-            strangers.turned_away(Ipv4Addr::from(number % 100).into(), "wire/secret", "no secret");
+            rejections.note(Ipv4Addr::from(number % 100).into(), "wire/secret", "no secret");
         }
-        drop(strangers);
+        drop(rejections);
         let lines = lines.0.lock().expect("not poisoned");
         assert_eq!(lines.len(), MOST_LINES + 1);
         assert!(lines[0].contains("0.0.0.0: no secret (wire/secret)"), "{}", lines[0]);

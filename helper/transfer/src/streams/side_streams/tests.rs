@@ -25,7 +25,7 @@ fn pair() -> (Socket, Socket) {
 #[test]
 fn pages_are_spread_again_only_once_the_last_are_acknowledged() {
     let ((one, _far_one), (two, _far_two)) = (pair(), pair());
-    let mut beside = Beside::source(vec![one, two]);
+    let mut beside = SideStreams::source(vec![one, two]);
     assert_eq!((beside.streams(), beside.announcement()), (3, None), "nothing was carried");
     let (mut lanes, may) = beside.take();
     assert_eq!(may, 2);

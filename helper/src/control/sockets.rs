@@ -19,12 +19,12 @@ pub enum Purpose {
     Holder,
 }
 
-pub struct Doors {
+pub struct Sockets {
     service: Arc<Service>,
     open: Vec<(Purpose, Bound)>,
 }
 
-impl Doors {
+impl Sockets {
     pub fn new(service: Arc<Service>) -> Self {
         Self { service, open: Vec::new() }
     }
