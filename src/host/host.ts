@@ -2,6 +2,7 @@
  * A host on which ferry runs something: this one, or one that ssh reaches. The helper, the copying of it, hooks and
  * `ferry doctor` all go through it, and on another host they share one connection.
  */
+import { DEFAULT_KEEPALIVE_MS } from '../limits.js'
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import type { HostSpec } from '../profile/profile.js'
@@ -44,7 +45,6 @@ export interface Host {
   close(): Promise<void>
 }
 
-const DEFAULT_KEEPALIVE_MS = 6000
 /** How long a session waits to hear from its connection why it broke. */
 const REASON_MS = 500
 

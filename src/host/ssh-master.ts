@@ -4,6 +4,7 @@
  * The ssh that makes it is ours, in the foreground, and its session is a `cat` that reads our pipe: when ferry ends,
  * however it ends, the pipe closes, `cat` ends and the connection with it. Nothing has to be told to go.
  */
+import { SOCKET_PATH_BYTES } from '../limits.js'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,8 +30,8 @@ export interface Master {
 const CONNECT_MS = 120_000
 const CLOSE_MS = 1000
 const READY = 'ferry-is-in'
-/** Unix sockets' paths end at 107 bytes, and ssh makes the socket under a name 17 longer first (muxserver_listen). */
-const LONGEST_PATH = 107 - 17
+/** ssh makes the socket under a name 17 longer first (muxserver_listen). */
+const LONGEST_PATH = SOCKET_PATH_BYTES - 17
 
 let folder: string | undefined
 let sockets = 0

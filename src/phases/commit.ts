@@ -3,7 +3,7 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { errorBodyOf, fromHelperError } from '../link/helper-error.js'
 import type { CheckReply, ReceiveReply } from '../protocol/protocol.js'
-import { holderSocket } from '../plan/sockets.js'
+import { claimOf, holderSocket, stateDirOf } from '../plan/sockets.js'
 import type { Phase, PhaseContext, Settled } from './phase.js'
 import { settle } from './settle.js'
 
@@ -77,13 +77,12 @@ function lostPagesError(reply: CheckReply): FerryError {
 async function settleDestination(context: PhaseContext): Promise<void> {
   const { destination, profile, step } = context
   if (destination === null) return
-  const claim = context.plan.steps.find(({ op, side }) => op === 'claim' && side === 'destination')
-  if (claim?.op !== 'claim') return
-  const stateDir = claim.params.recordDir.replace(/\/records$/u, '')
+  const claim = claimOf(context.plan, 'destination')
+  if (claim === undefined) return
   await settle(step, {
     then: profile.destination.then,
     workload: profile.name,
-    socket: holderSocket(stateDir, profile.name),
+    socket: holderSocket(stateDirOf(claim), profile.name),
     handOut: profile.handOut,
   })
 }

@@ -1,8 +1,7 @@
 /** Where hooks run inside the blackout. */
+import { BLACKOUT_POINTS } from '../profile/schema/hook.js'
 import type { CutoverPause } from '../protocol/protocol.js'
 import type { PhaseContext } from './phase.js'
-
-const PAUSES: readonly CutoverPause[] = ['post-quiesce', 'post-stop', 'pre-resume']
 
 export interface Pauses {
   readonly pauses?: readonly CutoverPause[]
@@ -12,7 +11,7 @@ export interface Pauses {
 
 /** Nothing for a run without such hooks. */
 export function pausesOf({ profile, steering }: Pick<PhaseContext, 'profile' | 'steering'>): Pauses {
-  const pauses = PAUSES.filter((at) => steering.hasHooks(at))
+  const pauses = BLACKOUT_POINTS.filter((at) => steering.hasHooks(at))
   if (pauses.length === 0) return {}
   const hooks = profile.hooks.filter(({ at }) => pauses.some((pause) => pause === at))
   return { pauses, hooksUs: hooks.reduce((sum, { timeoutMs }) => sum + timeoutMs * 1000, 0) }

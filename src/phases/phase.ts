@@ -12,7 +12,7 @@ import type {
   Role,
 } from '../protocol/protocol.js'
 import type { PhaseName, Plan, Step, UndoStep } from '../plan/plan.js'
-import { RUN_ID } from '../plan/sockets.js'
+import { withRun } from '../plan/sockets.js'
 import type { HoldPoint, Profile } from '../profile/profile.js'
 import type { HookPoint } from '../profile/schema/hook.js'
 
@@ -145,12 +145,6 @@ const MADE_BY_PHASES: ReadonlySet<Op> = new Set<Op>([
   'exec',
   'finish',
 ])
-
-/** A plan does not know the run's id, and a helper's socket bears it. */
-function withRun(step: Step, run: string): Step {
-  if (step.op !== 'claim') return step
-  return { ...step, params: { ...step.params, socket: step.params.socket.replace(RUN_ID, run) } }
-}
 
 /** Carries out the plan's own steps of one phase, in the plan's order; on one side only if there is but one. */
 export async function runPlanned(context: PhaseContext, phase: PhaseName): Promise<void> {

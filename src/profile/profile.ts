@@ -6,7 +6,9 @@ import type {
   SimFault,
   TrackerKind,
 } from '../protocol/protocol.js'
-import type { HookPoint } from './schema/hook.js'
+import type { HoldPoint, HookPoint } from './schema/hook.js'
+
+export type { HoldPoint }
 
 /** A profile after defaults, interpolation and checks: what the rest of ferry works from. */
 export interface Profile {
@@ -75,7 +77,6 @@ export interface Transport {
   /** A dead host or network is noticed within this time, on control and data. */
   readonly keepaliveMs: number
 }
-export type HoldPoint = 'after-pin' | 'after-dirty-log' | 'before-cutover'
 /** A command at a point of the run. */
 export interface Hook {
   readonly name: string

@@ -3,7 +3,7 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import type { HelperErrorBody } from '../protocol/protocol.js'
 import type { Hook, Profile } from '../profile/profile.js'
-import type { HookPoint } from '../profile/schema/hook.js'
+import { FINAL_POINTS, type HookPoint } from '../profile/schema/hook.js'
 import type { EventStream } from '../journal/event-stream.js'
 
 /** How a hook's command ended; what src/link's `run` answers. */
@@ -38,7 +38,7 @@ export interface HooksInput {
 }
 
 /** After these nothing is aborted. */
-const FINAL: ReadonlySet<HookPoint> = new Set<HookPoint>(['post-commit', 'post-rollback'])
+const FINAL: ReadonlySet<HookPoint> = new Set(FINAL_POINTS)
 const KEPT_LINES = 20
 const LONGEST_LINE = 400
 

@@ -15,7 +15,7 @@ import { newRunId } from '../journal/run-id.js'
 import { Runner, type RunnerInput, type RunResult } from './runner.js'
 import { problemEvent } from './session.js'
 import { onSignals } from './signals.js'
-import { RoundThinner } from '../journal/thin.js'
+import { isProgress, RoundThinner } from '../journal/thin.js'
 
 export interface OperationInput extends Omit<PrepareOptions, 'onEvent' | 'onProblem'> {
   readonly command: RunnerInput['command']
@@ -176,11 +176,6 @@ function bind(prepared: Prepared, run: string): void {
 /** Ends the helpers' stdin without waiting for what they do about it. */
 function closeWithoutWaiting(prepared: Prepared): void {
   void prepared.close()
-}
-
-/** Many a second, and nothing of the report comes from them. */
-function isProgress({ body }: EventRecord): boolean {
-  return body.type === 'helper' && (body.event.event === 'progress' || body.event.event === 'device-precopy')
 }
 
 /** What a first and a second Ctrl-C mean before the run, and hands on during it. */

@@ -1,4 +1,5 @@
 /** What no shape can say about who has the devices before and after a run. */
+import { SOCKET_PATH_BYTES } from '../../limits.js'
 import { posix } from 'node:path'
 import { sameHost, type DestinationInput, type SourceInput } from './hosts.js'
 import type { Finding } from '../findings/finding.js'
@@ -24,8 +25,7 @@ export function checkHolders(
   ]
 }
 
-/** The kernel takes 107 bytes of a socket's path, and it would be found out only when the socket is made. */
-const SOCKET_BYTES = 107
+// That a path is too long would be found out only when the socket is made.
 const RUN_SOCKET = '/sockets/20261122T151733-4f2a-destination.sock'
 
 /** Whether the helper's sockets in the state folders, of a run and of a holder, can have their names. */
@@ -41,13 +41,13 @@ export function checkSockets(
     { side: 'destination', host: destination } as const,
   ].flatMap(({ host, side }) => {
     const { stateDir = null } = host ?? {}
-    const over = Buffer.byteLength(stateDir ?? '') + below - SOCKET_BYTES
+    const over = Buffer.byteLength(stateDir ?? '') + below - SOCKET_PATH_BYTES
     if (stateDir === null || over <= 0) return []
     return [
       {
         code: 'profile/path' as const,
         path: [side, 'stateDir'],
-        message: `the ${side}'s sockets would have a path of more than ${SOCKET_BYTES} bytes, which is all a unix socket has`,
+        message: `the ${side}'s sockets would have a path of more than ${SOCKET_PATH_BYTES} bytes, which is all a unix socket has`,
         label: `${over} byte${over === 1 ? '' : 's'} too long`,
         help:
           below > RUN_SOCKET.length

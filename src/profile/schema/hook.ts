@@ -1,5 +1,6 @@
 /** Commands at points of a run: the shape of `hooks:`. */
 import { z } from 'zod'
+import type { CutoverPause } from '../../protocol/protocol.js'
 import * as of from './scalars.js'
 
 /** In the order a run comes to them. */
@@ -22,10 +23,14 @@ export const BLACKOUT_POINTS = [
   'post-quiesce',
   'post-stop',
   'pre-resume',
-] as const satisfies readonly HookPoint[]
+] as const satisfies readonly (HookPoint & CutoverPause)[]
 
 /** Points after which there is nothing left to undo. */
 export const FINAL_POINTS = ['post-commit', 'post-rollback'] as const satisfies readonly HookPoint[]
+
+/** Points at which a run can be held until a person continues it. */
+export const HOLD_POINTS = ['after-pin', 'after-dirty-log', 'before-cutover'] as const
+export type HoldPoint = (typeof HOLD_POINTS)[number]
 
 export const hookSchema = z
   .strictObject({

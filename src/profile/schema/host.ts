@@ -1,4 +1,6 @@
 /** The two hosts and the data connections between them: the shape of `source:`, `destination:` and `transport:`. */
+import { DEFAULT_KEEPALIVE_MS } from '../../limits.js'
+import { formatTime } from './quantity.js'
 import { z } from 'zod'
 import * as of from './scalars.js'
 
@@ -86,7 +88,7 @@ export const transportSchema = z
     }),
     keepalive: of
       .milliseconds()
-      .prefault('6s')
+      .prefault(formatTime(DEFAULT_KEEPALIVE_MS * 1000))
       .meta({ description: 'a dead host or network is noticed within this time' }),
   })
   .meta({ description: 'the data connection' })

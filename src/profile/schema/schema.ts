@@ -4,7 +4,7 @@
  * a device) is in checks.ts.
  */
 import { z } from 'zod'
-import { hookSchema } from './hook.js'
+import { HOLD_POINTS, hookSchema } from './hook.js'
 import { destinationSchema, sourceSchema, transportSchema } from './host.js'
 import { regionSchema } from './memory.js'
 import * as of from './scalars.js'
@@ -92,7 +92,7 @@ export const migrationSchema = z
       .milliseconds()
       .prefault('30s')
       .meta({ description: 'silence while something is due on a data connection after which the run fails' }),
-    hold: z.enum(['after-pin', 'after-dirty-log', 'before-cutover']).nullable().default(null).meta({
+    hold: z.enum(HOLD_POINTS).nullable().default(null).meta({
       description: 'where the run waits for `ferry cutover`; before-cutover: pre-copy goes on while it waits',
     }),
     holdTimeout: of
