@@ -4,7 +4,7 @@ import { EXIT } from '../exit-codes.js'
 import { errorBodyOf, fromHelperError } from '../link/helper-error.js'
 import type { CheckReply, ReceiveReply } from '../protocol/protocol.js'
 import { claimOf, holderSocket, stateDirOf } from '../plan/sockets.js'
-import type { Phase, PhaseContext, Settled } from './phase.js'
+import type { Phase, RunSession, Settled } from './phase.js'
 import { settle } from './settle.js'
 
 /** After RUNNING the destination's own account follows at once; longer than this means it will not come. */
@@ -12,19 +12,19 @@ const RECEIVE_WAIT_MS = 30_000
 
 export const commit: Phase = {
   name: 'commit',
-  async run(context) {
-    await destinationRuns(context)
-    if (context.profile.devices.some((device) => device.destination.kind === 'sim'))
-      await checkWrites(context)
-    await askResident(context)
-    await settleDestination(context)
-    await releaseSource(context)
+  async run(session) {
+    await destinationRuns(session)
+    if (session.profile.devices.some((device) => device.destination.kind === 'sim'))
+      await checkWrites(session)
+    await askResident(session)
+    await settleDestination(session)
+    await releaseSource(session)
   },
   // Nothing is undone once the destination runs.
   undo: async () => undefined,
 }
 
-async function destinationRuns({ state, pause }: PhaseContext): Promise<void> {
+async function destinationRuns({ state, pause }: RunSession): Promise<void> {
   if (state.receive === null) return
   const timedOut: Settled<ReceiveReply> = {
     ok: false,
@@ -48,7 +48,7 @@ async function destinationRuns({ state, pause }: PhaseContext): Promise<void> {
   })
 }
 
-async function checkWrites({ step }: PhaseContext): Promise<void> {
+async function checkWrites({ step }: RunSession): Promise<void> {
   const reply = await step({
     side: 'destination',
     op: 'check',
@@ -74,10 +74,10 @@ function lostPagesError(reply: CheckReply): FerryError {
  * The destination runs; what becomes of its devices comes before the source lets go of its own. A destination that is
  * gone by now is asked all the same, and so fails: the source may be all there is left of the workload.
  */
-async function settleDestination(context: PhaseContext): Promise<void> {
-  const { destination, profile, step } = context
+async function settleDestination(session: RunSession): Promise<void> {
+  const { destination, profile, step } = session
   if (destination === null) return
-  const claim = claimOf(context.plan, 'destination')
+  const claim = claimOf(session.plan, 'destination')
   if (claim === undefined) return
   await settle(step, {
     then: profile.destination.then,
@@ -88,7 +88,7 @@ async function settleDestination(context: PhaseContext): Promise<void> {
 }
 
 /** For the report: what each helper held besides the workload. Not knowing it changes nothing. */
-async function askResident({ destination, source, state, step }: PhaseContext): Promise<void> {
+async function askResident({ destination, source, state, step }: RunSession): Promise<void> {
   for (const helper of [source, destination]) {
     if (helper === null || !helper.alive) continue
     try {
@@ -100,7 +100,7 @@ async function askResident({ destination, source, state, step }: PhaseContext): 
 }
 
 /** The source keeps its devices, stopped, until somebody says so: `ferry release` comes later. */
-async function releaseSource({ profile, source, state, step }: PhaseContext): Promise<void> {
+async function releaseSource({ profile, source, state, step }: RunSession): Promise<void> {
   if (profile.releaseSource === 'by-hand') return
   if (!source.alive) {
     // Past COMMIT a helper that lost us stays, with its devices stopped, until somebody says so.

@@ -29,7 +29,7 @@ export type {
   Helper,
   Limits,
   Phase,
-  PhaseContext,
+  RunSession,
   RoundEnd,
   RunState,
   Settled,

@@ -1,7 +1,8 @@
 /** Where hooks run inside the blackout. */
 import { BLACKOUT_POINTS } from '../profile/schema/hook.js'
 import type { CutoverPause } from '../protocol/protocol.js'
-import type { PhaseContext } from './phase.js'
+import type { Profile } from '../profile/profile.js'
+import type { Steering } from './phase.js'
 
 export interface Pauses {
   readonly pauses?: readonly CutoverPause[]
@@ -10,7 +11,7 @@ export interface Pauses {
 }
 
 /** Nothing for a run without such hooks. */
-export function pausesOf({ profile, steering }: Pick<PhaseContext, 'profile' | 'steering'>): Pauses {
+export function pausesOf(profile: Profile, steering: Steering): Pauses {
   const pauses = BLACKOUT_POINTS.filter((at) => steering.hasHooks(at))
   if (pauses.length === 0) return {}
   const hooks = profile.hooks.filter(({ at }) => pauses.some((pause) => pause === at))

@@ -93,7 +93,7 @@ export interface Steering {
   round(enough: (round: RoundEnd) => boolean, timeoutMs: number): Promise<void>
 }
 
-export interface PhaseContext {
+export interface RunSession {
   readonly run: string
   readonly profile: Profile
   readonly plan: Plan
@@ -101,7 +101,6 @@ export interface PhaseContext {
   /** Null for commands that work on the source alone. */
   readonly destination: Helper | null
   readonly state: RunState
-  readonly steering: Steering
   readonly cancelAsked: boolean
   /** Whether a request of this op was ever sent to this side, whatever came of it. */
   attempted(side: Role, op: Op): boolean
@@ -121,8 +120,8 @@ export interface PhaseContext {
  */
 export interface Phase {
   readonly name: PhaseName
-  run(context: PhaseContext): Promise<void>
-  undo(context: PhaseContext): Promise<void>
+  run(session: RunSession, steering: Steering): Promise<void>
+  undo(session: RunSession): Promise<void>
 }
 
 /** Requests that phases make themselves, because their parameters are known only while running. */
@@ -147,10 +146,10 @@ const MADE_BY_PHASES: ReadonlySet<Op> = new Set<Op>([
 ])
 
 /** Carries out the plan's own steps of one phase, in the plan's order; on one side only if there is but one. */
-export async function runPlanned(context: PhaseContext, phase: PhaseName): Promise<void> {
-  for (const step of context.plan.steps) {
+export async function runPlanned(session: RunSession, phase: PhaseName): Promise<void> {
+  for (const step of session.plan.steps) {
     if (step.phase !== phase || MADE_BY_PHASES.has(step.op)) continue
-    if (step.side === 'destination' && context.destination === null) continue
-    await context.step(withRun(step, context.run) as Step & Call<Op>)
+    if (step.side === 'destination' && session.destination === null) continue
+    await session.step(withRun(step, session.run) as Step & Call<Op>)
   }
 }

@@ -3,7 +3,7 @@ import { EXIT } from '../exit-codes.js'
 import { errorBodyOf, fromHelperError } from '../link/helper-error.js'
 import { isLost } from '../link/link-error.js'
 import type { Profile, Then } from '../profile/profile.js'
-import type { PhaseContext } from './phase.js'
+import type { RunSession } from './phase.js'
 
 export interface Settlement {
   readonly then: Then
@@ -17,7 +17,7 @@ export interface Settlement {
  * One request. When it fails the devices still run in the helper, which stays until somebody says what to do: the
  * error is a FerryError of exit 6 that tells how.
  */
-export async function settle(step: PhaseContext['step'], settlement: Settlement): Promise<void> {
+export async function settle(step: RunSession['step'], settlement: Settlement): Promise<void> {
   const { handOut, socket, then, workload } = settlement
   try {
     if (then.kind === 'hold') {
