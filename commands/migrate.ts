@@ -1,12 +1,11 @@
 import { Flags } from '@oclif/core'
 import { EXIT_CODES } from '../src/exit-codes.js'
 import type { Profile } from '../src/profile/profile.js'
+import { HOLD_POINTS } from '../src/profile/schema/points.js'
 import type { startDetached } from '../src/control/detach.js'
 import { RunCommand } from '../src/cli/run-command.js'
 import { PROFILE_ARG, setFlag, timeFlag } from '../src/cli/flags.js'
 import { prose } from '../src/cli/help-text.js'
-
-const HOLD_POINTS = ['after-pin', 'after-dirty-log', 'before-cutover'] as const
 
 export default class Migrate extends RunCommand<typeof Migrate> {
   static override summary = 'move a workload from its source to its destination while it keeps working'

@@ -14,7 +14,7 @@ import type {
 import type { PhaseName, Plan, Step, UndoStep } from '../plan/plan.js'
 import { withRun } from '../plan/sockets.js'
 import type { HoldPoint, Profile } from '../profile/profile.js'
-import type { HookPoint } from '../profile/schema/hook.js'
+import type { HookPoint } from '../profile/schema/points.js'
 
 /** A helper as the phases need it; src/link's HelperClient is one. */
 export interface Helper {
@@ -124,31 +124,10 @@ export interface Phase {
   undo(session: RunSession): Promise<void>
 }
 
-/** Requests that phases make themselves, because their parameters are known only while running. */
-const MADE_BY_PHASES: ReadonlySet<Op> = new Set<Op>([
-  'listen',
-  'receive',
-  'connect',
-  'precopy',
-  'cutover',
-  'check',
-  'release',
-  'rollback',
-  'status',
-  'dirty',
-  'route',
-  'tune',
-  'proceed',
-  'continue',
-  'stay',
-  'exec',
-  'finish',
-])
-
 /** Carries out the plan's own steps of one phase, in the plan's order; on one side only if there is but one. */
 export async function runPlanned(session: RunSession, phase: PhaseName): Promise<void> {
   for (const step of session.plan.steps) {
-    if (step.phase !== phase || MADE_BY_PHASES.has(step.op)) continue
+    if (step.phase !== phase) continue
     if (step.side === 'destination' && session.destination === null) continue
     await session.step(withRun(step, session.run) as Step & Call<Op>)
   }

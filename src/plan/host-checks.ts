@@ -114,12 +114,12 @@ function checkMemlock(
   }
 }
 
-/** Ordinary memory each side allocates for the workload: memfd regions without huge pages. */
 /** A holder has its memory already, and pinned it. */
 function isHeld(role: Role, profile: Profile): boolean {
   return role === 'source' && profile.source.from === 'holder'
 }
 
+/** Ordinary memory each side allocates for the workload: memfd regions without huge pages. */
 function checkMemory(sides: readonly Side[], profile: Profile, findings: Findings): void {
   const need = (role: Role): bigint =>
     profile.memory.reduce((sum, region) => {

@@ -1,7 +1,8 @@
 /** What no shape can say about hooks: where one may stand still with the devices, and what its failure can mean. */
 import { duplicates, type Placed } from './memory.js'
 import type { Finding } from '../findings/finding.js'
-import { BLACKOUT_POINTS, FINAL_POINTS, type HookInput } from '../schema/hook.js'
+import type { HookInput } from '../schema/hook.js'
+import { BLACKOUT_POINTS, FINAL_POINTS } from '../schema/points.js'
 import { formatTime } from '../schema/quantity.js'
 
 type PlacedHook = Placed<HookInput>

@@ -4,7 +4,8 @@
  * a device) is in checks.ts.
  */
 import { z } from 'zod'
-import { HOLD_POINTS, hookSchema } from './hook.js'
+import { hookSchema } from './hook.js'
+import { HOLD_POINTS } from './points.js'
 import { destinationSchema, sourceSchema, transportSchema } from './host.js'
 import { regionSchema } from './memory.js'
 import * as of from './scalars.js'
