@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core'
 import { EXIT_CODES } from '../src/exit-codes.js'
 import type { Profile } from '../src/profile/profile.js'
-import { HOLD_POINTS } from '../src/profile/schema/points.js'
+import { HOLD_POINTS } from '../src/points.js'
 import type { startDetached } from '../src/control/detach.js'
 import { RunCommand } from '../src/cli/run-command.js'
 import { PROFILE_ARG, setFlag, timeFlag } from '../src/cli/flags.js'

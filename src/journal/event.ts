@@ -1,7 +1,7 @@
 import type { HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
 import type { PhaseName } from '../plan/plan.js'
 import type { HoldPoint, HostSpec, Profile, Then } from '../profile/profile.js'
-import type { HookPoint } from '../profile/schema/points.js'
+import type { HookPoint } from '../points.js'
 
 export type { HoldPoint, HookPoint }
 export type Settable = 'downtime-limit' | 'bandwidth' | 'streams'

@@ -1,5 +1,5 @@
 /** Where hooks run inside the blackout. */
-import { BLACKOUT_POINTS } from '../profile/schema/points.js'
+import { BLACKOUT_POINTS } from '../points.js'
 import type { CutoverPause } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import type { Steering } from './phase.js'

@@ -14,7 +14,7 @@ import type {
 import type { PhaseName, Plan, Step, UndoStep } from '../plan/plan.js'
 import { withRun } from '../plan/sockets.js'
 import type { HoldPoint, Profile } from '../profile/profile.js'
-import type { HookPoint } from '../profile/schema/points.js'
+import type { HookPoint } from '../points.js'
 
 /** A helper as the phases need it; src/link's HelperClient is one. */
 export interface Helper {

@@ -2,7 +2,7 @@
 import { SOCKET_PATH_BYTES } from '../limits.js'
 import type { Role } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
-import { record, type Findings } from './findings.js'
+import { block, type Check } from './findings.js'
 import type { Plan, Step } from './plan.js'
 
 /** Stands for the run's id, which a plan does not know yet, in the path of a helper's socket. */
@@ -42,12 +42,10 @@ export function holderSocket(stateDir: string, workload: string): string {
 }
 
 /** The holder comes into being after the commit: that it could not be reached must be known before. */
-export function checkHolderSocket(profile: Profile, stateDir: string, side: Role, findings: Findings): void {
+export function* checkHolderSocket(profile: Profile, stateDir: string, side: Role): Check {
   const path = holderSocket(stateDir, profile.name)
   if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return
-  record(
-    findings,
-    'block',
+  yield block(
     'plan/socket-path',
     { side },
     `the ${side}'s holder would answer at ${path}, ${Buffer.byteLength(path)} bytes long; a socket's path has at most ${SOCKET_PATH_BYTES}`,

@@ -6,7 +6,7 @@ import type {
   SimFault,
   TrackerKind,
 } from '../protocol/protocol.js'
-import type { HoldPoint, HookPoint } from './schema/points.js'
+import type { HoldPoint, HookPoint } from '../points.js'
 
 export type { HoldPoint }
 

@@ -1,6 +1,6 @@
 import { LOCAL_LISTEN } from './checks/hosts.js'
 import type { HookInput } from './schema/hook.js'
-import { FINAL_POINTS } from './schema/points.js'
+import { FINAL_POINTS } from '../points.js'
 import type { BackingInput, RegionInput } from './schema/memory.js'
 import type {
   Backing,

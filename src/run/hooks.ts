@@ -3,7 +3,7 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import type { HelperErrorBody } from '../protocol/protocol.js'
 import type { Hook, Profile } from '../profile/profile.js'
-import { FINAL_POINTS, type HookPoint } from '../profile/schema/points.js'
+import { FINAL_POINTS, type HookPoint } from '../points.js'
 import type { EventStream } from '../journal/event-stream.js'
 
 /** How a hook's command ended; what src/link's `run` answers. */

@@ -2,7 +2,7 @@
 import { duplicates, type Placed } from './memory.js'
 import type { Finding } from '../findings/finding.js'
 import type { HookInput } from '../schema/hook.js'
-import { BLACKOUT_POINTS, FINAL_POINTS } from '../schema/points.js'
+import { BLACKOUT_POINTS, FINAL_POINTS } from '../../points.js'
 import { formatTime } from '../schema/quantity.js'
 
 type PlacedHook = Placed<HookInput>

@@ -1,6 +1,6 @@
 /** Commands at points of a run: the shape of `hooks:`. */
 import { z } from 'zod'
-import { HOOK_POINTS } from './points.js'
+import { HOOK_POINTS } from '../../points.js'
 import * as of from './scalars.js'
 
 export const hookSchema = z

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod'
 import { hookSchema } from './hook.js'
-import { HOLD_POINTS } from './points.js'
+import { HOLD_POINTS } from '../../points.js'
 import { destinationSchema, sourceSchema, transportSchema } from './host.js'
 import { regionSchema } from './memory.js'
 import * as of from './scalars.js'

@@ -1,5 +1,4 @@
 /** Points of a run at which something may happen. */
-import type { CutoverPause } from '../../protocol/protocol.js'
 
 /** In the order a run comes to them. */
 export const HOOK_POINTS = [
@@ -21,7 +20,7 @@ export const BLACKOUT_POINTS = [
   'post-quiesce',
   'post-stop',
   'pre-resume',
-] as const satisfies readonly (HookPoint & CutoverPause)[]
+] as const satisfies readonly HookPoint[]
 
 /** Points after which there is nothing left to undo. */
 export const FINAL_POINTS = ['post-commit', 'post-rollback'] as const satisfies readonly HookPoint[]
