@@ -38,11 +38,18 @@ be asked. Safe to repeat.`
   }
 
   async run(): Promise<object> {
-    const [{ findJournal, readJournal }, { recoverRun }, { makeReach }, { FerryError }] = await Promise.all([
+    const [
+      { findJournal, readJournal },
+      { recoverRun },
+      { makeReach },
+      { FerryError, wireCode },
+      { OUTCOME_CODE },
+    ] = await Promise.all([
       import('../src/journal/read.js'),
       import('../src/recovery/recover.js'),
       import('../src/recovery/reach.js'),
       import('../src/errors.js'),
+      import('../src/run/outcome.js'),
     ])
     const saved = readJournal(findJournal(this.stateDir, this.args.run))
     await this.refuseLive(saved.path)
@@ -71,7 +78,7 @@ be asked. Safe to repeat.`
     if (asked && error === null)
       this.log(`recovered: the destination holds nothing of the run, the source ${back}`)
     throw new FerryError({
-      code: error?.code ?? `run/${outcome}`,
+      code: error === null ? OUTCOME_CODE[outcome] : wireCode(error.code),
       exit: exit as typeof EXIT.rolledBack,
       message:
         error?.message ??

@@ -3,6 +3,6 @@ export interface Finding {
   /** Stable, "area/what" (an inventory's reasons: one word): what a script branches on. */
   readonly code: string
   readonly found: string
-  /** What to do; null when there is nothing. */
-  readonly remedy: string | null
+  /** What to do; none when there is nothing. */
+  readonly remedy?: string | null
 }

@@ -1,5 +1,6 @@
 /** What `ferry doctor` says of a host: a list of checks, from the way to it up to the room it has. */
 import { FerryError } from '../errors.js'
+import type { Finding } from '../finding.js'
 import type { Role } from '../protocol/protocol.js'
 
 /** In the order in which they are looked at: what stands below needs what stands above. */
@@ -22,12 +23,11 @@ export type Layer = (typeof LAYERS)[number]
 /** warn: something will not work, or not well; fail: what was asked for will not. */
 export type Level = 'ok' | 'warn' | 'fail'
 
-export interface Check {
+export interface Check extends Finding {
   readonly layer: Layer
   readonly level: Level
   /** Stable, "doctor/what": what a script branches on. */
   readonly code: string
-  readonly found: string
   /** What to do; null when there is nothing. */
   readonly remedy: string | null
 }

@@ -82,7 +82,7 @@ export function startProcess(
       failed === undefined
         ? await explain?.(exitCode, tail.lines)
         : {
-            code: 'helper/spawn',
+            code: 'helper/spawn' as const,
             message: `${file} could not be started: ${failed}`,
             suggestion: 'check that the file exists and is a program for this machine',
           }

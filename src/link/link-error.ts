@@ -1,5 +1,6 @@
 /** What goes wrong between ferry and a helper, as errors of the request that waited. */
-import { FerryError } from '../errors.js'
+import type { ErrorCode } from '../error-code.js'
+import { FerryError, wireCode } from '../errors.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { endText, type HelperEnd } from '../host/connection.js'
 import { PROTOCOL_VERSION, type HelperErrorBody, type Op, type Role } from '../protocol/protocol.js'
@@ -57,7 +58,7 @@ export function garbageBody(of: Speaker, what: string): HelperErrorBody {
 
 /** The same, for a request that may have been meant. */
 export function garbageError(of: Speaker, { code, message, suggestion }: HelperErrorBody): FerryError {
-  return failure(of, code, message, suggestion === undefined ? [] : [suggestion])
+  return failure(of, wireCode(code), message, suggestion === undefined ? [] : [suggestion])
 }
 
 /** A reply to no request. */
@@ -65,7 +66,7 @@ export function strayBody(of: Speaker): HelperErrorBody {
   return body('link/stray-reply', `${of.label} answered no request of ours`)
 }
 
-function body(code: string, message: string): HelperErrorBody {
+function body(code: ErrorCode, message: string): HelperErrorBody {
   return {
     code,
     message,
@@ -76,7 +77,7 @@ function body(code: string, message: string): HelperErrorBody {
 
 function failure(
   { side }: Speaker,
-  code: string,
+  code: ErrorCode,
   message: string,
   suggestions: readonly string[],
   { cause, exit = EXIT.error }: { readonly cause?: unknown; readonly exit?: ExitCode } = {},

@@ -55,7 +55,7 @@ function wasSent(error: Error): boolean {
 
 function unexplained(reply: CutoverReply): HelperErrorBody {
   return {
-    code: `cutover/${reply.outcome}`,
+    code: 'helper/bug',
     message: `the cutover ended ${reply.outcome}; the helper gave no cause`,
   }
 }

@@ -1,5 +1,5 @@
 /** `ferry release`: the source of a committed run, or a holder, closes its devices. */
-import { FerryError } from '../errors.js'
+import { FerryError, wireCode } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { Role } from '../protocol/protocol.js'
@@ -116,7 +116,11 @@ export async function releaseHolder(workload: string, client: Client): Promise<R
     await client.request('release', {})
   } catch (error) {
     const { code, message } = errorBodyOf(error)
-    throw new FerryError({ code, exit: EXIT.error, message: `${workload} was not released: ${message}` })
+    throw new FerryError({
+      code: wireCode(code),
+      exit: EXIT.error,
+      message: `${workload} was not released: ${message}`,
+    })
   }
   return { run: null, workload, released: true, devices: status.devices.map(({ device }) => device) }
 }

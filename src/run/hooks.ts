@@ -1,5 +1,5 @@
 /** Running the commands of a profile's `hooks:` at their points. */
-import { FerryError } from '../errors.js'
+import { FerryError, wireCode } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import type { HelperErrorBody } from '../protocol/protocol.js'
 import type { Hook, Profile } from '../profile/profile.js'
@@ -67,7 +67,7 @@ export class HookRunner {
         continue
       }
       throw new FerryError({
-        code: failure.code,
+        code: wireCode(failure.code),
         exit: EXIT.rolledBack,
         message: failure.message,
         suggestions: failure.suggestion === undefined ? [] : [failure.suggestion],

@@ -15,6 +15,7 @@ import { newRunId } from '../journal/run-id.js'
 import { Runner, type RunnerInput, type RunResult } from './runner.js'
 import { problemEvent } from './session.js'
 import { onSignals } from './signals.js'
+import { OUTCOME_CODE } from './outcome.js'
 import { isProgress, RoundThinner } from '../journal/thin.js'
 
 export interface OperationInput extends Omit<PrepareOptions, 'onEvent' | 'onProblem'> {
@@ -157,7 +158,7 @@ function tooLateError(run: string): FerryError {
 /** A run that did not end well, as the error of its command; `result` is what the command returns of it. */
 export function runError(ended: OperationResult, result: unknown): FerryError {
   const { exit, outcome, run } = ended
-  const error = ended.error ?? { code: `run/${outcome}`, message: `the run ended ${outcome}` }
+  const error = ended.error ?? { code: OUTCOME_CODE[outcome], message: `the run ended ${outcome}` }
   const { suggestions, ...facts } = factsOf(error)
   return new FerryError({
     ...facts,

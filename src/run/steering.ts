@@ -1,5 +1,5 @@
 /** What an operator has in hand while a run is under way: limits, the hold, hooks. */
-import { FerryError } from '../errors.js'
+import { FerryError, wireCode } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { CutoverPause, HelperErrorBody, HelperEvent } from '../protocol/protocol.js'
@@ -243,7 +243,7 @@ function receiveEndedError(
     ? ['link/lost', settled.reply.reason ?? settled.reply.outcome]
     : [settled.error.code, settled.error.message]
   return new FerryError({
-    code,
+    code: wireCode(code),
     exit: EXIT.error,
     message: `the destination gave the run up while it was held: ${why}`,
     side: 'destination',

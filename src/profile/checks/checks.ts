@@ -9,7 +9,7 @@ import { checkHooks } from './hooks.js'
 import { checkHosts, sameHost } from './hosts.js'
 import { checkMemory, type Placed } from './memory.js'
 import { checkTransport } from './transport.js'
-import type { Finding } from '../findings/finding.js'
+import type { ProfileFinding } from '../findings/finding.js'
 import { hookSchema } from '../schema/hook.js'
 import { destinationSchema, sourceSchema, transportSchema } from '../schema/host.js'
 import { regionSchema } from '../schema/memory.js'
@@ -18,7 +18,7 @@ import { deviceSchema, migrationSchema, releaseSchema, trackersSchema } from '..
 /** Only this of `migration` matters to other parts; the rest of it may be broken. */
 const limitSchema = z.object({ downtimeLimit: migrationSchema.shape.downtimeLimit })
 
-export function checkMeaning(raw: unknown): Finding[] {
+export function checkMeaning(raw: unknown): ProfileFinding[] {
   if (typeof raw !== 'object' || raw === null) return []
   const profile = raw as Record<string, unknown>
   const source = part(sourceSchema, profile['source'])

@@ -2,14 +2,14 @@
 import { SOCKET_PATH_BYTES } from '../../limits.js'
 import { posix } from 'node:path'
 import { sameHost, type DestinationInput, type SourceInput } from './hosts.js'
-import type { Finding } from '../findings/finding.js'
+import type { ProfileFinding } from '../findings/finding.js'
 
 /** A state folder has one holder of a workload at a time; a run that keeps both sides' would make two. */
 export function checkHolders(
   source: SourceInput | undefined,
   destination: DestinationInput | undefined,
   releaseSource: 'on-commit' | 'by-hand' | null | undefined,
-): Finding[] {
+): ProfileFinding[] {
   if (source === undefined || destination === undefined || releaseSource === undefined) return []
   const kept = source.from === 'holder' || releaseSource === 'by-hand'
   if (!kept || destination.then !== 'hold' || !sameHost(source, destination)) return []
@@ -19,8 +19,8 @@ export function checkHolders(
     {
       code: 'profile/hold',
       path: ['destination', 'then'],
-      message: `${why}, and the destination would be a second holder of this workload in one state folder`,
-      help: 'give the two sides different folders with stateDir, or write then: close or exec',
+      found: `${why}, and the destination would be a second holder of this workload in one state folder`,
+      remedy: 'give the two sides different folders with stateDir, or write then: close or exec',
     },
   ]
 }
@@ -33,7 +33,7 @@ export function checkSockets(
   source: SourceInput | undefined,
   destination: DestinationInput | undefined,
   name: unknown,
-): Finding[] {
+): ProfileFinding[] {
   const holder = typeof name === 'string' ? `/holders/${name}.sock` : ''
   const below = Math.max(RUN_SOCKET.length, Buffer.byteLength(holder))
   return [
@@ -47,9 +47,9 @@ export function checkSockets(
       {
         code: 'profile/path' as const,
         path: [side, 'stateDir'],
-        message: `the ${side}'s sockets would have a path of more than ${SOCKET_PATH_BYTES} bytes, which is all a unix socket has`,
+        found: `the ${side}'s sockets would have a path of more than ${SOCKET_PATH_BYTES} bytes, which is all a unix socket has`,
         label: `${over} byte${over === 1 ? '' : 's'} too long`,
-        help:
+        remedy:
           below > RUN_SOCKET.length
             ? 'give a shorter folder, or the profile a shorter name'
             : 'give a shorter folder',
