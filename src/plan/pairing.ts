@@ -16,7 +16,7 @@ export type Purpose = 'migrate' | 'measure' | 'hold'
 
 /** Existence and eligibility of one device on one side. */
 export function* checkSide(
-  device: PlannedDevice,
+  device: Pick<PlannedDevice, 'name'>,
   side: PlannedSide,
   inventory: Inventory,
   purpose: Purpose,

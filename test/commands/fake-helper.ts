@@ -17,6 +17,8 @@ export interface FakeHost {
   readonly folder: string
   /** Runs ferry with this helper. */
   ferry(...args: readonly string[]): Promise<Ended>
+  /** The same, by the helpers the profile names, this one where it names none. */
+  half(command: string, ...args: readonly string[]): Promise<Ended>
   /** Operations the helpers were asked, in order. */
   requests(): { readonly op: string; readonly params: Record<string, unknown> }[]
   remove(): void
@@ -55,6 +57,8 @@ require('node:readline').createInterface({ input: process.stdin }).on('line', (l
   return {
     folder,
     ferry: (...args) => startFerry([...args, '--helper', helper, '--state-dir', folder]),
+    half: (command, ...args) =>
+      startFerry([command, '--set', `source.helper=${helper}`, ...args, '--state-dir', folder]),
     requests: () =>
       readFileSync(log, 'utf8')
         .split('\n')
