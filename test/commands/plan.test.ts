@@ -100,7 +100,7 @@ describe('ferry plan', { timeout: 30_000 }, () => {
       `${side}.helper=/nonexistent/${side}`,
     ])
     const { error, result } = JSON.parse((await here.half('plan', file, ...none, '--json')).stdout)
-    expect(result).toBeUndefined()
+    expect(result).toBeNull()
     expect(error.reasons).toMatchObject([{ side: 'source' }, { side: 'destination' }])
   })
   it('tells the helper the profile’s simulated devices', async () => {
