@@ -57,6 +57,8 @@ async function bundle(outdir: string): Promise<Metafile> {
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
+    minifyWhitespace: true,
+    minifySyntax: true,
     sourcemap: true,
     sourcesContent: false,
     legalComments: 'eof',
