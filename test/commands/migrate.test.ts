@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
-import { scene, said } from './ferry.js'
+import { scene, said } from '../support/fake-scene.js'
 
 const SLOW = {
   ok: {

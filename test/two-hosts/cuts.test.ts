@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
 import type { CheckReply, StatusReply } from '../../src/protocol/protocol.js'
-import { until } from '../e2e/ferry.js'
-import { device, workload, type Sim } from '../e2e/workload.js'
+import { until } from '../support/scene.js'
+import { device, workload, type Sim } from '../support/workload.js'
 import { isRoot, TwoHosts } from './hosts.js'
 
 describe.runIf(isRoot)('links that die', { timeout: 120_000 }, () => {

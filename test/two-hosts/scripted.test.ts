@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
 import type { CheckReply, CutoverReply } from '../../src/protocol/protocol.js'
-import { until } from '../e2e/ferry.js'
-import { device, workload, type Sim } from '../e2e/workload.js'
+import { until } from '../support/scene.js'
+import { device, workload, type Sim } from '../support/workload.js'
 import { isRoot, TwoHosts } from './hosts.js'
 
 describe.runIf(isRoot)('a scripted cutover between two hosts', { timeout: 120_000 }, () => {
