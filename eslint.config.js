@@ -51,6 +51,21 @@ export default defineConfig(
     },
   },
   {
+    // A test waits for what it waits for, and looks often: a fixed time is too long on one machine, too short on another.
+    files: ['test/**'],
+    ignores: ['test/lab/**', 'test/bench/**'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector:
+            'CallExpression[callee.name=/^(?:setTimeout|sleep|delay)$/] > Literal.arguments[raw=/^(?:2[1-9]|[3-9]\\d|\\d[\\d_]{2,})$/]',
+          message: 'no fixed wait above 20 ms in a test: wait for a condition (`until`, `vi.waitFor`)',
+        },
+      ],
+    },
+  },
+  {
     files: ['**/*.{js,mjs}'],
     languageOptions: {
       globals: {

@@ -28,56 +28,65 @@ interface Part {
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** One language's checks and builds after the other's would leave a core idle, so they go side by side. */
-const TRACKS: readonly (readonly Part[])[] = [
-  [
-    { name: 'build (ferry)', command: ['node', '--import', 'tsx', 'scripts/build-cli.ts'] },
-    { name: 'format (prettier)', command: ['prettier', '--check', '--log-level', 'warn', '.'] },
-    { name: 'lint (eslint)', command: ['eslint', '.'] },
-    { name: 'types (tsc)', command: ['tsc', '--noEmit', '-p', 'tsconfig.json'] },
-  ],
-  [
-    { name: 'build (ferry-helper)', command: ['node', '--import', 'tsx', 'scripts/build-helper.ts'] },
-    { name: 'format (rustfmt)', command: ['cargo', 'fmt', '--all', '--check'], cwd: helper },
-    {
-      name: 'lint (clippy)',
-      command: ['cargo', 'clippy', '--locked', '--all-targets', '--quiet', '--', '-D', 'warnings'],
-      cwd: helper,
-    },
-    {
-      name: 'lint (clippy, production)',
-      command: [
-        'cargo',
-        'clippy',
-        '--locked',
-        ...PRODUCTION,
-        '--all-targets',
-        '--quiet',
-        '--',
-        '-D',
-        'warnings',
-      ],
-      cwd: helper,
-    },
-    {
-      name: 'build (Rust tests, production)',
-      command: ['cargo', ...CARGO_PRODUCTION, '--no-run'],
-      cwd: helper,
-      env: RELEASE_ENV,
-    },
-    {
-      name: 'build (Rust tests)',
-      command: ['cargo', ...CARGO_TEST, '--no-run'],
-      cwd: helper,
-      env: RELEASE_ENV,
-    },
-  ],
+/** What the tests start. */
+const BUILD_FERRY: Part = {
+  name: 'build (ferry)',
+  command: ['node', '--import', 'tsx', 'scripts/build-cli.ts'],
+}
+const BUILD_HELPER: Part = {
+  name: 'build (ferry-helper)',
+  command: ['node', '--import', 'tsx', 'scripts/build-helper.ts'],
+}
+const BUILD_TESTS: readonly Part[] = [
+  {
+    name: 'build (Rust tests, production)',
+    command: ['cargo', ...CARGO_PRODUCTION, '--no-run'],
+    cwd: helper,
+    env: RELEASE_ENV,
+  },
+  {
+    name: 'build (Rust tests)',
+    command: ['cargo', ...CARGO_TEST, '--no-run'],
+    cwd: helper,
+    env: RELEASE_ENV,
+  },
+]
+const CHECK_TYPESCRIPT: readonly Part[] = [
+  { name: 'format (prettier)', command: ['prettier', '--check', '--log-level', 'warn', '.'] },
+  { name: 'lint (eslint)', command: ['eslint', '.'] },
+  { name: 'types (tsc)', command: ['tsc', '--noEmit', '-p', 'tsconfig.json'] },
+]
+const CHECK_RUST: readonly Part[] = [
+  { name: 'format (rustfmt)', command: ['cargo', 'fmt', '--all', '--check'], cwd: helper },
+  {
+    name: 'lint (clippy)',
+    command: ['cargo', 'clippy', '--locked', '--all-targets', '--quiet', '--', '-D', 'warnings'],
+    cwd: helper,
+  },
+  {
+    name: 'lint (clippy, production)',
+    command: [
+      'cargo',
+      'clippy',
+      '--locked',
+      ...PRODUCTION,
+      '--all-targets',
+      '--quiet',
+      '--',
+      '-D',
+      'warnings',
+    ],
+    cwd: helper,
+  },
 ]
 
 await provision()
 
-const tallies = await Promise.all(TRACKS.map(track))
-tallies.push(...(await Promise.all([vitest(), cargoTests()])))
+// Tests mostly wait, and checks and compilers only compute: they run side by side, and tests come first where both
+// want a processor.
+const typescript = politely(CHECK_TYPESCRIPT)
+const built = await inTurn([BUILD_FERRY, BUILD_HELPER])
+const tallies = [built, ...(await Promise.all([vitest(), rust(), typescript]))]
 const total = tallies.reduce(add, NONE)
 
 console.log(`${total.passed} passed, ${total.failed} failed`)
@@ -93,7 +102,19 @@ async function provision(): Promise<void> {
   })
 }
 
-async function track(parts: readonly Part[]): Promise<Tally> {
+/** One cargo at a time: a second would wait for the first one's lock. */
+async function rust(): Promise<Tally> {
+  const builds = await politely(BUILD_TESTS)
+  const tests = await cargoTests()
+  return [builds, tests, await politely(CHECK_RUST)].reduce(add)
+}
+
+/** At a low priority. */
+function politely(parts: readonly Part[]): Promise<Tally> {
+  return inTurn(parts.map((part) => ({ ...part, command: ['nice', '-n', '10', ...part.command] })))
+}
+
+async function inTurn(parts: readonly Part[]): Promise<Tally> {
   let tally = NONE
   for (const part of parts) tally = add(tally, await check(part))
   return tally

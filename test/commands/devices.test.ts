@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { InventoryReply } from '../../src/protocol/protocol.js'
 import { EDU, edu, eduUnbound, mtty, reply, UUID_A, UUID_B } from '../inventory/fixtures.js'
-import { fakeHost, type FakeHost } from './fake-helper.js'
+import { fakeHost, type FakeHost } from '../support/fake-host.js'
 
 let host: FakeHost | undefined
 const on = (inventory: InventoryReply): FakeHost => (host = fakeHost(inventory))

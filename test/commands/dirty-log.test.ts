@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { scene } from './ferry.js'
+import { scene } from '../support/fake-scene.js'
 
 /** A read of the trackers with this many pages logged. */
 function read(pages: number): { ok: unknown } {

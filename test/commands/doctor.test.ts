@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { FAKE_HELPER } from '../link/fake.js'
-import { fakeBuild, restoreEnvironment, standIn } from '../link/stand-in.js'
-import { scene } from './ferry.js'
+import { FAKE_HELPER } from '../support/fake-helper.js'
+import { fakeBuild, restoreEnvironment, standIn } from '../support/stand-in.js'
+import { scene } from '../support/fake-scene.js'
 
 afterEach(restoreEnvironment)
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
-import { scene, said } from './ferry.js'
+import { describe, expect, it, vi } from 'vitest'
+import { scene, said } from '../support/fake-scene.js'
 
 const SLOW = {
   ok: {
@@ -180,14 +180,7 @@ describe('Ctrl-C', () => {
   it('before the run has begun changes nothing, and ends 4', async () => {
     const { requests, runs, start } = scene({ source: { inventory: [{ delayMs: 20_000 }] } })
     const running = start('migrate')
-    for (let tries = 0; tries < 200; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 50))
-      try {
-        if (requests().includes('- inventory')) break
-      } catch {
-        // No helper has written its first line yet.
-      }
-    }
+    await vi.waitFor(() => expect(requests()).toContain('- inventory'), { timeout: 10_000, interval: 10 })
     running.kill('SIGINT')
     const { exitCode } = await running
     expect(exitCode).toBe(4)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { scene } from './ferry.js'
+import { scene } from '../support/fake-scene.js'
 
 describe('ferry pin', () => {
   it('pins on the source alone, reports time, pages, rate and memlock, and lets go', async () => {

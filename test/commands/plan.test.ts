@@ -2,8 +2,8 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { EDU, edu, mtty, reply, simulated, UUID_A, UUID_B } from '../inventory/fixtures.js'
-import { fakeHost, type FakeHost } from './fake-helper.js'
-import { scene } from './ferry.js'
+import { fakeHost, type FakeHost } from '../support/fake-host.js'
+import { scene } from '../support/fake-scene.js'
 
 let host: FakeHost | undefined
 afterEach(() => {

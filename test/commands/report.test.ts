@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { toJson } from '../../src/json.js'
 import type { EventRecord } from '../../src/journal/event.js'
 import { migrated } from '../report/records.js'
-import { scene } from './ferry.js'
+import { scene } from '../support/fake-scene.js'
 
 const RUN = '20261122T151733-4f2a'
 function saved(records: readonly EventRecord[] = migrated().records) {

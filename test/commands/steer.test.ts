@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
-import { said, scene, type Scene } from './ferry.js'
+import { said, scene, type Scene } from '../support/fake-scene.js'
 
 const FITS = [1000]
 const NEVER_FITS = [900_000_000]

@@ -219,11 +219,12 @@ describe('a client that misbehaves', () => {
   })
 
   it('that does not read what it asked for is dropped', async () => {
-    const { events, served } = await scene()
+    const { control, events, served } = await scene()
+    const subscribe = vi.spyOn(control, 'subscribe')
     const client = raw(served.socket)
     client.socket.pause()
     client.socket.write('{"id":1,"op":"events","params":{"follow":true}}\n')
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await vi.waitFor(() => expect(subscribe).toHaveBeenCalled(), { interval: 5 })
     const message = 'x'.repeat(512 * 1024)
     for (let index = 0; index < 40; index++) {
       events.emit({ type: 'helper', side: 'source', event: { event: 'log', level: 'info', message } })

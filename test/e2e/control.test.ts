@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { MAX_LINE_BYTES, PROTOCOL_VERSION } from '../../src/protocol/protocol.js'
-import { HELPER, temporaryFolder, until } from './ferry.js'
+import { HELPER, temporaryFolder, until } from '../support/scene.js'
 
 const RUN = { run: '20261122T151733-4f2a', epoch: 3 }
 

@@ -1,9 +1,9 @@
 /** Every fault the simulator can make, on either side: what ferry says of the run is what became of it. */
 import { describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
-import { ended, reportAgrees, sourceRuns } from './expect.js'
-import { Scene } from './ferry.js'
-import { device, faulty, workload, type Fault } from './workload.js'
+import { ended, reportAgrees, sourceRuns } from '../support/expect.js'
+import { Scene } from '../support/scene.js'
+import { device, faulty, workload, type Fault } from '../support/workload.js'
 
 const FLAGS_3 = { flags: ['stop-copy', 'p2p'], precopy: '0B' }
 

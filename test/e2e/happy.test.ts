@@ -1,9 +1,9 @@
 import { closeSync, ftruncateSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { moved, reportAgrees } from './expect.js'
-import { Scene } from './ferry.js'
-import { device, region, workload } from './workload.js'
+import { moved, reportAgrees } from '../support/expect.js'
+import { Scene } from '../support/scene.js'
+import { device, region, workload } from '../support/workload.js'
 
 const MIB = 1024 * 1024
 

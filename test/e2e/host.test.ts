@@ -12,9 +12,9 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
-import { ended, sourceRuns } from './expect.js'
-import { gone, HELPER, isRunning, Scene, type Ended } from './ferry.js'
-import { device, region, workload } from './workload.js'
+import { ended, sourceRuns } from '../support/expect.js'
+import { gone, HELPER, isRunning, Scene, type Ended } from '../support/scene.js'
+import { device, region, workload } from '../support/workload.js'
 
 const SLOW = { migration: { bandwidth: '2MiB/s' } }
 const isRoot = process.getuid?.() === 0

@@ -3,9 +3,9 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
-import { ended, sourceRuns } from './expect.js'
-import { gone, Scene, type Journal } from './ferry.js'
-import { device, workload } from './workload.js'
+import { ended, sourceRuns } from '../support/expect.js'
+import { gone, Scene, type Journal } from '../support/scene.js'
+import { device, workload } from '../support/workload.js'
 
 const SLOW = { migration: { bandwidth: '2MiB/s' } }
 const two = [device('nic'), device('disk', { seed: 5, trackers: ['iommu'] })]

@@ -2,9 +2,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { ended, sourceRuns } from './expect.js'
-import { Scene, type Journal } from './ferry.js'
-import { device, workload } from './workload.js'
+import { ended, sourceRuns } from '../support/expect.js'
+import { Scene, type Journal } from '../support/scene.js'
+import { device, workload } from '../support/workload.js'
 
 /** Writes faster than a round takes: something is always dirty. */
 const busy = device('nic', { writes: '64MiB/s' })

@@ -3,9 +3,9 @@ import { ftruncateSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { StatusReply, TrackReply } from '../../src/protocol/protocol.js'
-import { moved } from './expect.js'
-import { Scene } from './ferry.js'
-import { device, region, workload, type Workload } from './workload.js'
+import { moved } from '../support/expect.js'
+import { Scene } from '../support/scene.js'
+import { device, region, workload, type Workload } from '../support/workload.js'
 
 const MIB = 1024 * 1024
 

@@ -1,15 +1,16 @@
 /** profiles/examples/scripted-cutover.sh with the built ferry, from its plan to the release of its source. */
 import { execa } from 'execa'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
-import { CLI, HELPER, ROOT, Scene, gone } from './ferry.js'
+import { CLI, HELPER, ROOT, Scene, gone, temporaryFolder } from '../support/scene.js'
 
 const SCRIPT = join(ROOT, 'profiles', 'examples', 'scripted-cutover.sh')
 const PROFILE = join(ROOT, 'profiles', 'scripted-cutover.yaml')
 
 describe('the scripted cutover', { timeout: 120_000 }, () => {
-  const carriedOut = async (more: Readonly<Record<string, string>> = {}) => {
+  const carriedOut = async (more: Readonly<Record<string, string>> = {}, profile = PROFILE) => {
     const scene = new Scene()
     const env = {
       PATH: process.env['PATH'],
@@ -23,7 +24,11 @@ describe('the scripted cutover', { timeout: 120_000 }, () => {
       DOWNTIME_LIMIT: '20s',
       ...more,
     }
-    const run = await execa('sh', [SCRIPT], { reject: false, extendEnv: false, env })
+    const run = await execa('sh', [SCRIPT, ...(profile === PROFILE ? [] : [profile])], {
+      reject: false,
+      extendEnv: false,
+      env,
+    })
     const ferry = (...args: string[]) =>
       execa(process.execPath, [CLI, ...args], { reject: false, extendEnv: false, env })
     return { ferry, run, scene }
@@ -51,8 +56,13 @@ describe('the scripted cutover', { timeout: 120_000 }, () => {
     expect(JSON.parse(kept.stdout).result.released, kept.stdout).toBe(true)
     await unwell.ferry('release', '--hold', PROFILE, '--side', 'destination')
 
-    // A millisecond is never enough for comparing all memory.
-    const refused = await carriedOut({ DOWNTIME_LIMIT: '1ms', WINDOW: '500ms' })
+    // A millisecond is never enough for comparing all memory, however many rounds go before.
+    const text = readFileSync(PROFILE, 'utf8')
+    const twoRounds = text.replace('precopy: { rounds: 30,', 'precopy: { rounds: 2,')
+    expect(twoRounds).not.toBe(text)
+    const profile = join(temporaryFolder(), 'two-rounds.yaml')
+    writeFileSync(profile, twoRounds)
+    const refused = await carriedOut({ DOWNTIME_LIMIT: '1ms', WINDOW: '500ms' }, profile)
     expect(refused.run.exitCode, refused.run.stdout + refused.run.stderr).toBe(EXIT.downtimeLimit)
     const [start] = refused.scene.journal().records
     expect(refused.scene.journal().end()?.outcome).toBe('cancelled')

@@ -1,8 +1,8 @@
 /** Ctrl-C in every phase; the phase is hit by watching the journal, not by the clock. */
 import { describe, expect, it } from 'vitest'
-import { ended, moved, reportAgrees, sourceRuns } from './expect.js'
-import { gone, isRunning, Scene, type Journal } from './ferry.js'
-import { device, region, workload, type Workload } from './workload.js'
+import { ended, moved, reportAgrees, sourceRuns } from '../support/expect.js'
+import { gone, isRunning, Scene, type Journal } from '../support/scene.js'
+import { device, region, workload, type Workload } from '../support/workload.js'
 
 /** Enough to allocate that a signal sent when it begins arrives before it ends. */
 const LARGE = { memory: [region('ram', 0, '512MiB', { fill: { seed: 3, zero: '100%' } })] }

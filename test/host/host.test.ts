@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { closeHosts, hostOf } from '../../src/host/host.js'
-import { temporaryFolder } from '../link/fake.js'
-import { newHost, onPath, restoreEnvironment, RUNS, standIn } from '../link/stand-in.js'
+import { temporaryFolder } from '../support/fake-helper.js'
+import { newHost, onPath, restoreEnvironment, RUNS, standIn } from '../support/stand-in.js'
 
 afterEach(async () => {
   await closeHosts()

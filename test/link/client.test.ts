@@ -7,7 +7,7 @@ import { EXIT } from '../../src/exit-codes.js'
 import type { HelperClient } from '../../src/link/client.js'
 import { HelperRequestError } from '../../src/link/helper-error.js'
 import type { HelperErrorBody, HelperEvent } from '../../src/protocol/protocol.js'
-import { fakeClient, temporaryFolder, type FakeScript } from './fake.js'
+import { fakeClient, temporaryFolder, type FakeScript } from '../support/fake-helper.js'
 
 const open: HelperClient[] = []
 function client(script: FakeScript, options: Parameters<typeof fakeClient>[1] = {}): HelperClient {
@@ -121,7 +121,8 @@ describe('HelperClient', () => {
   it('stops waiting when told to, and drops the late reply', async () => {
     const problems: HelperErrorBody[] = []
     const helper = client(
-      { replies: { status: [{ delayMs: 100 }] } },
+      // The check is asked last and takes as long, so that its answer comes after the late replies.
+      { replies: { status: [{ delayMs: 100 }], check: [{ delayMs: 100 }] } },
       { onProblem: (problem) => problems.push(problem) },
     )
     const stop = new AbortController()
@@ -130,7 +131,6 @@ describe('HelperClient', () => {
     expect((await waiting).code).toBe('helper/not-waited')
     expect((await failure(helper.request('status', {}, { timeoutMs: 20 }))).code).toBe('helper/no-reply')
     await helper.request('check', {}, {})
-    await new Promise((resolve) => setTimeout(resolve, 200))
     expect(problems).toEqual([])
   })
 

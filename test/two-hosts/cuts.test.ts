@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
 import type { CheckReply, StatusReply } from '../../src/protocol/protocol.js'
-import { until } from '../e2e/ferry.js'
-import { device, workload, type Sim } from '../e2e/workload.js'
+import { until } from '../support/scene.js'
+import { device, workload, type Sim } from '../support/workload.js'
 import { isRoot, TwoHosts } from './hosts.js'
 
 describe.runIf(isRoot)('links that die', { timeout: 120_000 }, () => {
@@ -79,10 +79,7 @@ describe.runIf(isRoot)('links that die', { timeout: 120_000 }, () => {
     expect(ended.exit, ended.stdout + ended.stderr).toBe(EXIT.rolledBack)
     await sourceCameBack()
     // The destination's helper heard nothing of it over ssh, and went by itself.
-    for (let look = 0; look < 100 && (await hosts.helpers('b')).length > 0; look++) {
-      await new Promise((resolve) => setTimeout(resolve, 200))
-    }
-    expect(await hosts.helpers('b')).toEqual([])
+    await until('the end of the destination’s helper', async () => (await hosts.helpers('b')).length === 0)
   })
 
   it('both links between COMMIT and its answer: exit 9, and recover finishes it', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
 import type { CheckReply, ConnectReply, PrecopyReply } from '../../src/protocol/protocol.js'
-import { device, region, workload } from '../e2e/workload.js'
+import { device, region, workload } from '../support/workload.js'
 import { DATA, isRoot, TwoHosts } from './hosts.js'
 
 /** Text that stands in every page of a workload's memory. */

@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
 import type { CheckReply } from '../../src/protocol/protocol.js'
-import { device, workload } from '../e2e/workload.js'
-import { gone, until } from '../e2e/ferry.js'
+import { device, workload } from '../support/workload.js'
+import { gone, until } from '../support/scene.js'
 import { isRoot, TwoHosts } from './hosts.js'
 
 const TAKE = fileURLToPath(new URL('../../profiles/examples/take-descriptors.c', import.meta.url))

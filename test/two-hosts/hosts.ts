@@ -16,8 +16,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { CLI, HELPER, Journal, ROOT, until, type Ended, type Running } from '../e2e/ferry.js'
-import type { Workload } from '../e2e/workload.js'
+import { CLI, HELPER, Journal, ROOT, until, type Ended, type Running } from '../support/scene.js'
+import type { Workload } from '../support/workload.js'
 import { writeFileSync } from 'node:fs'
 
 const SCRIPT = fileURLToPath(new URL('hosts.sh', import.meta.url))

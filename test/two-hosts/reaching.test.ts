@@ -3,8 +3,8 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
-import { until } from '../e2e/ferry.js'
-import { device, workload } from '../e2e/workload.js'
+import { until } from '../support/scene.js'
+import { device, workload } from '../support/workload.js'
 import { DATA, isRoot, TwoHosts } from './hosts.js'
 
 interface Found {

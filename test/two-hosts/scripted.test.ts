@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
 import type { CheckReply, CutoverReply } from '../../src/protocol/protocol.js'
-import { until } from '../e2e/ferry.js'
-import { device, workload, type Sim } from '../e2e/workload.js'
+import { until } from '../support/scene.js'
+import { device, workload, type Sim } from '../support/workload.js'
 import { isRoot, TwoHosts } from './hosts.js'
 
 describe.runIf(isRoot)('a scripted cutover between two hosts', { timeout: 120_000 }, () => {
@@ -81,7 +81,8 @@ describe.runIf(isRoot)('a scripted cutover between two hosts', { timeout: 120_00
 
   it('refuses a cutover that would pass the limit, stays held, and cuts over once it fits', async () => {
     // All memory is hashed in the blackout, so that a millisecond can never do.
-    const run = await detached(profile({}, { downtimeLimit: '1ms', verify: 'full' }))
+    const precopy = { rounds: 3, time: '20s' }
+    const run = await detached(profile({}, { downtimeLimit: '1ms', verify: 'full', precopy }))
     await held(run)
     const refused = await hosts.json('cutover', run)
     expect(refused.exit, refused.stdout + refused.stderr).toBe(EXIT.downtimeLimit)

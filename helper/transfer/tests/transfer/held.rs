@@ -64,7 +64,7 @@ fn a_held_run_goes_on_past_its_bounds_until_it_is_let_go() {
 fn a_rest_ends_at_the_word_and_a_last_round_follows() {
     let mut rig = held(LONG, |hands| {
         hands.await_rounds(1);
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(20));
         hands.steer.proceed();
     });
     rig.rounds = vec![vec![], vec![], vec![0x5000, 0x6000], vec![]];
@@ -93,7 +93,7 @@ fn a_hold_ends_by_a_cancel_by_the_other_side_and_by_the_links_end() {
     for side in 0..2 {
         let rig = held(LONG, move |hands| {
             hands.await_rounds(1);
-            thread::sleep(Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(20));
             hands.cancels[side].store(true, Ordering::SeqCst);
         });
         let ran = rig.run();

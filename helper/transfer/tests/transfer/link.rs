@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferry_base::error::HelperError;
 use ferry_base::message::{ConnectParams, Event, EventSink, ListenParams};
@@ -34,7 +34,12 @@ fn meet(
         thread::spawn(move || listener.accept(&cancel, &events).map(drop))
     };
     let connected = Link::connect(&params, &ours, run, epoch, &Arc::new(AtomicBool::new(false)));
-    thread::sleep(Duration::from_millis(150));
+    // Who is turned away is logged on the other side, a moment later perhaps.
+    let logged = || events.0.lock().unwrap().iter().any(|event| matches!(event, Event::Log { .. }));
+    let began = Instant::now();
+    while connected.is_err() && !logged() && began.elapsed() < Duration::from_secs(5) {
+        thread::sleep(Duration::from_millis(2));
+    }
     cancel.store(true, Ordering::SeqCst);
     let accepted = accepting.join().expect("no panic");
     assert_eq!(connected.is_ok(), accepted.is_ok());

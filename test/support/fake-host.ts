@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PROTOCOL_VERSION, type InventoryReply } from '../../src/protocol/protocol.js'
-import { startFerry } from '../support/ferry.js'
+import { startFerry } from './ferry.js'
 
 export interface Ended {
   readonly exitCode?: number | undefined

@@ -2,8 +2,8 @@
 import { expect } from 'vitest'
 import { EXIT, type ExitName } from '../../src/exit-codes.js'
 import type { CheckReply, StatusReply, RollbackReply } from '../../src/protocol/protocol.js'
-import type { Ended, Journal, Scene } from './ferry.js'
-import { gone } from './ferry.js'
+import type { Ended, Journal, Scene } from './scene.js'
+import { gone } from './scene.js'
 
 /** The exit code by the process, the envelope and the journal alike. */
 export function ended(result: Ended, scene: Scene, exit: ExitName): void {

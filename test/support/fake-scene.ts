@@ -1,9 +1,9 @@
 /** `ferry` as a process, with fake helpers on both sides. */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fakeHelper, temporaryFolder, type FakeAction } from '../link/fake.js'
-import { startFerry, type Ferry, type FerryOptions } from '../support/ferry.js'
-import { QUICKSTART } from '../support/paths.js'
+import { fakeHelper, temporaryFolder, type FakeAction } from './fake-helper.js'
+import { startFerry, type Ferry, type FerryOptions } from './ferry.js'
+import { QUICKSTART } from './paths.js'
 
 export type Replies = Readonly<Record<string, readonly FakeAction[]>>
 export interface Scene {

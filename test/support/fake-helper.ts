@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { HelperClient, type ClientOptions } from '../../src/link/client.js'
 import { startProcess } from '../../src/host/process.js'
 
-export const FAKE_HELPER = fileURLToPath(new URL('../fake-helper.mjs', import.meta.url))
+export const FAKE_HELPER = fileURLToPath(new URL('./fake-helper.mjs', import.meta.url))
 
 /** What the head of fake-helper.mjs describes. */
 export interface FakeAction {
