@@ -2,7 +2,7 @@
  * Everything beyond the shape. Parts whose shape is broken are left out and the rest is checked all the same, so that
  * an operator sees all problems at once.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { checkDevices, checkSims } from './devices.js'
 import { checkHolders, checkSockets } from './holders.js'
 import { checkHooks } from './hooks.js'

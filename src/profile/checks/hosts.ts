@@ -1,6 +1,6 @@
 /** What no shape can say about the two hosts and the addresses between them. */
 import { isIP } from 'node:net'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { formatListen, isLoopback, isWildcard, splitHost, type ListenAddress } from '../schema/address.js'
 import type { ProfileFinding } from '../findings/finding.js'
 import type { destinationSchema, sourceSchema } from '../schema/host.js'

@@ -1,5 +1,5 @@
 /** What no shape can say about the data connections: where data in the clear may go, and how many there are. */
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { formatListen, isLoopback } from '../schema/address.js'
 import type { DestinationInput, SourceInput } from './hosts.js'
 import type { ProfileFinding } from '../findings/finding.js'

@@ -1,5 +1,5 @@
 /** Commands at points of a run: the shape of `hooks:`. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { HOOK_POINTS } from '../../points.js'
 import * as of from './scalars.js'
 

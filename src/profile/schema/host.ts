@@ -1,7 +1,7 @@
 /** The two hosts and the data connections between them: the shape of `source:`, `destination:` and `transport:`. */
 import { DEFAULT_KEEPALIVE_MS } from '../../limits.js'
 import { formatTime } from './quantity.js'
-import { z } from 'zod'
+import * as z from 'zod'
 import * as of from './scalars.js'
 
 const hostFields = {

@@ -1,5 +1,5 @@
 /** zod's issues as findings: the place, our code, and words an operator knows. */
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { didYouMean } from '../../did-you-mean.js'
 import { PROFILE_CODES, type ProfileCode } from '../findings/codes.js'
 import { pathText, type ProfileFinding, type Path } from '../findings/finding.js'

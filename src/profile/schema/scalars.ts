@@ -1,7 +1,7 @@
 /** zod schemas of the values that have a syntax of their own: they check the text and give the value it stands for. */
 import { SOCKET_PATH_BYTES } from '../../limits.js'
 import { isIP } from 'node:net'
-import { z } from 'zod'
+import * as z from 'zod'
 import { parseBdf, parseHost, parseListen, parseUuid } from './address.js'
 import type { ProfileCode } from '../findings/codes.js'
 import { parsePercent, parseRate, parseSize, parseTime, type Parsed } from './quantity.js'

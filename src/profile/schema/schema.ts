@@ -3,7 +3,7 @@
  * editors read, is generated from it (`npm run schema`). What no shape can say (overlaps, duplicates, the two sides of
  * a device) is in checks.ts.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { hookSchema } from './hook.js'
 import { HOLD_POINTS } from '../../points.js'
 import { destinationSchema, sourceSchema, transportSchema } from './host.js'

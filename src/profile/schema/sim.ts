@@ -1,5 +1,5 @@
 /** The `sim:` block: a device that exists only inside the helper. */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { DeviceState } from '../../protocol/protocol.js'
 import { count, iova, microseconds, rate, size } from './scalars.js'
 
