@@ -44,7 +44,7 @@ describe('ferry plan', { timeout: 30_000 }, () => {
     expect(stdout).toMatch(/1 {2}source +claim uart/)
     expect(stdout).toContain('FORECAST')
     expect(new Set(here.requests().map((request) => request.op))).toEqual(new Set(['hello', 'inventory']))
-    expect(readdirSync(here.folder).toSorted()).toEqual(['ferry-helper', 'profile.yaml', 'requests.ndjson'])
+    expect(readdirSync(here.folder).toSorted()).toEqual(['profile.yaml'])
   })
   it('blocked: exit 3, all blockers with codes and remedies, and no steps', async () => {
     const [here, file] = onLab(EDUS)

@@ -1,7 +1,6 @@
 /** The socket of a run, with real sockets and a run made of a stream of events. */
-import { mkdtempSync, mkdirSync, rmSync, statSync, writeFileSync, chmodSync, existsSync } from 'node:fs'
+import { mkdirSync, rmSync, statSync, writeFileSync, chmodSync, existsSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { RunConnection } from '../../src/control/connection.js'
@@ -14,6 +13,7 @@ import { StatusKeeper, type RunControl, type Served } from '../../src/run/contro
 import type { Event, EventRecord } from '../../src/journal/event.js'
 import { EventStream } from '../../src/journal/event-stream.js'
 import type { CutoverAsk } from '../../src/run/hold-timer.js'
+import { temporaryFolder } from '../support/temporary-folder.js'
 
 const RUN = '20261122T151733-4f2a'
 const START: Event = {
@@ -39,10 +39,6 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close()
 })
 
-function folder(): string {
-  return mkdtempSync(join(tmpdir(), 'ferry-c-'))
-}
-
 async function scene(over: Partial<RunControl> = {}): Promise<Scene> {
   const events = new EventStream()
   const records: EventRecord[] = []
@@ -63,7 +59,7 @@ async function scene(over: Partial<RunControl> = {}): Promise<Scene> {
     },
     ...over,
   }
-  const served = await serveRun(control, folder())
+  const served = await serveRun(control, temporaryFolder())
   closing.push(() => served.close())
   events.emit(START)
   const open = async (): Promise<RunConnection> => {
@@ -243,7 +239,7 @@ describe('where the socket stands', () => {
 
   const control = { run: RUN } as RunControl
   it('must fit the kernel’s limit', async () => {
-    const long = join(folder(), 'x'.repeat(80))
+    const long = join(temporaryFolder(), 'x'.repeat(80))
     const failed = await serveRun(control, long).catch((error: unknown) => error)
     expect(failed).toMatchObject({ code: 'control/folder', exit: 1 })
     expect(String(failed)).toContain('107')
@@ -251,13 +247,13 @@ describe('where the socket stands', () => {
   })
 
   it('must be a folder that can be made', async () => {
-    const file = join(folder(), 'file')
+    const file = join(temporaryFolder(), 'file')
     writeFileSync(file, '')
     expect(await code(serveRun(control, file))).toBe('control/folder')
   })
 
   it('is made private when it was not', async () => {
-    const open = folder()
+    const open = temporaryFolder()
     const runs = join(open, 'runs')
     mkdirSync(runs)
     chmodSync(runs, 0o777)
@@ -268,7 +264,7 @@ describe('where the socket stands', () => {
   })
 
   it('is made again elsewhere when its folder goes, and those who are connected stay', async () => {
-    const [first, later] = [folder(), folder()]
+    const [first, later] = [temporaryFolder(), temporaryFolder()]
     const { control } = await scene()
     const served = await serveRun(control, first, later)
     closing.push(() => served.close())

@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readFacts } from '../../src/doctor/facts.js'
 import { SCRIPT } from '../../src/doctor/script.js'
-import { temporaryFolder } from '../support/fake-helper.js'
+import { temporaryFolder } from '../support/temporary-folder.js'
 
 function ask(args: readonly string[] = [], shell: readonly string[] = ['sh']): string {
   const [program = 'sh', ...options] = shell

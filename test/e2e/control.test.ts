@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { MAX_LINE_BYTES, PROTOCOL_VERSION } from '../../src/protocol/protocol.js'
-import { HELPER, temporaryFolder, until } from '../support/scene.js'
+import { HELPER } from '../support/paths.js'
+import { temporaryFolder } from '../support/temporary-folder.js'
+import { until } from '../support/until.js'
 
 const RUN = { run: '20261122T151733-4f2a', epoch: 3 }
 

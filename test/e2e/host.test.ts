@@ -13,7 +13,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
 import { ended, sourceRuns } from '../support/expect.js'
-import { gone, HELPER, isRunning, Scene, type Ended } from '../support/scene.js'
+import { gone, isRunning, Scene, type Ended } from '../support/scene.js'
+import { HELPER } from '../support/paths.js'
 import { device, region, workload } from '../support/workload.js'
 
 const SLOW = { migration: { bandwidth: '2MiB/s' } }

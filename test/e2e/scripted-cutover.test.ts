@@ -4,7 +4,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
-import { CLI, HELPER, ROOT, Scene, gone, temporaryFolder } from '../support/scene.js'
+import { CLI, HELPER, ROOT } from '../support/paths.js'
+import { Scene, gone } from '../support/scene.js'
+import { temporaryFolder } from '../support/temporary-folder.js'
 
 const SCRIPT = join(ROOT, 'profiles', 'examples', 'scripted-cutover.sh')
 const PROFILE = join(ROOT, 'profiles', 'scripted-cutover.yaml')

@@ -1,5 +1,3 @@
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { estimateTerms } from '../../src/forecast/estimate.js'
@@ -8,6 +6,7 @@ import type { Sample } from '../../src/forecast/sample.js'
 import { basisText } from '../../src/ui/forecast-text.js'
 import { plan as planFor } from '../plan/hosts.js'
 import { MIB, profile, simDevice } from '../plan/profiles.js'
+import { temporaryFolder } from '../support/temporary-folder.js'
 
 const plan = planFor(profile([simDevice('vgpu', { latencyUs: { STOP_COPY: 700 } })]))
 const sample = (misfits: Sample['misfits']) =>
@@ -40,7 +39,7 @@ describe('the blackout before the run', () => {
   })
 
   it('needs no folder of journals', () => {
-    const stateDir = join(mkdtempSync(join(tmpdir(), 'ferry-f-')), 'none')
+    const stateDir = join(temporaryFolder(), 'none')
     expect(forecastBefore(plan, { stateDir, bandwidth: null, downtimeLimitMs: 300 }).expectedUs).toBeNull()
   })
 })

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { closeHosts, hostOf } from '../../src/host/host.js'
-import { temporaryFolder } from '../support/fake-helper.js'
+import { temporaryFolder } from '../support/temporary-folder.js'
 import { newHost, onPath, restoreEnvironment, RUNS, standIn } from '../support/stand-in.js'
 
 afterEach(async () => {

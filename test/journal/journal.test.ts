@@ -10,7 +10,7 @@ import { takeUp } from '../../src/journal/reopen.js'
 import { drivenBy } from '../../src/journal/lock.js'
 import { findJournal, listRuns, parseJournal, readJournal } from '../../src/journal/read.js'
 import { isRunId, newRunId } from '../../src/journal/run-id.js'
-import { temporaryFolder } from '../support/fake-helper.js'
+import { temporaryFolder } from '../support/temporary-folder.js'
 
 const RUN = '20261122T151733-4f2a'
 const START: Event = {

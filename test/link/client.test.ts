@@ -7,7 +7,8 @@ import { EXIT } from '../../src/exit-codes.js'
 import type { HelperClient } from '../../src/link/client.js'
 import { HelperRequestError } from '../../src/link/helper-error.js'
 import type { HelperErrorBody, HelperEvent } from '../../src/protocol/protocol.js'
-import { fakeClient, temporaryFolder, type FakeScript } from '../support/fake-helper.js'
+import { fakeClient, type FakeScript } from '../support/fake-helper.js'
+import { temporaryFolder } from '../support/temporary-folder.js'
 
 const open: HelperClient[] = []
 function client(script: FakeScript, options: Parameters<typeof fakeClient>[1] = {}): HelperClient {

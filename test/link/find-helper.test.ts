@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
 import { openHelper } from '../../src/link/open.js'
 import { candidates, checkTrusted, findHelper, packageRoot, untrusted } from '../../src/link/find-helper.js'
-import { fakeHelper, temporaryFolder } from '../support/fake-helper.js'
+import { fakeHelper } from '../support/fake-helper.js'
+import { temporaryFolder } from '../support/temporary-folder.js'
 
 const HERE = { host: 'local', become: null, stateDir: null } as const
 const REGULAR = 0o100000

@@ -6,7 +6,8 @@ import { EXIT } from '../../src/exit-codes.js'
 import { closeHosts, hostOf } from '../../src/host/host.js'
 import { installHelper } from '../../src/link/install.js'
 import { openHelper, stateDirOf } from '../../src/link/open.js'
-import { FAKE_HELPER, temporaryFolder } from '../support/fake-helper.js'
+import { FAKE_HELPER } from '../support/fake-helper.js'
+import { temporaryFolder } from '../support/temporary-folder.js'
 import { fakeBuild, newHost, onPath, restoreEnvironment, RUNS, sha256, standIn } from '../support/stand-in.js'
 
 afterEach(async () => {

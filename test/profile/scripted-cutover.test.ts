@@ -1,10 +1,10 @@
 /** profiles/examples/scripted-cutover.sh with a stand-in for ferry: which commands it gives, and how it gets out. */
 import { execa } from 'execa'
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { temporaryFolder } from '../support/temporary-folder.js'
 
 const SCRIPT = fileURLToPath(new URL('../../profiles/examples/scripted-cutover.sh', import.meta.url))
 const RUN = '20261122T151733-4f2a'
@@ -27,7 +27,7 @@ const upTo = (word: string): string[] => ALL.slice(0, ALL.findIndex((line) => li
 
 /** Runs the script; `exits` are exit codes of the stand-in, by a part of its arguments. */
 function begin(exits: Readonly<Record<string, number>>, env: Record<string, string>, hang = 'no such word') {
-  const folder = mkdtempSync(join(tmpdir(), 'ferry-script-'))
+  const folder = temporaryFolder()
   const [log, standIn] = [join(folder, 'log'), join(folder, 'ferry')]
   const cases = Object.entries(exits).map(([part, exit]) => `  *"${part}"*) exit ${exit} ;;\n`)
   writeFileSync(

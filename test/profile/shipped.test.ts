@@ -1,10 +1,10 @@
 import { execa } from 'execa'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadProfile } from '../../src/profile/load.js'
 import { profileJsonSchema } from '../../src/profile/schema/schema.js'
+import { temporaryFolder } from '../support/temporary-folder.js'
 
 const folder = new URL('../../profiles/', import.meta.url)
 const names = readdirSync(folder).filter((name) => name.endsWith('.yaml'))
@@ -107,7 +107,7 @@ describe('shipped profiles', () => {
   })
 
   it('scripted-cutover’s hooks do what they say, with the folder’s name as data', async () => {
-    const folder = join(mkdtempSync(join(tmpdir(), 'ferry-hooks-')), 'a "$(b)" c')
+    const folder = join(temporaryFolder(), 'a "$(b)" c')
     mkdirSync(folder)
     const { hooks } = await load('scripted-cutover.yaml', { FERRY_DEMO: folder })
     const env = { FERRY_RUN: 'r-1', FERRY_DEVICES: 'vgpu nic', FERRY_SOURCE: 'a', FERRY_DESTINATION: 'b' }

@@ -1,13 +1,11 @@
 /** What a ferry that died had written of its run, beside what it left of the two helpers. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll } from 'vitest'
 import type { Event, EventRecord, SideAddresses } from '../../src/journal/event.js'
 import { LeftPair, RUN, WORKLOAD } from './left-pair.js'
+import { temporaryFolder } from '../support/temporary-folder.js'
 
-const folder = mkdtempSync(join(tmpdir(), 'ferry-left-'))
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
+const folder = temporaryFolder()
 
 /** How far the two helpers came by themselves once the cutover was begun, whoever heard of it. */
 export const MOMENTS = [

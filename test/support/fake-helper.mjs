@@ -7,6 +7,7 @@
  *
  * FILE is JSON, all of it optional:
  *   log       file to which every request is appended, a line `side op` each
+ *   requests  file to which every request is appended whole, as a line of JSON
  *   link      folder shared by the two sides of a run: the source leaves `committed` there, the destination's
  *             `receive` waits for it (or for a `rollback` on its own side)
  *   replies   {op: [action, …]}: what to do for the 1st, 2nd, … request of op; the last one repeats. Actions:
@@ -302,6 +303,7 @@ async function heldRounds() {
 
 async function handle({ epoch, id, op, params, run }) {
   if (run !== undefined) session = { run, epoch }
+  if (script.requests) appendFileSync(script.requests, `${JSON.stringify({ op, params })}\n`)
   if (script.log) appendFileSync(script.log, `${role ?? params?.role ?? '-'} ${op}\n`)
   const nth = counts.get(op) ?? 0
   counts.set(op, nth + 1)

@@ -1,10 +1,10 @@
 /** The fake helper as a process, for tests. */
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { HelperClient, type ClientOptions } from '../../src/link/client.js'
 import { startProcess } from '../../src/host/process.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 export const FAKE_HELPER = fileURLToPath(new URL('./fake-helper.mjs', import.meta.url))
 
@@ -22,13 +22,10 @@ export interface FakeAction {
 }
 export interface FakeScript {
   readonly log?: string
+  readonly requests?: string
   readonly link?: string
   readonly replies?: Readonly<Record<string, readonly FakeAction[]>>
   readonly forecasts?: readonly number[]
-}
-
-export function temporaryFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'ferry-test-'))
 }
 
 /** Writes a program that runs the fake helper with this script, and returns its path. */

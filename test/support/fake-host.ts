@@ -1,12 +1,10 @@
-/**
- * A program that speaks the control protocol and answers `inventory` with a given reply, so that commands can be
- * run end to end on any machine. It notes every request, to show what a command asked of a host.
- */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+/** A host with a given inventory, so that commands can be run end to end on any machine. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PROTOCOL_VERSION, type InventoryReply } from '../../src/protocol/protocol.js'
+import { fakeHelper } from './fake-helper.js'
 import { startFerry } from './ferry.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 export interface Ended {
   readonly exitCode?: number | undefined
@@ -14,6 +12,7 @@ export interface Ended {
   readonly stderr: string
 }
 export interface FakeHost {
+  /** Its state folder; the fake helper is elsewhere. */
   readonly folder: string
   /** Runs ferry with this helper. */
   ferry(...args: readonly string[]): Promise<Ended>
@@ -25,10 +24,10 @@ export interface FakeHost {
 }
 
 export function fakeHost(inventory: InventoryReply): FakeHost {
-  const folder = mkdtempSync(join(tmpdir(), 'ferry-fake-'))
-  const helper = join(folder, 'ferry-helper')
-  const log = join(folder, 'requests.ndjson')
-  writeFileSync(log, '')
+  const folder = temporaryFolder()
+  const tools = temporaryFolder()
+  const requests = join(tools, 'requests.ndjson')
+  writeFileSync(requests, '')
   const hello = {
     protocol: PROTOCOL_VERSION,
     version: '0.1.0',
@@ -39,28 +38,17 @@ export function fakeHost(inventory: InventoryReply): FakeHost {
     memoryAvailableBytes: inventory.host.memoryAvailableBytes,
     fingerprint: '00'.repeat(32),
   }
-  writeFileSync(
-    helper,
-    `#!${process.execPath}
-const { appendFileSync } = require('node:fs')
-const replies = ${JSON.stringify({ hello, inventory })}
-require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
-  const { id, op, params } = JSON.parse(line)
-  appendFileSync(${JSON.stringify(log)}, JSON.stringify({ op, params }) + '\\n')
-  const reply = replies[op]
-  const body = reply ? { ok: reply } : { error: { code: 'request/unknown', message: op } }
-  process.stdout.write(JSON.stringify({ id, ...body }) + '\\n')
-})
-`,
-    { mode: 0o755 },
-  )
+  const helper = fakeHelper(tools, 'ferry-helper', {
+    requests,
+    replies: { hello: [{ ok: hello }], inventory: [{ ok: inventory }] },
+  })
   return {
     folder,
     ferry: (...args) => startFerry([...args, '--helper', helper, '--state-dir', folder]),
     half: (command, ...args) =>
       startFerry([command, '--set', `source.helper=${helper}`, ...args, '--state-dir', folder]),
     requests: () =>
-      readFileSync(log, 'utf8')
+      readFileSync(requests, 'utf8')
         .split('\n')
         .filter((line) => line !== '')
         .map((line) => JSON.parse(line)),

@@ -1,7 +1,8 @@
 /** `ferry` as a process, with fake helpers on both sides. */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fakeHelper, temporaryFolder, type FakeAction } from './fake-helper.js'
+import { fakeHelper, type FakeAction } from './fake-helper.js'
+import { temporaryFolder } from './temporary-folder.js'
 import { startFerry, type Ferry, type FerryOptions } from './ferry.js'
 import { QUICKSTART } from './paths.js'
 

@@ -1,17 +1,14 @@
 /** The built `ferry` with the built `ferry-helper`, as an operator runs them: processes, a state folder, a journal. */
 import { execa } from 'execa'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
 import type { Op, Role } from '../../src/protocol/protocol.js'
 import type { EventRecord } from '../../src/journal/event.js'
+import { CLI, HELPER } from './paths.js'
+import { temporaryFolder } from './temporary-folder.js'
+import { until } from './until.js'
 import type { Workload } from './workload.js'
-
-export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-export const CLI = join(ROOT, 'dist', 'src', 'cli', 'cli.js')
-export const HELPER = join(ROOT, 'helper', 'target', 'release', 'ferry-helper')
 
 for (const [built, command] of [
   [CLI, 'npm run build:cli'],
@@ -22,34 +19,14 @@ for (const [built, command] of [
   }
 }
 
-/** Long enough for any wait here on a busy machine; a wait that takes longer has failed. */
-const PATIENCE_MS = 25_000
-const LOOK_EVERY_MS = 10
-
-/** Resolves with what `look` finds. `what` says what was waited for when it does not come. */
-export async function until<T>(
-  what: string | (() => string),
-  look: () => T | undefined | false | Promise<T | undefined | false>,
-): Promise<T> {
-  const deadline = performance.now() + PATIENCE_MS
-  for (;;) {
-    const found = await look()
-    if (found !== undefined && found !== false) return found
-    if (performance.now() > deadline) throw new Error(`never: ${typeof what === 'string' ? what : what()}`)
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
-  }
-}
-
 // Once per test file: tests that run side by side share these.
-const folders: string[] = []
+const stateDirs: string[] = []
 const processes = new Set<{ kill(signal: NodeJS.Signals): boolean }>()
 afterAll(() => {
   for (const child of processes) child.kill('SIGKILL')
-  for (const folder of folders) {
-    // A helper past COMMIT stays until somebody recovers the run, which not every test does.
-    for (const pid of lockHolders(join(folder, 'state', 'locks')))
-      if (isHelper(pid)) process.kill(pid, 'SIGKILL')
-    rmSync(folder, { recursive: true, force: true })
+  // A helper past COMMIT stays until somebody recovers the run, which not every test does.
+  for (const stateDir of stateDirs) {
+    for (const pid of lockHolders(join(stateDir, 'locks'))) if (isHelper(pid)) process.kill(pid, 'SIGKILL')
   }
 })
 
@@ -64,12 +41,6 @@ function isHelper(pid: number): boolean {
   } catch {
     return false
   }
-}
-
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'ferry-e2e-'))
-  folders.push(folder)
-  return folder
 }
 
 export interface Envelope {
@@ -103,6 +74,10 @@ export interface Running {
 export class Scene {
   readonly folder = temporaryFolder()
   readonly stateDir = join(this.folder, 'state')
+
+  constructor() {
+    stateDirs.push(this.stateDir)
+  }
 
   ferry(args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
     const child = execa(process.execPath, [CLI, ...args], {

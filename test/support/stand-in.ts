@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PROTOCOL_VERSION } from '../../src/protocol/protocol.js'
-import { fakeHelper, temporaryFolder, type FakeAction } from './fake-helper.js'
+import { fakeHelper, type FakeAction } from './fake-helper.js'
+import { temporaryFolder } from './temporary-folder.js'
 
 /**
  * What the stand-in does with the command, `$1`, for the host `$host`; by default what sshd does: a shell reads it, in a

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
 import type { CheckReply, StatusReply } from '../../src/protocol/protocol.js'
-import { until } from '../support/scene.js'
+import { until } from '../support/until.js'
 import { device, workload, type Sim } from '../support/workload.js'
 import { isRoot, TwoHosts } from './hosts.js'
 

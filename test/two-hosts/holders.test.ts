@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
 import type { CheckReply } from '../../src/protocol/protocol.js'
 import { device, workload } from '../support/workload.js'
-import { gone, until } from '../support/scene.js'
+import { gone } from '../support/scene.js'
+import { until } from '../support/until.js'
 import { isRoot, TwoHosts } from './hosts.js'
 
 const TAKE = fileURLToPath(new URL('../../profiles/examples/take-descriptors.c', import.meta.url))

@@ -16,7 +16,9 @@ import {
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { CLI, HELPER, Journal, ROOT, until, type Ended, type Running } from '../support/scene.js'
+import { CLI, HELPER, ROOT } from '../support/paths.js'
+import { Journal, type Ended, type Running } from '../support/scene.js'
+import { until } from '../support/until.js'
 import type { Workload } from '../support/workload.js'
 import { writeFileSync } from 'node:fs'
 

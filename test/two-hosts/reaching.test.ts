@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
-import { until } from '../support/scene.js'
+import { until } from '../support/until.js'
 import { device, workload } from '../support/workload.js'
 import { DATA, isRoot, TwoHosts } from './hosts.js'
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
 import type { CheckReply, CutoverReply } from '../../src/protocol/protocol.js'
-import { until } from '../support/scene.js'
+import { until } from '../support/until.js'
 import { device, workload, type Sim } from '../support/workload.js'
 import { isRoot, TwoHosts } from './hosts.js'
 
