@@ -12,7 +12,7 @@ export default class Plan extends BaseCommand<typeof Plan> {
     'Asks both hosts what they have and decides: pairs of devices, a tracker for each, containers, the steps in order,',
     'and what can be said of the blackout before the run. All blockers come at once, each with a code and what would',
     'lift it. --explain says for each device why it has its tracker, why not each of the others, what the tracker',
-    'costs, and what a `ferry dirty-log` of the same profile measured. Changes nothing; a device that nobody uses is',
+    'costs, and what a `ferry dirty-log` of the same profile measured. Changes nothing; a device not in use is',
     'opened for a moment to ask it, a device in use never.',
   ].join(' ')
   static override examples = [
@@ -29,7 +29,7 @@ export default class Plan extends BaseCommand<typeof Plan> {
       command: '<%= config.bin %> <%= command.id %> vm.yaml --set trackers.prefer=iommu',
     },
     {
-      description: 'for a script: the codes of what stands in the way',
+      description: 'for a script: the codes of the blockers',
       command: "<%= config.bin %> <%= command.id %> vm.yaml --json | jq -r '.result.plan.blockers[].code'",
     },
   ]
@@ -112,7 +112,7 @@ export default class Plan extends BaseCommand<typeof Plan> {
     throw new FerryError({
       code: 'plan/blocked',
       exit: EXIT.blocked,
-      message: `${plan.profile} cannot be run as it stands; what would lift each blocker stands in the plan`,
+      message: `${plan.profile} cannot be run as it stands; what would lift each blocker is in the plan`,
       // People have just read them in the plan.
       reasons: this.jsonEnabled() ? plan.blockers : [],
       result,

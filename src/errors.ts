@@ -154,7 +154,7 @@ interface OclifError extends Error {
   readonly code?: string
 }
 
-/** oclif throws this to end the process quietly; it is no error. */
+/** oclif throws this to end the process quietly; it is not an error. */
 export function isQuietExit(error: unknown): error is Error & { readonly oclif: { readonly exit: number } } {
   return error instanceof Error && (error as OclifError).code === 'EEXIT'
 }

@@ -12,7 +12,7 @@ const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 type OnEvent = (record: EventRecord) => void
 
-/** Nobody listens there: no such socket, or one that a dead process left behind. */
+/** No process listens there: no such socket, or one that a dead process left behind. */
 const NOBODY: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTDIR'])
 
 /** The client's end of a run's socket. Many requests may be under way at once; each settles. */
@@ -31,7 +31,7 @@ export class RunConnection {
     socket.on('close', () => this.end())
   }
 
-  /** Null when nobody listens at the socket. */
+  /** Null when no process listens at the socket. */
   static connect(path: string): Promise<RunConnection | null> {
     return new Promise((resolve, reject) => {
       const socket = open(path)
@@ -94,7 +94,7 @@ export class RunConnection {
     const gone = new FerryError({
       code: 'run/gone',
       exit: EXIT.unknown,
-      message: 'the ferry that drives the run is gone',
+      message: 'the ferry that drives the run has ended',
     })
     this.gone = gone
     this.pending.rejectAll(() => gone)

@@ -1,4 +1,4 @@
-/** The socket of a run that is under way: whoever may open it may ask how the run stands, and steer it. */
+/** The socket of a run that is under way: a user who may open it may ask how the run stands, and steer it. */
 import { chmodSync, existsSync, unlinkSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { fromSystemError, usageError } from '../errors.js'

@@ -20,7 +20,7 @@ export const LAYERS = [
   'network',
 ] as const
 export type Layer = (typeof LAYERS)[number]
-/** warn: something will not work, or not well; fail: what was asked for will not. */
+/** warn: something will not work, or only in part; fail: what was asked for will not work. */
 export type Level = 'ok' | 'warn' | 'fail'
 
 export interface Check extends Finding {
@@ -60,14 +60,14 @@ export function fail(layer: Layer, code: string, found: string, remedy: string):
 /**
  * What failed as a check, under the failure's own code.
  *
- * @throws what is no FerryError: a bug stays one.
+ * @throws an error that is not a FerryError: a bug is not turned into a finding.
  */
 export function failure(layer: Layer, error: unknown, doing?: string): Check {
   if (!(error instanceof FerryError)) throw error
   const found = doing === undefined ? error.message : `${doing}: ${error.message}`
   return { ...fail(layer, error.code, found, error.suggestions.join('; ')), code: error.code }
 }
-/** A failure where the profile needs it, a warning where nobody has said what is needed. */
+/** A failure where the profile needs it, a warning where no profile says what is needed. */
 export function lack(
   needed: boolean | null,
   layer: Layer,

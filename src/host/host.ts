@@ -32,7 +32,7 @@ export interface Host {
   readonly label: string
   readonly local: boolean
   /**
-   * Runs a command to its end. Its own failure is a result; a FerryError means that it was not run or that nobody knows
+   * Runs a command to its end. Its own failure is a result; a FerryError means that it was not run, or that it is not known
    * how it ended: `link/ssh`, `link/sudo`. A command with a timeout or a signal is stopped with all it started, also on
    * another host, and reads /dev/null there unless it has `input`.
    */
@@ -155,7 +155,7 @@ class SshHost implements Host {
 /** What ssh said of a connection that is gone; nothing while it stands. */
 async function lastWords(master: Master): Promise<readonly string[]> {
   let timer: NodeJS.Timeout | undefined
-  // Not unref'd: the connection's own process keeps nobody waiting, and ferry would end in the middle of this.
+  // Not unref'd: the connection's own process delays nothing, and ferry would end in the middle of this.
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), REASON_MS)
   })

@@ -10,7 +10,7 @@ export type Explain = (
   stderr: readonly string[],
 ) => Explanation | null | Promise<Explanation | null>
 
-/** A child of a dead process may hold its pipes open (a ProxyCommand, a daemon): nobody waits for it longer. */
+/** A child of a dead process may hold its pipes open (a ProxyCommand, a daemon): ferry waits no longer than this. */
 const PIPES_MS = 1000
 
 const COMMON = {

@@ -101,7 +101,7 @@ export type Event =
     }
   | { readonly type: 'helper'; readonly side: Role; readonly event: HelperEvent }
   | { readonly type: 'cancel-asked' }
-  /** The run waits at a point, until `untilMs` (wall clock, milliseconds since the epoch) at most, or was let go. */
+  /** The run waits at a point, until `untilMs` (wall clock, milliseconds since the epoch) at most, or was continued. */
   | {
       readonly type: 'hold'
       readonly point: HoldPoint

@@ -139,7 +139,8 @@ export class HelperClient {
     this.lost = {
       code: 'link/lost',
       message: `${this.label} has not answered for ${keepaliveMs} ms`,
-      suggestion: 'check the network to it; a side that was not committed undoes by itself when it loses us',
+      suggestion:
+        'check the network to it; a side that has not committed rolls back by itself when the connection is lost',
     }
     this.end = { exitCode: null, signal: null, stderr: [], explanation: this.lost }
     const end = this.end
@@ -149,7 +150,7 @@ export class HelperClient {
 
   /**
    * Ends the helper's stdin, which makes it undo what is not committed and exit; kills it if it does not. A helper that
-   * has to stay says so: null then, and nobody waits for it any more. (The end of its stdout would not do: a session
+   * has to stay says so: null then, and it is not waited for any more. (The end of its stdout would not do: a session
    * of ssh keeps it open as long as the process lives.)
    */
   async close(): Promise<HelperEnd | null> {

@@ -29,11 +29,11 @@ export function diedError(of: Speaker, op: Op, end: HelperEnd): FerryError {
   }
   const lastWords = end.stderr.length === 0 ? '' : `; its last words:\n  ${end.stderr.slice(-5).join('\n  ')}`
   return failure(of, 'helper/died', `${of.label} ${endText(end)} during ${op}${lastWords}`, [
-    'its devices were closed by the kernel; `ferry devices` shows what it left behind',
+    'the kernel closed its devices; `ferry devices --host HOST` shows the state of that host’s devices',
   ])
 }
 
-/** Nobody waited for the reply any more. */
+/** The reply was not waited for any more. */
 export function noReplyError(of: Speaker, op: Op, signal: AbortSignal | undefined): FerryError {
   const timedOut = signal?.reason instanceof Error && signal.reason.name === 'TimeoutError'
   return failure(
@@ -51,7 +51,7 @@ export function versionError(of: Speaker, found: string, cause?: unknown): Ferry
   return failure(of, 'peer/version', message, [remedy], { exit: EXIT.sidesDisagree, cause })
 }
 
-/** What a helper wrote that is no message. */
+/** A line of the helper that is not a message. */
 export function garbageBody(of: Speaker, what: string): HelperErrorBody {
   return body('link/garbage', `${of.label} wrote ${what}`)
 }
@@ -63,7 +63,7 @@ export function garbageError(of: Speaker, { code, message, suggestion }: HelperE
 
 /** A reply to no request. */
 export function strayBody(of: Speaker): HelperErrorBody {
-  return body('link/stray-reply', `${of.label} answered no request of ours`)
+  return body('link/stray-reply', `${of.label} answered a request that ferry did not send`)
 }
 
 function body(code: ErrorCode, message: string): HelperErrorBody {

@@ -63,7 +63,7 @@ function lostPagesError(reply: CheckReply): FerryError {
   return new FerryError({
     code: 'verify/lost-pages',
     exit: EXIT.needsPerson,
-    message: `${reply.lostPages} of ${reply.pages} pages lost a write on the way, first ${first.join(', ')}`,
+    message: `${reply.lostPages} of ${reply.pages} pages lost a write during the move, first ${first.join(', ')}`,
     suggestions: [
       'do not use the destination: its memory is wrong; the source still holds the right pages, stopped',
     ],
@@ -71,7 +71,7 @@ function lostPagesError(reply: CheckReply): FerryError {
 }
 
 /**
- * The destination runs; what becomes of its devices comes before the source lets go of its own. A destination that is
+ * The destination runs; what becomes of its devices comes before the source closes its own. A destination that is
  * gone by now is asked all the same, and so fails: the source may be all there is left of the workload.
  */
 async function settleDestination(session: RunSession): Promise<void> {
@@ -107,14 +107,14 @@ async function releaseSource({ profile, source, state, step }: RunSession): Prom
     state.problems.push({
       code: 'source/not-released',
       message: 'the source could not be asked to close its devices: the connection to its helper is lost',
-      suggestion: 'if the helper is still there, `ferry release RUN` lets it go',
+      suggestion: 'if the helper is still there, `ferry release RUN` closes them',
     })
     return
   }
   try {
     await step({ side: 'source', op: 'release', params: {}, text: 'release the source' })
   } catch (error) {
-    // Letting go can fail without changing what was reached.
+    // A failure to close the devices does not change the outcome.
     state.problems.push(errorBodyOf(error))
   }
 }

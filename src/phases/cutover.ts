@@ -56,6 +56,6 @@ function wasSent(error: Error): boolean {
 function unexplained(reply: CutoverReply): HelperErrorBody {
   return {
     code: 'helper/bug',
-    message: `the cutover ended ${reply.outcome}; the helper gave no cause`,
+    message: `the cutover ended ${reply.outcome}; the helper gave no reason`,
   }
 }

@@ -51,7 +51,7 @@ export interface RunState {
   cutover: CutoverReply | null
   /** The destination runs: from here on nothing is undone. */
   committed: boolean
-  /** The source may have written COMMIT and nobody told us what came of it. */
+  /** The source may have written COMMIT and its outcome is not known. */
   outcomeUnknown: boolean
   /** The destination is known to have discarded the run. */
   peerDiscarded: boolean
@@ -82,7 +82,7 @@ export interface Steering {
   /** What the last round said; null before the first one ended. */
   readonly lastRound: RoundEnd | null
   holdsAt(point: HoldPoint): boolean
-  /** Waits at the point until the run is let go. Rejects when it is cancelled or a helper ends meanwhile. */
+  /** Waits at the point until the run is continued. Rejects when it is cancelled or a helper ends meanwhile. */
   hold(point: HoldPoint): Promise<void>
   hasHooks(at: HookPoint): boolean
   /** Runs the hooks of a point one after the other. Rejects when one fails whose failure aborts. */

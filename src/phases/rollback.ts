@@ -74,7 +74,7 @@ async function sourceRuns(session: RunSession): Promise<void> {
     })
     return
   }
-  const status = await attempt(session, source, 'status', 'see that every device is RUNNING')
+  const status = await attempt(session, source, 'status', 'check that every device is RUNNING')
   if (status === null) {
     state.needsPerson.push({
       code: 'source/not-checked',

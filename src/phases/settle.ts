@@ -44,11 +44,11 @@ export async function settle(step: RunSession['step'], settlement: Settlement): 
       {
         ...body,
         message: lost
-          ? `the workload ran on the destination, and was lost sight of before it was ${what}: ${body.message}`
+          ? `the workload ran on the destination, and its connection was lost before it was ${what}: ${body.message}`
           : `the workload runs on the destination, but could not be ${what}: ${body.message}`,
         suggestion: lost
           ? 'the source keeps its devices, stopped; `ferry recover RUN` finds out what is left there, and goes on'
-          : 'its helper stays there with the devices running: mend what is named, then `ferry recover RUN` tries again',
+          : 'its helper stays there with the devices running: repair what is named, then `ferry recover RUN` tries again',
       },
       { exit: EXIT.needsPerson, side: 'destination' },
     )

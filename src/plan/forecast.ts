@@ -163,7 +163,7 @@ function* rateNote(
       `the devices' own transitions take ${duration(fixedUs)}, the downtime limit is ${limit}`,
       'raise downtimeLimit, or expect the run to end without a cutover (exit 7)',
     )
-    return `the devices' own transitions (${duration(fixedUs)}) leave nothing of the downtime limit of ${limit}`
+    return `the devices' own transitions (${duration(fixedUs)}) use all of the downtime limit of ${limit}`
   }
   const must = floorBytes + (stateBytes ?? 0n)
   const rate = (must * 1_000_000n) / BigInt(Math.max(1, Math.round(limitUs - fixedUs)))

@@ -47,7 +47,7 @@ export function* checkSide(
       'plan/no-such-device',
       place,
       `${side.id} was listed without its place in sysfs, so it cannot be opened`,
-      'the device may just be going away: look again with `ferry devices`',
+      'the device may be about to disappear: check with `ferry devices`',
     )
   }
   for (const reason of side.device.reasons) {
@@ -66,7 +66,7 @@ export function* checkSide(
       'plan/not-running',
       place,
       `${side.id} is in state ${state} before the run`,
-      'look whether another session has it; ferry brings it to RUNNING by the legal path when it opens it',
+      'check whether another process has it; ferry brings it to RUNNING by the legal path when it opens it',
     )
   }
 }

@@ -45,7 +45,7 @@ export function* chooseTracker(
   const refused = offers.filter((entry) => entry !== chosen).map((entry) => refusal(entry, chosen, wanted))
   if (chosen === undefined) {
     yield noneLeft(device, offers)
-    return { kind: null, brief: 'none is left: see the blockers', reason: 'no tracker is left', refused }
+    return { kind: null, brief: 'none is possible: see the blockers', reason: 'no tracker is left', refused }
   }
   const place = { side: 'source', device: device.name } as const
   if (chosen.works === null) {
@@ -60,7 +60,7 @@ export function* chooseTracker(
     yield warn(
       'plan/all-pages',
       place,
-      `no tracker sees what ${device.source.id} writes: all ${plainSize(memoryBytes(profile))} are sent again in every ` +
+      `no tracker reports what ${device.source.id} writes: all ${plainSize(memoryBytes(profile))} are sent again in every ` +
         'round and in the blackout, written or not',
       'use a driver with DMA logging, or iommufd on a host whose IOMMU tracks dirty pages',
     )

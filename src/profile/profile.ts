@@ -53,7 +53,7 @@ export interface Profile {
   }
   readonly transport: Transport
   readonly hooks: readonly Hook[]
-  /** Who may ask a holder of this workload for its descriptors, and where; null: nobody. */
+  /** Who may ask a holder of this workload for its descriptors, and where; null: no user. */
   readonly handOut: { readonly socket: string; readonly uid: number } | null
   /** When the source closes its devices after a commit: at once, or with `ferry release`. */
   readonly releaseSource: 'on-commit' | 'by-hand'

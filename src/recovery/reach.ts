@@ -61,7 +61,9 @@ export async function releaseHeld(
       code: NOBODY,
       exit: EXIT.error,
       message: `no holder for ${profile.name} on ${spec.host === 'local' ? 'this host' : spec.host}`,
-      suggestions: ['`ferry hold PROFILE` does; --side destination means the other side of the profile'],
+      suggestions: [
+        '`ferry hold PROFILE` starts one; --side destination means the other side of the profile',
+      ],
     })
   }
   try {

@@ -95,7 +95,7 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
   }
 }
 
-/** Ends after which both sides are where they belong, and were seen to be. */
+/** Ends after which both sides are where they belong, and Ferry has checked it. */
 const SETTLED: ReadonlySet<Outcome> = new Set([
   'done',
   'not-started',
@@ -122,7 +122,7 @@ function alreadyDoneError(run: string): FerryError {
   })
 }
 
-/** Neither side is asked: what they do since then is no business of this run. */
+/** Neither side is asked: what they have done since then does not belong to this run. */
 function nothingLeft(run: string, outcome: Outcome): RecoveryResult {
   const notAsked = 'not-asked'
   return {
@@ -215,7 +215,7 @@ async function rollBack(
       error: {
         code: 'source/helper-died',
         message:
-          `the destination holds nothing of the run, and the source's helper is gone: the kernel closed ` +
+          `the destination has nothing of the run, and the source's helper has ended: the kernel closed ` +
           `${addresses.source.devices.join(', ')}, which resets a device`,
         suggestion: 'start the workload anew on the source',
       },

@@ -1,5 +1,5 @@
 /**
- * After a cutover nobody answered for: COMMIT may have been written on the source, and the destination may or may
+ * After a cutover without an answer: COMMIT may have been written on the source, and the destination may or may
  * not have read it. While both helpers still answer there is one safe way to find out, and it is taken here.
  */
 import { errorBodyOf } from '../link/helper-error.js'

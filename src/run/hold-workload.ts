@@ -33,7 +33,7 @@ export async function holdWorkload(input: HoldInput): Promise<Held> {
     close,
   } = await prepare({
     ...options,
-    // Nobody has the devices yet, whatever a migration by this profile expects later.
+    // No process has the devices yet, whatever a migration by this profile expects later.
     profile: { ...options.profile, source: { ...options.profile.source, from: 'open' } },
     purpose: 'hold',
   })
@@ -64,7 +64,7 @@ export async function holdWorkload(input: HoldInput): Promise<Held> {
   }
 }
 
-/** What became of a holder that was waited for; null when it closed its devices in order, whoever asked for it. */
+/** What became of a holder that was waited for; null when it closed its devices in order on request. */
 export function holderLostError(workload: string, end: HelperEnd): FerryError | null {
   if (end.exitCode === 0) return null
   const { explanation } = end

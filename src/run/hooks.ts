@@ -127,9 +127,9 @@ function failureOf(hook: Hook, end: HookEnd): HelperErrorBody | null {
   const { at, command, name, timeoutMs } = hook
   const last = lastLines(end).at(-1)
   const how = end.timedOut
-    ? `was not over after ${timeoutMs} ms and was killed`
+    ? `ran longer than ${timeoutMs} ms and was killed`
     : end.aborted
-      ? 'was killed, because the run did not go on'
+      ? 'was killed, because the run ended'
       : end.exitCode === null
         ? end.signal
           ? `was killed by ${end.signal}`
@@ -142,7 +142,7 @@ function failureOf(hook: Hook, end: HookEnd): HelperErrorBody | null {
   }
 }
 
-/** What it said last, bounded: a journal is no log of hooks. */
+/** What it said last, bounded: a journal is not a log of hooks. */
 function lastLines({ stderr, stdout }: HookEnd): readonly string[] {
   return [stdout, stderr]
     .flatMap((text) => text.split('\n'))

@@ -150,7 +150,7 @@ function tooLateError(run: string): FerryError {
   return new FerryError({
     code: 'cancel/too-late',
     exit: EXIT.error,
-    message: `run ${run} is committed: the destination runs, or will, and nothing is undone any more`,
+    message: `run ${run} is committed: the destination runs, or will, and the run cannot be cancelled any more`,
     suggestions: [`\`ferry status ${run}\` shows how it stands`],
   })
 }

@@ -91,7 +91,7 @@ async function notOpenedError(
 ): Promise<unknown> {
   const [first, second] = failed
   if (!(first instanceof FerryError)) return first
-  if (second instanceof FerryError) {
+  if (second instanceof FerryError && second.message !== first.message) {
     const { side: _side, ...facts } = first.info
     return new FerryError({
       ...facts,
@@ -106,6 +106,7 @@ async function notOpenedError(
       })),
     })
   }
+  // One cause for both, or none that the other host could add to.
   if (other === undefined || !partly) return first
   const reached = planOneSide(profile, other.side, await ask(other, profile))
   return first.with({ result: { reached } satisfies ReachedResult })

@@ -136,7 +136,7 @@ export class Runner {
       this.result('unknown', {
         code: 'run/detached',
         message:
-          `ferry stopped waiting for run ${run}; its helpers put everything back if it was not committed, and ` +
+          `ferry detached from run ${run}; its helpers roll it back if it was not committed, and ` +
           'leave the destination running if it was',
         suggestion:
           `\`ferry report ${run}\` shows how far it came; \`ferry devices\` shows what state the devices are in; a run ` +
@@ -236,8 +236,8 @@ export class Runner {
         `run ${run}: the cutover ended without an answer, and the destination cannot be asked what became of it ` +
         `(${body.message})`,
       suggestion:
-        `start nothing by hand: the source keeps its devices stopped, because both must never run at once. When the way ` +
-        `to both hosts is mended, \`ferry recover ${run}\` finds out and finishes it`,
+        `start nothing by hand: the source keeps its devices stopped, because both must never run at once. When the connection ` +
+        `to both hosts is repaired, \`ferry recover ${run}\` finds out and finishes it`,
     }
   }
 

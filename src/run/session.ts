@@ -112,7 +112,7 @@ export class Session implements RunSession {
       const step = this.done[index]
       if (step?.phase !== phase) continue
       this.done.splice(index, 1)
-      // Letting go of the devices comes last of all, after they were seen running: the rollback phase does it.
+      // The rollback phase closes the devices last of all, after it has checked that they run.
       if (step.undo.op === 'release') continue
       if (this.helper(step.side)?.alive !== true) continue
       try {
@@ -158,7 +158,7 @@ function detachedError(): FerryError {
   return new FerryError({
     code: 'run/detached',
     exit: EXIT.unknown,
-    message: 'ferry no longer waits for this run',
+    message: 'ferry has detached from this run',
   })
 }
 

@@ -117,7 +117,7 @@ export class RunSteering implements Steering {
     this.pauses = new AbortController()
   }
 
-  /** The run goes back or is over: nobody is kept waiting, nothing is changed any more. */
+  /** The run goes back or is over: every waiting request is answered, and no limit changes any more. */
   close(): void {
     this.closed = true
     this.keeper?.stop()
@@ -128,7 +128,7 @@ export class RunSteering implements Steering {
       throw new FerryError({
         code: 'cutover/no-hold',
         exit: EXIT.error,
-        message: `run ${this.session.run} is not held and will not be: it goes through to its end by itself`,
+        message: `run ${this.session.run} is not held and will not be: it goes on to its end by itself`,
         suggestions: ['start it with --hold, or with `migration.hold` in its profile'],
       })
     }
@@ -144,7 +144,7 @@ export class RunSteering implements Steering {
       throw new FerryError({
         code: 'set/too-late',
         exit: EXIT.error,
-        message: `run ${this.session.run} is past the point where ${key} counts`,
+        message: `run ${this.session.run} is past the point where ${key} can change`,
       })
     }
     const before = this.limits
@@ -245,7 +245,7 @@ function receiveEndedError(
   return new FerryError({
     code: wireCode(code),
     exit: EXIT.error,
-    message: `the destination gave the run up while it was held: ${why}`,
+    message: `the destination discarded the run while it was held: ${why}`,
     side: 'destination',
   })
 }

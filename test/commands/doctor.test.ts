@@ -49,7 +49,7 @@ describe('ferry doctor', { timeout: 60_000 }, () => {
       expect(stdout).toContain(`${host}: nothing answers on its ssh port [link/ssh]`)
       expect(stdout).toContain(`= check that sshd runs on ${host}`)
     }
-    expect(stdout).toContain('not looked at: helper, root, kernel')
+    expect(stdout).toContain('not checked: helper, root, kernel')
     expect(stderr).toContain('doctor/unsound')
   })
 

@@ -60,7 +60,7 @@ impl Worker {
                         Standing::Nothing => say("ended by a signal"),
                         Standing::Holding => say("ended by a signal: what it held is closed"),
                         Standing::Unfinished => say(
-                            "ended by a signal with a run past COMMIT that nobody released: its devices are closed, \
+                            "ended by a signal with a run past COMMIT that was not released: its devices are closed, \
                              its record tells the rest",
                         ),
                     }

@@ -56,7 +56,7 @@ impl Simulated {
         if self.probes.is_empty() {
             return Err(HelperError::new(
                 "check/no-sim",
-                "no simulated device: nobody knows what the memory must hold",
+                "no simulated device: the expected content of the memory is unknown",
             ));
         }
         let initial = |region: &str| self.fills.iter().find(|(name, _)| name == region).map(|(_, content)| *content);

@@ -29,7 +29,7 @@ function checkBlackout(hook: PlacedHook): ProfileFinding[] {
         path: [...path, 'at'],
         found: `hook \`${value.name}\`: the devices stand still at ${value.at} until it ends`,
         label: 'inside the blackout',
-        remedy: 'say inBlackout: true if that is meant; pre-cutover is the last point outside',
+        remedy: 'write inBlackout: true if you want that; pre-cutover is the last point outside',
       },
     ]
   }
@@ -50,7 +50,7 @@ function checkFailure(hook: PlacedHook): ProfileFinding[] {
     {
       code: 'profile/hook',
       path: [...path, 'onFailure'],
-      found: `hook \`${value.name}\`: at ${value.at} there is nothing left to abort`,
+      found: `hook \`${value.name}\`: at ${value.at} nothing can be rolled back any more`,
       remedy: 'write warn, or drop it: a failure is reported',
     },
   ]

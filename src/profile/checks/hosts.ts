@@ -41,7 +41,7 @@ function becomes(side: string, host: SourceInput | DestinationInput | undefined)
     {
       code: 'profile/become',
       path: [side, 'become'],
-      found: 'a helper of this host is what ferry is',
+      found: 'the helper on this host runs as the user of ferry',
       label: 'only for another host',
       remedy: 'drop it, and run ferry itself with sudo where root is needed',
     },

@@ -32,7 +32,7 @@ function checkStreams({ maxStreams, streams }: TransportInput): ProfileFinding[]
   ]
 }
 
-/** Nobody outside may see what travels in the clear: both ends are here, and so is all between them. */
+/** Data in the clear never leaves this host: both ends are here. */
 function checkLoopback(
   transport: TransportInput,
   source: SourceInput | undefined,

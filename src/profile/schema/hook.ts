@@ -10,15 +10,15 @@ export const hookSchema = z
     on: z
       .enum(['source', 'destination', 'ferry'])
       .default('ferry')
-      .meta({ description: 'where it runs; ferry: where ferry itself does' }),
+      .meta({ description: 'where it runs; ferry: on the host where ferry runs' }),
     command: of.command().meta({ description: 'program and arguments; no shell reads them' }),
     timeout: of
       .milliseconds()
       .prefault('30s')
-      .meta({ description: 'it has failed when it is not over by then' }),
+      .meta({ description: 'the hook fails when it has not ended by then' }),
     onFailure: z.enum(['abort', 'warn']).nullable().default(null).meta({
       description:
-        'abort: the run goes back; warn: it goes on. Default: abort, and warn at post-commit and post-rollback, where nothing can be undone',
+        'abort: the run is rolled back; warn: it goes on. Default: abort, and warn at post-commit and post-rollback, where nothing can be undone',
     }),
     inBlackout: z.boolean().default(false).meta({
       description: 'needed at post-quiesce, post-stop and pre-resume, where the devices stand still',

@@ -33,11 +33,9 @@ export const sourceSchema = z
     from: z.enum(['open', 'holder']).default('open').meta({
       description: 'open: ferry opens the devices; holder: a running `ferry hold` of this workload has them',
     }),
-    address: of
-      .ip()
-      .nullable()
-      .default(null)
-      .meta({ description: 'local IP address the data connections leave from; null: as the host routes' }),
+    address: of.ip().nullable().default(null).meta({
+      description: 'local IP address the data connections leave from; null: the host’s routes decide',
+    }),
   })
   .meta({ description: 'the host the devices leave' })
 const thenSchema = z
@@ -54,7 +52,7 @@ const thenSchema = z
   )
   .meta({
     description:
-      'what becomes of the devices once they run: hold: the helper stays and keeps them; exec: a command gets them; close: they are closed',
+      'what happens to the devices once they run: hold: the helper stays and keeps them; exec: a command gets them; close: they are closed',
   })
 export const destinationSchema = z
   .strictObject({
@@ -78,10 +76,9 @@ export const transportSchema = z
       .nullable()
       .default(null)
       .meta({ description: 'why memory and device state may travel in the clear; null: TLS 1.3, always' }),
-    loopback: z
-      .boolean()
-      .default(false)
-      .meta({ description: 'both sides on this host: in the clear over loopback, which does not leave it' }),
+    loopback: z.boolean().default(false).meta({
+      description: 'both sides on this host: in the clear over loopback, which does not leave the host',
+    }),
     streams: of.count(1, 16).default(1).meta({ description: 'connections that carry pages' }),
     maxStreams: of.count(1, 16).nullable().default(null).meta({
       description: 'connections opened, so that `ferry set RUN streams` can go up to it; null: as `streams`',

@@ -32,7 +32,7 @@ export const deviceSchema = z
       .default('auto')
       .meta({ description: 'what maps its memory: type1 (group and container) or iommufd (cdev)' }),
     tracker: z.enum(['auto', 'pinned', 'device', 'iommu', 'all']).default('auto').meta({
-      description: 'what knows which pages it wrote; auto: the planner chooses and gives the reason',
+      description: 'how Ferry learns which pages it wrote; auto: the planner chooses and gives the reason',
     }),
     container: of
       .name()
@@ -54,7 +54,7 @@ export const trackersSchema = z
       .meta({ description: 'refuse a plan in which every page counts as dirty in every round' }),
     mixedContainers: z.enum(['refuse', 'allow']).default('refuse').meta({
       description:
-        'allow: emulated and physical groups may be named into one type1 container, to measure its price: every page dirty in every round',
+        'allow: the profile may put emulated and physical groups into one type1 container, to measure its cost: every page is dirty in every round',
     }),
     iommuHugePages: z.enum(['split', 'keep']).default('split').meta({
       description:
@@ -68,7 +68,9 @@ export const migrationSchema = z
     downtimeLimit: of
       .milliseconds()
       .prefault('300ms')
-      .meta({ description: 'ceiling of the blackout; nothing raises it' }),
+      .meta({
+        description: 'longest blackout allowed: a run that would pass it is undone (`ferry set` changes it)',
+      }),
     precopy: z
       .strictObject({
         rounds: of.count(1, 100_000).default(30).meta({ description: 'at most this many rounds' }),
@@ -100,11 +102,11 @@ export const migrationSchema = z
       .milliseconds()
       .nullable()
       .default(null)
-      .meta({ description: 'how long it may be held; null: for ever' }),
+      .meta({ description: 'longest hold; null: no limit' }),
     holdEnd: z
       .enum(['cancel', 'cutover'])
       .default('cancel')
-      .meta({ description: 'what happens when the holdTimeout is over' }),
+      .meta({ description: 'what happens when holdTimeout is over' }),
   })
   .meta({ description: 'how the move is made' })
 

@@ -133,7 +133,7 @@ export function repeatedKeys(document: Document, source: SourceText): ProfileFin
             code: 'profile/duplicate-key',
             path: [],
             span,
-            found: 'this key stands twice in one mapping',
+            found: 'this key is given twice in one mapping',
             remedy: 'keep one of them',
           })
         }

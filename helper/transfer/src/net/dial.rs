@@ -113,7 +113,7 @@ fn explain(to: SocketAddr, from: Option<IpAddr>, error: &std::io::Error) -> Help
             "link/refused",
             operation,
             error,
-            "nobody listens there, or a firewall refuses",
+            "no process listens there, or a firewall refuses",
         )
         .suggest("check the link's address and port and the firewall on the destination"),
         Some(libc::EADDRNOTAVAIL) => HelperError::os_of(

@@ -157,7 +157,7 @@ impl Verdict {
         let version = WIRE_VERSION;
         let (code, message, remedy) = match self {
             Self::Welcome => return Ok(()),
-            Self::BadMagic => ("wire/bad-magic", "the peer is no ferry-helper".to_owned(), "check address and port"),
+            Self::BadMagic => ("wire/bad-magic", "the peer is not a ferry-helper".to_owned(), "check address and port"),
             Self::Version => (
                 "wire/version",
                 format!("the helpers speak different wire versions; this one speaks {version}"),

@@ -223,7 +223,7 @@ impl Source {
             if !saving.is_open() {
                 return Err(HelperError::new(
                     "device/stream-lost",
-                    "it was in STOP_COPY already: its state stream belongs to whoever put it there",
+                    "it was in STOP_COPY already: its state stream belongs to the process that put it there",
                 )
                 .device(device.name())
                 .state(DeviceState::StopCopy));

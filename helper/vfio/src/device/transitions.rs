@@ -124,7 +124,7 @@ impl Stepper {
             .suggest("start it by what stopped it, or reset it, then run again")
         } else {
             HelperError::new("device/state-changed", format!("it is in {found}; Ferry had left it in {expected}"))
-                .suggest("find out who else holds the device: nobody may change its state while it moves")
+                .suggest("find out which other process holds the device: no other process may change its state while it moves")
         };
         Err(error.device(self.name()).state(found))
     }

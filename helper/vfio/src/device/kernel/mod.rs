@@ -161,7 +161,7 @@ impl Device for KernelDevice {
             return Err(self.refuse("device/in-error", message, from));
         }
         if target == DeviceState::Error {
-            return Err(self.refuse("device/illegal-transition", "ERROR is no state to ask for".to_owned(), from));
+            return Err(self.refuse("device/illegal-transition", "ERROR is not a state to ask for".to_owned(), from));
         }
         if from == DeviceState::StopCopy && matches!(target, DeviceState::PreCopy | DeviceState::PreCopyP2p) {
             let message = format!("SET {target} refused: from STOP_COPY this hangs the kernel for good");

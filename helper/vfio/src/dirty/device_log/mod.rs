@@ -192,7 +192,8 @@ impl<K: DmaLog> Tracker for DeviceLogTracker<K> {
             match fitting.filter(|_| self.chosen.is_power_of_two()) {
                 Some(block) => self.block = block,
                 None => {
-                    let message = format!("the driver logs in pages of {} bytes, which is no page size", self.chosen);
+                    let message =
+                        format!("the driver logs in pages of {} bytes, which is not a page size", self.chosen);
                     return Err(HelperError::new("tracker/start-failed", message)
                         .operation("VFIO_DEVICE_FEATURE_DMA_LOGGING_START")
                         .device(&self.device));

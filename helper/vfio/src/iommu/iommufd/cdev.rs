@@ -28,7 +28,7 @@ pub struct Bound {
 /// `iommu/bind-failed`.
 pub fn open(name: &str, node: &DeviceNode, iommufd: &Iommufd) -> Result<Bound> {
     if node.noiommu {
-        let message = format!("{} is in noiommu mode: nobody translates or tracks its DMA", node.id);
+        let message = format!("{} is in noiommu mode: its DMA is neither translated nor tracked", node.id);
         return Err(HelperError::new("iommu/noiommu", message).device(name));
     }
     let Some(path) = node.cdev_node() else {

@@ -197,7 +197,7 @@ impl Backend for IommufdBackend {
             self.iommufd.unmap(self.ioas, chunk).map_err(|error| {
                 let meaning = match error.raw_os_error().unwrap_or(0) {
                     libc::ENOENT => "the range is not one whole mapping",
-                    libc::EDEADLK => "the mdev's driver does not let go of its pages",
+                    libc::EDEADLK => "the mdev's driver does not unpin its pages",
                     _ => "",
                 };
                 HelperError::os("iommu/unmap-failed", "IOMMU_IOAS_UNMAP", &error, meaning)

@@ -45,7 +45,7 @@ impl Group {
         if node.noiommu {
             return Err(HelperError::new(
                 "iommu/noiommu",
-                format!("{} is in noiommu mode: nobody translates or tracks its DMA", node.id),
+                format!("{} is in noiommu mode: its DMA is neither translated nor tracked", node.id),
             )
             .device(name));
         }
@@ -103,7 +103,7 @@ impl Group {
     /// Opens the device called `id` (BDF or UUID) of this group; needs a container with its IOMMU set.
     pub fn device_fd(&self, name: &str, id: &str) -> Result<OwnedFd> {
         let text = CString::new(id)
-            .map_err(|_| HelperError::new("device/not-found", format!("{id:?} is no device name")).device(name))?;
+            .map_err(|_| HelperError::new("device/not-found", format!("{id:?} is not a device name")).device(name))?;
         // SAFETY: the request reads a NUL-terminated string, which `text` is and stays for the call.
         let fd = unsafe {
             vmm_sys_util::ioctl::ioctl_with_ptr(&self.file, ioctl::VFIO_GROUP_GET_DEVICE_FD(), text.as_ptr())
