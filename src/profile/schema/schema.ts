@@ -65,12 +65,9 @@ export const trackersSchema = z
 
 export const migrationSchema = z
   .strictObject({
-    downtimeLimit: of
-      .milliseconds()
-      .prefault('300ms')
-      .meta({
-        description: 'longest blackout allowed: a run that would pass it is undone (`ferry set` changes it)',
-      }),
+    downtimeLimit: of.milliseconds().prefault('300ms').meta({
+      description: 'longest blackout allowed: a run that would pass it is undone (`ferry set` changes it)',
+    }),
     precopy: z
       .strictObject({
         rounds: of.count(1, 100_000).default(30).meta({ description: 'at most this many rounds' }),
