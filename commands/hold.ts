@@ -62,6 +62,7 @@ over a unix socket; profiles/examples/take-descriptors.c is such a client.`
       helper: this.flags.helper,
       root: this.config.root,
       onStderr: (side, line) => this.logger.info({ side }, line),
+      log: this.requestLog,
       onStep: (text) => {
         if (!this.jsonEnabled()) process.stderr.write(`${text}\n`)
       },

@@ -63,6 +63,7 @@ export default class Plan extends BaseCommand<typeof Plan> {
         helper: this.flags.helper,
         root: this.config.root,
         onStderr: (side, line) => this.logger.info({ side }, line),
+        log: this.requestLog,
       })
       await prepared.close()
       return prepared.plan

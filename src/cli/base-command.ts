@@ -65,6 +65,11 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
   protected readonly warnings: string[] = []
   /** Silent unless the operator asked for a log. */
   protected logger: Logger = SILENT
+  /** For helpers' clients: nothing to call on each request without a log. */
+  protected get requestLog(): Logger | undefined {
+    return this.logger === SILENT ? undefined : this.logger
+  }
+
   /** Exit code of a bug. A command that has begun to change hosts sets it to EXIT.unknown. */
   protected unexpectedExit: ExitCode = EXIT.error
 

@@ -34,6 +34,7 @@ export abstract class RunCommand<C extends typeof Command> extends BaseCommand<C
       helper: this.flags.helper,
       root: this.config.root,
       onStderr: (side, line) => this.logger.info({ side }, line),
+      log: this.requestLog,
     }
   }
 

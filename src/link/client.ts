@@ -13,11 +13,18 @@ import {
 } from '../protocol/protocol.js'
 import type { Requests, Role } from '../protocol/protocol.js'
 
+/** What a client writes of each request (debug) and each event (trace): pino has it. */
+export interface RequestLog {
+  debug(facts: object, message: string): void
+  trace(facts: object, message: string): void
+  child(bindings: object): RequestLog
+}
 export interface ClientOptions {
   readonly side: Role
   readonly onEvent?: (event: HelperEvent) => void
   /** Things that are wrong but end nothing: an unreadable line while no request was waiting, a stray reply. */
   readonly onProblem?: (error: HelperErrorBody) => void
+  readonly log?: RequestLog | undefined
 }
 export interface HelloOptions extends RequestOptions {
   /** From now on a line goes to the helper at least every third of this time; silence as long on either side is an end. */
@@ -48,6 +55,7 @@ export class HelperClient {
   private readonly options: ClientOptions
   private readonly pending = new PendingReplies<Op>()
   private readonly reader = new LineReader()
+  private log: RequestLog | undefined
   private run: { readonly run: string; readonly epoch: number } | undefined
   private end: HelperEnd | undefined
   private greeting: HelloReply | undefined
@@ -64,6 +72,7 @@ export class HelperClient {
     this.options = options
     this.side = options.side
     this.label = connection.label
+    this.log = options.log?.child({ side: options.side })
     connection.stdout.on('data', (chunk: Buffer) => this.read(chunk))
     connection.stdout.on('error', () => undefined)
     // EPIPE after the helper's death says less than its exit status, which `ended` brings.
@@ -117,6 +126,7 @@ export class HelperClient {
   /** From now on every request carries this run and epoch. */
   bind(run: string, epoch: number): void {
     this.run = { run, epoch }
+    this.log = this.options.log?.child({ run, side: this.side })
   }
 
   /** Sends one request. Rejects with a HelperRequestError for a helper's own error, or a FerryError of the link. */
@@ -131,7 +141,23 @@ export class HelperClient {
     const { id, reply } = this.pending.begin(op, signal, () => noReplyError(this, op, signal))
     const bound = UNBOUND.has(op) ? undefined : this.run
     this.connection.stdin.write(`${JSON.stringify({ id, op, ...bound, params })}\n`)
+    this.noteRequest(id, op, reply)
     return reply
+  }
+
+  /** Parameters stay out of the log: some are secrets of a run. */
+  private noteRequest(id: number, op: Op, reply: Promise<unknown>): void {
+    const { log } = this
+    if (log === undefined) return
+    const began = performance.now()
+    const ended = (more: object): void =>
+      log.debug({ id, op, elapsedMs: Math.round(performance.now() - began), ...more }, 'reply')
+    log.debug({ id, op }, 'request')
+    reply.then(
+      () => ended({}),
+      (error: unknown) =>
+        ended({ code: error instanceof Error && 'code' in error ? error.code : 'internal/bug' }),
+    )
   }
 
   /** It says nothing any more: what waits is told so now, not when the system notices. */
@@ -178,6 +204,7 @@ export class HelperClient {
       return
     }
     if (typeof message['event'] === 'string') {
+      this.log?.trace({ event: message }, 'event')
       this.options.onEvent?.(message as unknown as HelperEvent)
       return
     }

@@ -4,7 +4,7 @@ import type { Inventory } from '../inventory/inventory.js'
 import { simDevices } from '../inventory/sim-spec.js'
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
-import type { HelperClient } from '../link/client.js'
+import type { HelperClient, RequestLog } from '../link/client.js'
 import { openHelper, type OpenOptions, stateDirOf } from '../link/open.js'
 import type { HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
 import { makePlan } from '../plan/make-plan.js'
@@ -28,6 +28,7 @@ export interface PrepareOptions {
   readonly onEvent?: (side: Role, event: HelperEvent) => void
   readonly onProblem?: (side: Role, error: HelperErrorBody) => void
   readonly onStderr?: (side: Role, line: string) => void
+  readonly log?: RequestLog | undefined
 }
 export interface Prepared {
   readonly profile: Profile
@@ -118,13 +119,14 @@ function idOf(ref: DeviceRef): readonly string[] {
 
 /** The helper of a side: a new one, or for a source that is held the holder itself. */
 async function open(side: Role, options: PrepareOptions): Promise<HelperClient> {
-  const { helper, onEvent, onProblem, onStderr, profile, root, stateDir } = options
+  const { helper, log, onEvent, onProblem, onStderr, profile, root, stateDir } = options
   const spec = profile[side]
   const common = {
     side,
     helper,
     ...(root !== undefined && { root }),
     keepaliveMs: profile.transport.keepaliveMs,
+    log,
     onStderr: (line: string) => onStderr?.(side, line),
   }
   const events = {

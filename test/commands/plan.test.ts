@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { EDU, edu, mtty, reply, simulated, UUID_A, UUID_B } from '../inventory/fixtures.js'
@@ -72,6 +72,20 @@ describe('ferry plan', { timeout: 30_000 }, () => {
       'plan/no-such-device',
     ])
     expect(blocked.result.plan.steps).toEqual([])
+  })
+  it('logs each request with its side, and each reply with its time; no parameters', async () => {
+    const [here, file] = onLab(MDEV)
+    const log = join(here.folder, 'ferry.log')
+    await here.ferry('plan', file, '--log-level', 'debug', '--log-file', log)
+    const lines = readFileSync(log, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    for (const side of ['source', 'destination']) {
+      const own = lines.filter((line) => line.side === side && line.op === 'inventory')
+      expect(own).toMatchObject([{ msg: 'request' }, { msg: 'reply', elapsedMs: expect.any(Number) }])
+      expect(own.every((line) => line.level === 20 && !('params' in line))).toBe(true)
+    }
   })
   it('one host out of reach: what the other has, and the reason, exit 1', async () => {
     const [here, file] = onLab(EDUS)
