@@ -10,7 +10,7 @@ export default class Await extends RunQuery<typeof Await> {
   static override summary = 'wait until a run is held, committed, or over'
   static override description = prose`held: the run waits at its hold, and \`ferry cutover\` continues it. committed: the destination runs, or will.
 ended: the run is over, and its exit code is this command's. Exits 0 once it is held or committed. A run that ends
-before it was so gives its own exit code, one whose ferry died 9, and a wait that takes longer than --timeout 1
+before that gives its own exit code, one whose ferry died gives 9, and a wait longer than --timeout gives 1
 (await/timeout).`
   static override exitCodes = Object.values(EXIT_CODES).map(({ exit }) => exit)
 
@@ -57,7 +57,7 @@ before it was so gives its own exit code, one whose ferry died 9, and a wait tha
       const { error, exit, outcome } = status.ended
       throw new FerryError({
         code: 'await/ended',
-        // A run that ended well without ever being so is no success for who waited for it.
+        // A run that ended well without ever meeting the condition is not a success for this command.
         exit: exit === EXIT.done ? EXIT.error : (exit as ExitCode),
         message: `run ${found.run} ended ${outcome}${failed ? '' : ` and was never ${condition}`}${error === null ? '' : `: [${error.code}] ${error.message}`}`,
         suggestions: [`\`ferry report ${found.run}\` shows what happened`],

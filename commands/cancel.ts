@@ -6,9 +6,9 @@ import { prose } from '../src/cli/help-text.js'
 
 export default class Cancel extends RunQuery<typeof Cancel> {
   static override summary = 'ask a run to stop and put everything back'
-  static override description = prose`What Ctrl-C does to a run in the foreground. Before the commit the source's devices run again, and Ferry checks each one;
-after it there is nothing to cancel any more (exit 1, cancel/too-late). Returns once the run was told; --wait once it
-is over, and exits 0 when it ended cancelled, otherwise with the run's own exit code.`
+  static override description = prose`Does what Ctrl-C does to a run in the foreground. Before the commit the source's devices run again, and Ferry checks each one;
+after the commit a run cannot be cancelled (exit 1, cancel/too-late). Returns once the run has the request; --wait
+returns once the run is over, and exits 0 when it ended cancelled, otherwise with the run's own exit code.`
   static override exitCodes = Object.values(EXIT_CODES).map(({ exit }) => exit)
 
   static override examples = [
@@ -35,7 +35,7 @@ is over, and exits 0 when it ended cancelled, otherwise with the run's own exit 
       }
       const status = revive((await over).status)
       const { ended } = status
-      this.log(`run ${found.run} ended: ${ended?.outcome ?? 'nobody knows how'}`)
+      this.log(`run ${found.run} ended: ${ended?.outcome ?? 'outcome not recorded'}`)
       const result = { run: found.run, waited: true, status }
       if (ended?.outcome === 'cancelled') return result
       const { FerryError } = await import('../src/errors.js')

@@ -11,11 +11,11 @@ Tab, so it stays right when ferry is updated.`
   static override examples = [
     { description: 'for this bash', command: 'source <(<%= config.bin %> <%= command.id %> bash)' },
     {
-      description: 'for every zsh to come, in a folder of its fpath',
+      description: 'for every new zsh, in a folder of its fpath',
       command: '<%= config.bin %> <%= command.id %> zsh > ~/.zfunc/_ferry',
     },
     {
-      description: 'for every fish to come',
+      description: 'for every new fish',
       command: '<%= config.bin %> <%= command.id %> fish > ~/.config/fish/completions/ferry.fish',
     },
   ]

@@ -8,13 +8,13 @@ export default class Devices extends BaseCommand<typeof Devices> {
   static override description = [
     [
       'For every VFIO device: kind, driver, IOMMU group (its kind, whether it is viable), cdev, migration flags,',
-      'trackers and the size of its state now; and for what cannot migrate, every reason with its code and what would',
+      'trackers and the size of its state now; and for each device that cannot migrate, every reason with its code and what would',
       'lift it.',
     ].join(' '),
     [
       'sysfs is read without root. Flags, trackers and state size are asked of the device itself, which takes root: a',
-      'device that nobody uses is opened for a moment (vfio-pci resets a function then; --no-probe leaves it alone), a',
-      'device in use never. What could not be seen is said.',
+      'device not in use is opened for a moment (vfio-pci resets a function then; --no-probe leaves it alone), a',
+      'device in use never. The output names what could not be read.',
     ].join(' '),
   ].join('\n\n')
   static override examples = [

@@ -7,13 +7,13 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
   static override summary = 'check whether hosts are ready for a migration, and say what is missing'
   static override description = [
     [
-      'Looks at the way to the host and its helper, root and capabilities, the kernel and its options, VFIO and iommufd',
+      'Looks at the connection to the host and its helper, root and capabilities, the kernel and its options, VFIO and iommufd',
       'nodes, the IOMMU, locked and free memory, huge pages, the state folder, the clock and the time to it. Every check',
       'says what was found and what to do. Without a host: this one.',
     ].join(' '),
     [
-      'With --profile, both hosts of the profile are measured against what it needs, and what it does not need is not',
-      'asked for; between two hosts the data connections are made once, timed and closed. Nothing is changed',
+      'With --profile, both hosts are checked against what the profile needs, and what it does not need is not',
+      'checked; between two hosts the data connections are made once, timed and closed. Nothing is changed',
       'but one thing: a helper that is not on another host is copied to its cache folder.',
     ].join(' '),
   ].join('\n\n')
@@ -94,7 +94,7 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
     throw new FerryError({
       code: 'doctor/unsound',
       exit: EXIT.blocked,
-      message: `${failed.map(({ host }) => (host === 'local' ? 'this host' : host)).join(' and ')}: not ready; what to do stands above`,
+      message: `${failed.map(({ host }) => (host === 'local' ? 'this host' : host)).join(' and ')}: not ready; the checks above say what to do`,
       result: diagnosis,
     })
   }

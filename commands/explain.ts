@@ -30,13 +30,15 @@ causes it, what to do, and where it comes up. Without an argument, lists every c
   }
 
   async run(): Promise<object> {
-    const [{ allCodes, explain, FAMILIES }, { explanationText, listText }] = await Promise.all([
+    const [{ allCodes, explain, FAMILIES }, { explanationText, listText }, { wrap }] = await Promise.all([
       import('../src/codes/catalogue.js'),
       import('../src/codes/text.js'),
+      import('../src/ui/wrap.js'),
     ])
+    const lines = { width: Math.max(40, (process.stdout.isTTY && process.stdout.columns) || 80), wrap }
     const asked = [...new Set(this.args.code ?? [])]
     if (asked.length === 0) {
-      this.log(listText(FAMILIES))
+      this.log(listText(FAMILIES, lines))
       return { families: FAMILIES }
     }
     const explained = []
@@ -45,7 +47,7 @@ causes it, what to do, and where it comes up. Without an argument, lists every c
       if (found === undefined) throw await unknownCode(code, allCodes())
       explained.push(found)
     }
-    this.log(explained.map(explanationText).join('\n\n'))
+    this.log(explained.map((each) => explanationText(each, lines)).join('\n\n'))
     return { codes: explained }
   }
 }

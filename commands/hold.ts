@@ -95,7 +95,7 @@ over a unix socket; profiles/examples/take-descriptors.c is such a client.`
       },
       () => undefined,
     )
-    // The holder is no child that node waits for: something must keep this process alive.
+    // The holder is not a child that node waits for: something must keep this process alive.
     const alive = setInterval(() => undefined, 60_000)
     const end = await gone
     clearInterval(alive)

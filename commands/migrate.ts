@@ -1,12 +1,11 @@
 import { Flags } from '@oclif/core'
 import { EXIT_CODES } from '../src/exit-codes.js'
 import type { Profile } from '../src/profile/profile.js'
+import { HOLD_POINTS } from '../src/points.js'
 import type { startDetached } from '../src/control/detach.js'
 import { RunCommand } from '../src/cli/run-command.js'
 import { PROFILE_ARG, setFlag, timeFlag } from '../src/cli/flags.js'
 import { prose } from '../src/cli/help-text.js'
-
-const HOLD_POINTS = ['after-pin', 'after-dirty-log', 'before-cutover'] as const
 
 export default class Migrate extends RunCommand<typeof Migrate> {
   static override summary = 'move a workload from its source to its destination while it keeps working'
@@ -52,21 +51,21 @@ point, until \`ferry cutover\` continues it.`
   static override flags = {
     'dry-run': Flags.boolean({ summary: 'print the plan and stop; nothing is changed' }),
     'downtime-limit': timeFlag({
-      summary: 'longest blackout allowed; nothing raises it',
+      summary: 'longest blackout allowed: a run that would pass it is undone (`ferry set` changes it)',
       helpValue: '300ms',
     }),
     'max-rounds': Flags.integer({ summary: 'most rounds of pre-copy', helpValue: 'N', min: 1 }),
     'max-time': timeFlag({ summary: 'longest pre-copy', helpValue: '60s' }),
     'on-not-converged': Flags.option({
       options: ['cancel', 'cutover'] as const,
-      summary: 'when the bounds are reached and the rest does not fit the limit',
+      summary: 'what to do when the bounds are reached and the rest does not fit the limit',
     })(),
     detach: Flags.boolean({
       summary: 'carry the run out in the background; print its id once it has begun',
       exclusive: ['dry-run'],
     }),
     hold: Flags.boolean({ summary: 'hold the run before its cutover until `ferry cutover` continues it' }),
-    'hold-at': Flags.option({ options: HOLD_POINTS, summary: 'the same at another point' })(),
+    'hold-at': Flags.option({ options: HOLD_POINTS, summary: 'hold the run at this point instead' })(),
     'hold-timeout': timeFlag({
       summary: 'longest hold; then the run ends as `migration.holdEnd` says',
       helpValue: '30m',

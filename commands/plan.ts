@@ -1,3 +1,6 @@
+import type { Plan as MadePlan } from '../src/plan/plan.js'
+import type { Profile } from '../src/profile/profile.js'
+import type { ReachedResult } from '../src/run/prepare.js'
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
@@ -9,7 +12,7 @@ export default class Plan extends BaseCommand<typeof Plan> {
     'Asks both hosts what they have and decides: pairs of devices, a tracker for each, containers, the steps in order,',
     'and what can be said of the blackout before the run. All blockers come at once, each with a code and what would',
     'lift it. --explain says for each device why it has its tracker, why not each of the others, what the tracker',
-    'costs, and what a `ferry dirty-log` of the same profile measured. Changes nothing; a device that nobody uses is',
+    'costs, and what a `ferry dirty-log` of the same profile measured. Changes nothing; a device not in use is',
     'opened for a moment to ask it, a device in use never.',
   ].join(' ')
   static override examples = [
@@ -26,7 +29,7 @@ export default class Plan extends BaseCommand<typeof Plan> {
       command: '<%= config.bin %> <%= command.id %> vm.yaml --set trackers.prefer=iommu',
     },
     {
-      description: 'for a script: the codes of what stands in the way',
+      description: 'for a script: the codes of the blockers',
       command: "<%= config.bin %> <%= command.id %> vm.yaml --json | jq -r '.result.plan.blockers[].code'",
     },
   ]
@@ -48,22 +51,39 @@ export default class Plan extends BaseCommand<typeof Plan> {
     set: setFlag(),
   }
 
+  /** @throws what keeps a host from being asked, after saying what the other one has. */
+  private async plan(profile: Profile): Promise<MadePlan> {
+    const { prepare } = await import('../src/run/prepare.js')
+    try {
+      const prepared = await prepare({
+        profile,
+        purpose: 'migrate',
+        partly: true,
+        stateDir: this.stateDir,
+        helper: this.flags.helper,
+        root: this.config.root,
+        onStderr: (side, line) => this.logger.info({ side }, line),
+      })
+      await prepared.close()
+      return prepared.plan
+    } catch (error) {
+      const { reached } = ((error as { result?: unknown }).result ?? {}) as Partial<ReachedResult>
+      if (reached !== undefined) {
+        const { oneSideText } = await import('../src/ui/plan-text.js')
+        this.log(
+          oneSideText(profile.name, reached, process.stdout.isTTY ? process.stdout.columns : undefined),
+        )
+      }
+      throw error
+    }
+  }
+
   async run(): Promise<object> {
     const { loadProfile } = await import('../src/profile/load.js')
     const { bandwidth, explain, sample } = this.flags
     const given = bandwidth ?? null
     const profile = await loadProfile(this.args.profile, { sets: this.flags.set ?? [] })
-    const { prepare } = await import('../src/run/prepare.js')
-    const prepared = await prepare({
-      profile,
-      purpose: 'migrate',
-      stateDir: this.stateDir,
-      helper: this.flags.helper,
-      root: this.config.root,
-      onStderr: (side, line) => this.logger.info({ side }, line),
-    })
-    await prepared.close()
-    const { plan } = prepared
+    const plan = await this.plan(profile)
     const { estimateTerms } = await import('../src/forecast/estimate.js')
     const { findSample, namedSample } = await import('../src/forecast/sample.js')
     const { downtimeLimitMs, bandwidth: planned } = profile.migration
@@ -92,7 +112,7 @@ export default class Plan extends BaseCommand<typeof Plan> {
     throw new FerryError({
       code: 'plan/blocked',
       exit: EXIT.blocked,
-      message: `${plan.profile} cannot be run as it stands; what would lift each blocker stands in the plan`,
+      message: `${plan.profile} cannot be run as it stands; what would lift each blocker is in the plan`,
       // People have just read them in the plan.
       reasons: this.jsonEnabled() ? plan.blockers : [],
       result,

@@ -7,7 +7,7 @@ import { prose } from '../src/cli/help-text.js'
 export default class Recover extends BaseCommand<typeof Recover> {
   static override summary = 'finish an interrupted run safely'
   static override description = prose`Asks the helpers of both sides, or reads what they left on disk, and then either lets the destination keep the
-workload, or makes it give the run up and starts the source again. Nothing is done while one side that may run cannot
+workload, or makes it discard the run and starts the source again. Nothing is done while one side that may run cannot
 be asked. Safe to repeat.`
   static override exitCodes = [
     EXIT.done,
@@ -38,11 +38,18 @@ be asked. Safe to repeat.`
   }
 
   async run(): Promise<object> {
-    const [{ findJournal, readJournal }, { recoverRun }, { makeReach }, { FerryError }] = await Promise.all([
+    const [
+      { findJournal, readJournal },
+      { recoverRun },
+      { makeReach },
+      { FerryError, wireCode },
+      { OUTCOME_CODE },
+    ] = await Promise.all([
       import('../src/journal/read.js'),
       import('../src/recovery/recover.js'),
       import('../src/recovery/reach.js'),
       import('../src/errors.js'),
+      import('../src/run/outcome.js'),
     ])
     const saved = readJournal(findJournal(this.stateDir, this.args.run))
     await this.refuseLive(saved.path)
@@ -67,11 +74,11 @@ be asked. Safe to repeat.`
       if (asked) this.log(`recovered: the destination ${where}`)
       return recovered
     }
-    const back = source === 'ran' ? 'ran again, was checked, and let go' : 'runs and was checked'
+    const back = source === 'ran' ? 'ran again, was checked, and closed its devices' : 'runs and was checked'
     if (asked && error === null)
       this.log(`recovered: the destination holds nothing of the run, the source ${back}`)
     throw new FerryError({
-      code: error?.code ?? `run/${outcome}`,
+      code: error === null ? OUTCOME_CODE[outcome] : wireCode(error.code),
       exit: exit as typeof EXIT.rolledBack,
       message:
         error?.message ??
@@ -107,9 +114,9 @@ const WORDS: Readonly<Record<string, string>> = {
   stuck: 'committed and could not start every device',
   open: 'waits without a commit',
   discarded: 'has discarded it',
-  'gone-committed': 'had committed, and its helper is gone',
-  'gone-handing': 'had committed and was starting the command, and its helper is gone',
-  'gone-open': 'had not committed, and its helper is gone',
-  'gone-discarded': 'has discarded it, and its helper is gone',
+  'gone-committed': 'had committed, and its helper has ended',
+  'gone-handing': 'had committed and was starting the command, and its helper has ended',
+  'gone-open': 'had not committed, and its helper has ended',
+  'gone-discarded': 'has discarded it, and its helper has ended',
   unreachable: 'cannot be reached',
 }

@@ -7,12 +7,12 @@ import { prose } from '../src/cli/help-text.js'
 export default class Release extends BaseCommand<typeof Release> {
   static override summary = 'close the devices of a migrated source, or of a holder'
   static override description = prose`After a commit with \`releaseSource: by-hand\` the source keeps its devices stopped and its memory as it was, until this
-says that they are no longer wanted. A run that did not end done is refused: the source may be all there is.
+command closes them. A run that did not end done is refused: the source may have the only copy.
 
 A run that needs a person and cannot be recovered, because the destination committed and could not start a device,
 keeps its devices on both sides for that person to look at; --give-up closes them.
 
-With --hold it closes a holder instead: the workload of that profile stops existing there.`
+With --hold it closes a holder instead: the devices and memory of that workload are closed there, and its content is lost.`
   static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage]
 
   static override examples = [
@@ -27,12 +27,12 @@ With --hold it closes a holder instead: the workload of that profile stops exist
   static override flags = {
     hold: Flags.string({ summary: 'the holder of this profile', helpValue: 'PROFILE' }),
     'give-up': Flags.boolean({
-      summary: 'close both sides of a run that did not end done; nothing of its workload is left',
+      summary: 'close both sides of a run that did not end done; its workload is lost',
       exclusive: ['hold'],
     }),
     side: Flags.option({
       options: ['source', 'destination'] as const,
-      summary: 'with --hold: of which side of the profile (default: source)',
+      summary: 'with --hold: the side of the profile whose holder to close (default: source)',
       dependsOn: ['hold'],
     })(),
     set: setFlag({ with: 'hold' }),

@@ -27,7 +27,9 @@ export default class Report extends BaseCommand<typeof Report> {
     const saved = readJournal(findJournal(this.stateDir, this.args.run))
     const report = buildReport(saved.records)
     if (saved.torn)
-      this.warn(`the last line of ${saved.path} is cut off and was left out: its writer died writing it`)
+      this.warn(
+        `the last line of ${saved.path} is incomplete and was left out: ferry died while it wrote the line`,
+      )
     if (report.outcome === 'incomplete') {
       const { isLive } = await import('../src/control/client.js')
       if (await isLive(this.stateDir, saved.path))

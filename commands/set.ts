@@ -6,7 +6,7 @@ import { prose } from '../src/cli/help-text.js'
 
 export default class Set extends RunQuery<typeof Set> {
   static override summary = 'change a limit of a run that is under way'
-  static override description = prose`downtime-limit TIME: the ceiling of the blackout, which nobody but its operator moves. bandwidth RATE, or none: the
+  static override description = prose`downtime-limit TIME: the longest blackout allowed; only this command changes it during a run. bandwidth RATE, or none: the
 cap over all connections, within the round under way. streams N: how many connections carry pages, from the next round
 on, up to the profile's \`maxStreams\`. Every change is in the run's journal. After the cutover has begun nothing can be
 changed (exit 1, set/too-late).`

@@ -7,8 +7,8 @@ import { prose } from '../src/cli/help-text.js'
 
 export default class Status extends RunQuery<typeof Status> {
   static override summary = 'show how a run stands'
-  static override description = prose`Phase, hold, round, the blackout as it is forecast now against the limit, and the devices of a run that is under
-way; of one that is over, how it ended. --watch follows it to its end: a live view on a terminal, a line for each
+  static override description = prose`For a run under way: its phase, hold, round and devices, and the forecast blackout against the limit. For a run
+that is over: how it ended. --watch follows it to its end: a live view on a terminal, a line for each
 event in a pipe.`
   static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage, EXIT.unknown]
 

@@ -57,7 +57,7 @@ const CHECK_TYPESCRIPT: readonly Part[] = [
   { name: 'types (tsc)', command: ['tsc', '--noEmit', '-p', 'tsconfig.json'] },
 ]
 const CHECK_RUST: readonly Part[] = [
-  { name: 'format (rustfmt)', command: ['cargo', 'fmt', '--check'], cwd: helper },
+  { name: 'format (rustfmt)', command: ['cargo', 'fmt', '--all', '--check'], cwd: helper },
   {
     name: 'lint (clippy)',
     command: ['cargo', 'clippy', '--locked', '--all-targets', '--quiet', '--', '-D', 'warnings'],

@@ -3,6 +3,7 @@
  * where, and suggestions that say what to do. Anything thrown that is not a FerryError is a bug in ferry and is
  * reported as one. src/cli/error-text.ts turns them into text and JSON.
  */
+import type { ErrorCode } from './error-code.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import type { Role } from './protocol/protocol.js'
 
@@ -31,7 +32,7 @@ export interface Diagnostic {
 /** All that is known of an error, as JSON carries it: the same error can be made from it again. */
 export interface ErrorInfo {
   /** Stable, "area/what", e.g. "profile/unknown-key". */
-  readonly code: string
+  readonly code: ErrorCode
   readonly exit: ExitCode
   readonly message: string
   /** The side it happened on. */
@@ -57,10 +58,15 @@ type MaybeInfo = { readonly [K in keyof ErrorInfo]?: ErrorInfo[K] | undefined }
 export type FerryErrorOptions = MaybeInfo &
   Pick<ErrorInfo, 'code' | 'exit' | 'message'> & { readonly cause?: unknown }
 
+/** A code that came over a wire: a helper of another release may have one that this one does not know. */
+export function wireCode(code: string): ErrorCode {
+  return code as ErrorCode
+}
+
 export class FerryError extends Error {
   /** Keys without a value are left out. */
   readonly info: ErrorInfo
-  readonly code: string
+  readonly code: ErrorCode
   readonly exit: ExitCode
   readonly side: Role | undefined
   readonly device: string | undefined
@@ -132,8 +138,10 @@ export function fromSystemError(
   })
 }
 
+type UsageCode = ErrorCode extends infer C ? (C extends `usage/${infer Word}` ? Word : never) : never
+
 /** Bad usage of the command line, exit 2. */
-export function usageError(code: string, message: string, ...suggestions: string[]): FerryError {
+export function usageError(code: UsageCode, message: string, ...suggestions: string[]): FerryError {
   return new FerryError({ code: `usage/${code}`, exit: EXIT.usage, message, suggestions })
 }
 
@@ -146,7 +154,7 @@ interface OclifError extends Error {
   readonly code?: string
 }
 
-/** oclif throws this to end the process quietly; it is no error. */
+/** oclif throws this to end the process quietly; it is not an error. */
 export function isQuietExit(error: unknown): error is Error & { readonly oclif: { readonly exit: number } } {
   return error instanceof Error && (error as OclifError).code === 'EEXIT'
 }

@@ -1,5 +1,5 @@
 /**
- * What a script may branch on: the one table of exit codes. Help, the README and the tests are made from it.
+ * What a script may branch on: the one table of exit codes. Help, docs/commands.md, docs/codes.md and the tests are made from it.
  * Numbers never change their meaning once released.
  */
 export const EXIT_CODES = {

@@ -75,14 +75,14 @@ const ARROWS: readonly (readonly [string, Readonly<Record<string, Strength>>])[]
     'doctor',
     { host: 'values', link: 'values', profile: 'types', 'profile/schema': 'values', protocol: 'types' },
   ],
-  // It turns values into text and calls no other folder but for the constants of a forecast.
+  // It turns values into text, and calls others for the status of a run and the constants of a forecast.
   [
     'ui',
     {
       doctor: 'types',
       forecast: 'values',
       inventory: 'types',
-      journal: 'types',
+      journal: 'values',
       plan: 'types',
       protocol: 'types',
       report: 'types',

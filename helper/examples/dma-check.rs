@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use ferry_helper::area::Area;
 use ferry_helper::memory::{Backing, Memory, Region};
 use ferry_helper::message::num::{Bytes, Iova};
-use ferry_helper::stamps::{CheckReport, Fill, Mismatch, PAGE_BYTES, Pattern, Program, Writer, check};
+use ferry_helper::sim::stamps::{CheckReport, Fill, Mismatch, PAGE_BYTES, Pattern, Program, Writer, check};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

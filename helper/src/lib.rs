@@ -1,22 +1,15 @@
 //! The helper of ferry: owns the file descriptors, maps and pins, logs dirty pages, moves bytes, steps device states.
 //! It decides nothing an operator could want decided otherwise: every limit reaches it as an argument.
 
-pub mod area;
 pub mod control;
-pub mod device;
-pub mod dirty;
 pub mod durable;
-pub mod error;
-pub mod iommu;
-pub mod log;
-pub mod memory;
-pub mod message;
 pub mod privileges;
-pub mod protocol;
 pub mod resident;
 pub mod session;
-#[cfg(feature = "sim")]
-pub mod stamps;
-pub mod state;
 pub mod sysfs;
-pub mod transfer;
+
+pub use ferry_base::{area, error, log, message};
+#[cfg(feature = "sim")]
+pub use ferry_sim as sim;
+pub use ferry_transfer as transfer;
+pub use ferry_vfio::{device, dirty, iommu, memory};

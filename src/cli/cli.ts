@@ -27,6 +27,13 @@ if (words[0] === '__complete' && !fromSource) {
     import('./manifest.js'),
   ])
   printCompletions(words.slice(1), readManifest(root))
+} else if (
+  !fromSource &&
+  (words.length === 0 || (words.length === 1 && /^(?:--help|-h|help)$/u.test(words[0] ?? '')))
+) {
+  // The first thing anybody types: the same text that oclif would show, without loading it.
+  const { printRootHelp } = await import('./print-root-help.js')
+  printRootHelp(root)
 } else {
   const { main } = await import('./main.js')
   await main({ words, root, fromSource })

@@ -11,7 +11,7 @@ export interface Candidate {
   readonly text?: string
 }
 
-/** One candidate a line, its meaning after a tab. A completion has nobody to tell about an error. */
+/** One candidate a line, its meaning after a tab. A completion cannot show an error. */
 export function printCompletions(words: readonly string[], manifest: Manifest): void {
   try {
     const lines = complete(words, manifest).map(({ text, word }) => (text ? `${word}\t${text}` : word))

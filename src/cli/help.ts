@@ -1,6 +1,7 @@
 /** oclif's help, with the exit codes a script can branch on, and usage lines without the flags every command has. */
 import { CommandHelp, Help } from '@oclif/core'
-import { grouped } from './help-text.js'
+import { wantsColour } from '../terminal.js'
+import { rootHelp } from './root-help.js'
 import { EXIT_CODES, type ExitCode } from '../exit-codes.js'
 
 type HelpSections = ReturnType<CommandHelp['sections']>
@@ -27,20 +28,15 @@ export default class FerryHelp extends Help {
   protected override CommandHelpClass = FerryCommandHelp
 
   protected override async showRootHelp(): Promise<void> {
-    this.log(this.formatRoot())
-    this.log('')
-    for (const { commands, title } of grouped(this.sortedCommands)) {
-      const summaries = commands.map((command): [string, string | undefined] => [
-        command.id,
-        this.summary(command),
-      ])
-      this.log(
-        this.section(title, this.renderList(summaries, { indentation: 2, spacer: '\n', stripAnsi: false })),
-      )
-      this.log('')
-    }
-    const all = Object.values(EXIT_CODES).map(({ exit }) => exit)
-    this.log(this.section('EXIT CODES', exitCodeLines(all)))
+    const { pjson, userAgent } = this.config
+    const text = rootHelp({
+      description: pjson.description ?? '',
+      version: userAgent,
+      commands: this.sortedCommands.filter(({ hidden }) => !hidden),
+      width: this.opts.maxWidth,
+      colour: wantsColour(process.stdout),
+    })
+    this.log(text.trimEnd())
     this.log('')
   }
 }

@@ -16,7 +16,7 @@ export function openLog(options: { readonly level?: LogLevel; readonly file?: st
   const level = options.level ?? 'info'
   const bindings = { base: { pid: process.pid }, level, timestamp: pino.stdTimeFunctions.isoTime }
   if (options.file === undefined) return pino(bindings, pino.destination({ dest: 2, sync: true }))
-  // Opened here, because pino's destination reports a failed open by an event nobody would be waiting for.
+  // Opened here, because pino's destination reports a failed open by an event that has no listener yet.
   let fd: number
   try {
     fd = openSync(options.file, 'a', 0o600)

@@ -36,7 +36,14 @@ export async function main({ fromSource, root, words }: Start): Promise<void> {
   const { argv, unknown } = route(words, commands)
   try {
     if (unknown !== undefined) throw unknownCommand(unknown, commands)
-    await run([...argv], { pjson, root, ...(plugins && { plugins: plugins as never }) })
+    await run([...argv], {
+      devPlugins: false,
+      jitPlugins: false,
+      userPlugins: false,
+      pjson,
+      root,
+      ...(plugins && { plugins: plugins as never }),
+    })
     await flush()
   } catch (thrown) {
     const { reportFatal } = await import('./fatal.js')

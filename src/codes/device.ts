@@ -80,6 +80,16 @@ export const DEVICE_FAMILY: Family = {
       cause: 'An earlier change of state failed.',
       remedy: 'Stop what uses the device and reset it. Its state is lost.',
     },
+    'device/not-running': {
+      meaning: 'The device does not run, and Ferry has not stopped it.',
+      cause: 'Another program holds the device and has stopped it, or it failed.',
+      remedy: 'Start it through the program that stopped it, or reset it. Ferry leaves it as it is.',
+    },
+    'device/state-changed': {
+      meaning: 'The device is in another state than the one Ferry left it in.',
+      cause: 'Another program that holds the device has changed its state during the run.',
+      remedy: 'Find that program and stop it from using the device during a run. The run is undone.',
+    },
     'device/stale-state': {
       meaning: 'The device was not RUNNING when it was opened, and did not become so.',
       cause: 'An earlier session left it so.',
@@ -117,8 +127,14 @@ export const DEVICE_FAMILY: Family = {
     },
     'device/stream-lost': {
       meaning: 'The driver changed its state, but gave no stream to move the state through.',
-      cause: 'The limit of open files is reached.',
-      remedy: 'Raise the limit (`ulimit -n`), and reset the device if the message asks for it.',
+      cause: 'The limit of open files is reached, or another program has put the device into this state.',
+      remedy:
+        'Raise the limit (`ulimit -n`); see that no other program uses the device, and reset the device if the message asks for it.',
+    },
+    'device/stream-empty': {
+      meaning: 'The driver ended its state stream without giving any state.',
+      cause: 'Another program took the state, or the driver is faulty.',
+      remedy: 'See that no other program uses the device; report it to the vendor of the driver.',
     },
     'device/stream-mismatch': {
       meaning: 'The destination received another amount of state than the source sent.',

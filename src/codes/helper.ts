@@ -34,7 +34,7 @@ export const HELPER_FAMILY: Family = {
     },
     'helper/spawn': {
       meaning: 'The helper, or ssh, could not be started.',
-      cause: 'The file is missing or is no program for this machine.',
+      cause: 'The file is missing or is not a program for this machine.',
       remedy: 'Check that the file exists and can be run.',
     },
     'helper/died': {
@@ -90,7 +90,7 @@ export const HELPER_FAMILY: Family = {
     },
     'attach/unsafe': {
       meaning: 'What is at the path of the socket is not trusted.',
-      cause: 'It is no socket, or belongs to another user.',
+      cause: 'It is not a socket, or belongs to another user.',
       remedy: 'Remove what is not yours there, or use another `stateDir`.',
     },
     'attach/failed': {

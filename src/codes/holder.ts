@@ -73,7 +73,7 @@ export const HOLDER_FAMILY: Family = {
     },
     'hand-out/folder': {
       meaning: 'The folder of the socket for descriptors is not safe or cannot be used.',
-      cause: 'Other users may write there, or it is no folder.',
+      cause: 'Other users may write there, or it is not a folder.',
       remedy: 'Use a folder in which only that user and root may write.',
     },
     'descriptor/dup': {
@@ -83,7 +83,7 @@ export const HOLDER_FAMILY: Family = {
     },
     'exec/failed': {
       meaning: 'The program that was to take over the devices could not be started.',
-      cause: 'The path is wrong, or the file is no program.',
+      cause: 'The path is wrong, or the file is not a program.',
       remedy: 'Correct the command in the profile. The devices are still running in the helper.',
     },
   },

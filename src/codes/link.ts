@@ -55,7 +55,7 @@ export const LINK_FAMILY: Family = {
     },
     'link/address': {
       meaning: 'The address cannot be used on this host.',
-      cause: 'It is no IP address, or no interface of the host has it.',
+      cause: 'It is not an IP address, or no interface of the host has it.',
       remedy: 'Give an address that `ip address` shows there, or leave it out.',
     },
     'link/interface': {

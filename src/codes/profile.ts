@@ -8,7 +8,7 @@ const ADVICE: Readonly<Record<ProfileCode, Advice>> = {
   },
   'profile/too-large': {
     cause: 'Another file was named by mistake, or data was pasted into the profile.',
-    remedy: 'Name the right file, or remove what is no part of a profile.',
+    remedy: 'Name the right file, or remove what does not belong in a profile.',
   },
   'profile/encoding': {
     cause: 'The file is binary, or was saved in another encoding such as Latin-1 or UTF-16.',
@@ -146,7 +146,7 @@ const ADVICE: Readonly<Record<ProfileCode, Advice>> = {
     remedy: 'Give the region a size, or remove it.',
   },
   'profile/region-misaligned': {
-    cause: 'The start or the size is no multiple of the page size.',
+    cause: 'The start or the size is not a multiple of the page size.',
     remedy: 'Round both to whole pages.',
   },
   'profile/region-past-end': {

@@ -37,7 +37,7 @@ export const RECORDS_FAMILY: Family = {
     },
     'control/folder': {
       meaning: 'The folder for the socket of the run cannot be used, and nothing was started.',
-      cause: 'It belongs to another user, is no folder, or its path is too long.',
+      cause: 'It belongs to another user, is not a folder, or its path is too long.',
       remedy: 'Set XDG_RUNTIME_DIR to a folder of yours with a short path.',
     },
     'control/socket': {

@@ -26,6 +26,32 @@ export const RUN_FAMILY: Family = {
       cause: 'The cutover got no answer, and a side cannot be reached.',
       remedy: 'Start nothing by hand. Repair the way to both hosts and run `ferry recover RUN`.',
     },
+    'run/done': {
+      meaning: 'The run is done: the workload runs on the destination.',
+      cause: 'The run was recovered, or had ended well before.',
+      remedy: 'Nothing.',
+    },
+    'run/not-started': {
+      meaning: 'The run ended before it touched a device.',
+      cause: 'Something it needs was missing when it began.',
+      remedy: '`ferry report RUN` shows what; then start it again.',
+    },
+    'run/needs-person': {
+      meaning:
+        'The run ended with a device that Ferry could not bring back, or a dropped run it could not record.',
+      cause: 'A driver refused both the change of state and the reset, or a disk failed.',
+      remedy: '`ferry report RUN` names it. Repair it, then run `ferry recover RUN`.',
+    },
+    'run/downtime-limit': {
+      meaning: 'The run was undone because the blackout would have passed its limit.',
+      cause: 'Too much was dirty, or a host or the network was slow.',
+      remedy: 'Allow a longer blackout, or move when less is written.',
+    },
+    'run/sides-disagree': {
+      meaning: 'The two sides do not belong to one run, or do not understand each other.',
+      cause: 'Versions differ, or a side was set up for another run.',
+      remedy: 'Install one release of Ferry on all hosts and start the run again.',
+    },
     'run/busy': {
       meaning: 'Another ferry already drives, recovers or releases this run.',
       cause: 'Two commands were started for the same run.',

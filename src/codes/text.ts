@@ -2,23 +2,31 @@
 import type { Family } from './code.js'
 import type { Explained } from './catalogue.js'
 
-export function explanationText(of: Explained): string {
+/** How wide lines are, and how to break one: `wrap` of src/ui/wrap.ts. */
+export interface Lines {
+  readonly width: number
+  readonly wrap: (text: string, width: number, first: string, rest?: string) => string
+}
+
+export function explanationText(of: Explained, { width, wrap }: Lines): string {
   const name = of.family === 'exit' ? `exit code ${of.code}` : of.code
   return [
-    `${name}: ${of.meaning}`,
+    wrap(`${name}: ${of.meaning}`, width, '', '  '),
     '',
-    `  Cause:       ${of.cause}`,
-    `  What to do:  ${of.remedy}`,
-    `  Comes up in: ${of.where}`,
+    wrap(of.cause, width, '  Cause:       '),
+    wrap(of.remedy, width, '  What to do:  '),
+    wrap(of.where, width, '  Comes up in: '),
   ].join('\n')
 }
 
 /** Every code under the title of its family, with its meaning. */
-export function listText(families: readonly Family[]): string {
+export function listText(families: readonly Family[], { width: columns, wrap }: Lines): string {
   return families
     .map(({ codes, title }) => {
       const width = Math.max(...Object.keys(codes).map((code) => code.length))
-      const lines = Object.entries(codes).map(([code, { meaning }]) => `  ${code.padEnd(width)}  ${meaning}`)
+      const lines = Object.entries(codes).map(([code, { meaning }]) =>
+        wrap(meaning, columns, `  ${code.padEnd(width)}  `),
+      )
       return [title, ...lines].join('\n')
     })
     .join('\n\n')

@@ -63,7 +63,7 @@ export const USAGE_FAMILY: Family = {
     },
     'usage/streams': {
       meaning: 'The number of streams is not one that this run can use.',
-      cause: 'It is no whole number, or more than the connections the run has.',
+      cause: 'It is not a whole number, or more than the connections the run has.',
       remedy: 'Give a whole number up to `transport.maxStreams` of the profile.',
     },
     'usage/time': {

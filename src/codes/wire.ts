@@ -6,7 +6,7 @@ export const WIRE_FAMILY: Family = {
   where: 'the data connections of a run, as one helper judges what the other sends',
   codes: {
     'wire/bad-magic': {
-      meaning: 'What answers at the address is no ferry-helper.',
+      meaning: 'The program that answers at the address is not a ferry-helper.',
       cause: 'Another program uses the port.',
       remedy: 'Check `destination.listen` and its port.',
     },

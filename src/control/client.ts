@@ -62,7 +62,7 @@ export async function isLive(stateDir: string, journal: string): Promise<boolean
   return connection !== null
 }
 
-/** How a run stands, whoever is there to say. */
+/** How a run stands: from the run itself, or from its journal. */
 export async function runStatus(found: FoundRun): Promise<RunStatus> {
   const { connection, journal } = found
   if (connection === null) return statusOf(found.records)
@@ -113,7 +113,7 @@ function outOfReachError(run: string, driver: number): FerryError {
   return new FerryError({
     code: 'run/out-of-reach',
     exit: EXIT.unknown,
-    message: `process ${driver} drives run ${run} and listens nowhere: it cannot be asked anything`,
+    message: `process ${driver} drives run ${run} but has no control socket: it cannot be asked`,
     suggestions: [
       `\`kill -INT ${driver}\` cancels the run, or lets it end as it stands if it is past its cutover`,
       `\`ferry status ${run}\` reads its journal`,
@@ -127,7 +127,7 @@ export function driverDiedError(run: string): FerryError {
     exit: EXIT.unknown,
     message: `the ferry process that drove run ${run} died, and its end is not recorded`,
     suggestions: [
-      `\`ferry recover ${run}\` asks both sides and finishes it in the only safe direction`,
+      `\`ferry recover ${run}\` asks both sides and finishes it safely`,
       `\`ferry report ${run}\` shows how far it came`,
     ],
   })
@@ -137,6 +137,6 @@ function notBegunError(journal: string): FerryError {
   return new FerryError({
     code: 'run/not-begun',
     exit: EXIT.error,
-    message: `${journal} holds no whole record: the run has not begun, or did not come to`,
+    message: `${journal} has no complete record: the run has not begun, or ended before it began`,
   })
 }

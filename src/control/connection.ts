@@ -3,27 +3,23 @@ import { FerryError, fromSystemError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { toJson } from '../json.js'
 import { LineReader, type Line } from '../host/lines.js'
+import { PendingReplies } from '../host/pending-replies.js'
 import type { EventRecord } from '../journal/event.js'
 import { fromControlError, type ControlMessage, type ControlOp, type ControlRequests } from './messages.js'
 
 /** Lines of a run's own answers: a run-start holds its plan. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
-interface Pending {
-  readonly resolve: (ok: never) => void
-  readonly reject: (error: Error) => void
-  readonly onEvent: ((record: EventRecord) => void) | undefined
-}
+type OnEvent = (record: EventRecord) => void
 
-/** Nobody listens there: no such socket, or one that a dead process left behind. */
+/** No process listens there: no such socket, or one that a dead process left behind. */
 const NOBODY: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTDIR'])
 
 /** The client's end of a run's socket. Many requests may be under way at once; each settles. */
 export class RunConnection {
   private readonly socket: Socket
   private readonly reader = new LineReader(MAX_ANSWER_BYTES)
-  private readonly pending = new Map<number, Pending>()
-  private nextId = 1
+  private readonly pending = new PendingReplies<OnEvent | undefined>()
   private gone: FerryError | null = null
 
   private constructor(socket: Socket) {
@@ -35,7 +31,7 @@ export class RunConnection {
     socket.on('close', () => this.end())
   }
 
-  /** Null when nobody listens at the socket. */
+  /** Null when no process listens at the socket. */
   static connect(path: string): Promise<RunConnection | null> {
     return new Promise((resolve, reject) => {
       const socket = open(path)
@@ -62,14 +58,12 @@ export class RunConnection {
   request<K extends ControlOp>(
     op: K,
     params: ControlRequests[K]['params'],
-    onEvent?: (record: EventRecord) => void,
+    onEvent?: OnEvent,
   ): Promise<ControlRequests[K]['reply']> {
     if (this.gone !== null) return Promise.reject(this.gone)
-    const id = this.nextId++
-    return new Promise((resolve, reject) => {
-      this.pending.set(id, { resolve, reject, onEvent })
-      this.socket.write(`${toJson({ id, op, params })}\n`)
-    })
+    const { id, reply } = this.pending.begin(onEvent)
+    this.socket.write(`${toJson({ id, op, params })}\n`)
+    return reply
   }
 
   close(): void {
@@ -86,28 +80,23 @@ export class RunConnection {
     }
     if (message.id === null) {
       const error = fromControlError(message.error)
-      for (const { reject } of this.pending.values()) reject(error)
-      this.pending.clear()
-      return
+      this.pending.rejectAll(() => error)
+    } else if ('event' in message) {
+      this.pending.about(message.id)?.(message.event)
+    } else if ('error' in message) {
+      this.pending.reject(message.id, fromControlError(message.error))
+    } else {
+      this.pending.resolve(message.id, message.ok)
     }
-    const pending = this.pending.get(message.id)
-    if (pending === undefined) return
-    if ('event' in message) {
-      pending.onEvent?.(message.event)
-      return
-    }
-    this.pending.delete(message.id)
-    if ('error' in message) pending.reject(fromControlError(message.error))
-    else pending.resolve(message.ok as never)
   }
 
   private end(): void {
-    this.gone = new FerryError({
+    const gone = new FerryError({
       code: 'run/gone',
       exit: EXIT.unknown,
-      message: 'the ferry that drives the run is gone',
+      message: 'the ferry that drives the run has ended',
     })
-    for (const { reject } of this.pending.values()) reject(this.gone)
-    this.pending.clear()
+    this.gone = gone
+    this.pending.rejectAll(() => gone)
   }
 }

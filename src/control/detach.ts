@@ -138,7 +138,7 @@ export function takeDetached(env: NodeJS.ProcessEnv = process.env): Waiting | nu
       writeSync(WORD_FD, `${toJson(word)}\n`)
       closeSync(WORD_FD)
     } catch {
-      // Nobody waits any more; the run goes on.
+      // Nothing waits any more; the run goes on.
     }
   }
   return {

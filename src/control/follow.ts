@@ -1,4 +1,4 @@
-/** A run's events from the first to the last, whoever is there to give them. */
+/** A run's events from the first to the last, from the run itself or from its journal. */
 import { FerryError } from '../errors.js'
 import type { EventRecord } from '../journal/event.js'
 import { readJournal } from '../journal/read.js'

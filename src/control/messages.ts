@@ -5,7 +5,7 @@
  *   reply    {"id":1,"ok":{…}}  or  {"id":1,"error":{code,exit,message,suggestions}}
  *   event    {"id":1,"event":{…}}        of the `events` request 1, before its reply
  */
-import { FerryError, toFerryError } from '../errors.js'
+import { FerryError, toFerryError, wireCode } from '../errors.js'
 import { EXIT_CODES, type ExitCode } from '../exit-codes.js'
 import type { EventRecord, Settable } from '../journal/event.js'
 import type { CutoverAnswer } from '../run/hold-timer.js'
@@ -61,5 +61,10 @@ export function toControlError(thrown: unknown): ControlError {
 
 export function fromControlError({ code, exit, message, suggestions }: ControlError): FerryError {
   const known = Object.values(EXIT_CODES).some((entry) => entry.exit === exit)
-  return new FerryError({ code, exit: known ? exit : EXIT_CODES.error.exit, message, suggestions })
+  return new FerryError({
+    code: wireCode(code),
+    exit: known ? exit : EXIT_CODES.error.exit,
+    message,
+    suggestions,
+  })
 }

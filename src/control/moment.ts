@@ -24,7 +24,11 @@ export function readMoment(text: string, nowMs: number): number {
   }
   if (ms <= nowMs) {
     const now = new Date(nowMs).toISOString()
-    throw usageError('time', `--at ${text}: that has passed (it is ${now})`, 'leave --at out to cut over now')
+    throw usageError(
+      'time',
+      `--at ${text}: this time has passed (it is ${now})`,
+      'leave --at out to cut over now',
+    )
   }
   return ms
 }

@@ -1,11 +1,9 @@
 /** The private folder of a user's running things, and the sockets of runs in it. */
+import { SOCKET_PATH_BYTES } from '../limits.js'
 import { chmodSync, lstatSync, mkdirSync } from 'node:fs'
 import { isAbsolute, join } from 'node:path'
 import { FerryError, fromSystemError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
-
-/** sun_path holds 108 bytes with the NUL that ends it. */
-export const LONGEST_SOCKET_PATH = 107
 
 /** $XDG_RUNTIME_DIR/ferry, for root without one /run/ferry, else the lasting one, <state-dir>/run. */
 export function runtimeFolder(
@@ -35,9 +33,9 @@ export function runSocket(folder: string, run: string): string {
 export function prepareRuns(folder: string, run: string): string {
   const socket = runSocket(folder, run)
   const bytes = Buffer.byteLength(socket)
-  if (bytes > LONGEST_SOCKET_PATH) {
+  if (bytes > SOCKET_PATH_BYTES) {
     throw unusableFolderError(
-      `the path of the run's socket is ${bytes} bytes long, and the kernel takes ${LONGEST_SOCKET_PATH}: ${socket}`,
+      `the path of the run's socket is ${bytes} bytes long, and the kernel takes ${SOCKET_PATH_BYTES}: ${socket}`,
       'set XDG_RUNTIME_DIR, or name a shorter folder with --state-dir',
     )
   }

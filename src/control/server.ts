@@ -1,4 +1,4 @@
-/** The socket of a run that is under way: whoever may open it may ask how the run stands, and steer it. */
+/** The socket of a run that is under way: a user who may open it may ask how the run stands, and steer it. */
 import { chmodSync, existsSync, unlinkSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { fromSystemError, usageError } from '../errors.js'
@@ -9,6 +9,7 @@ import type { RunControl, Served } from '../run/control.js'
 import type { EventRecord } from '../journal/event.js'
 import { SETTABLE } from '../run/settings.js'
 import { withoutSecrets } from '../journal/journal.js'
+import { isProgress } from '../journal/thin.js'
 import { CONDITIONS, conditionMet } from '../journal/status.js'
 import {
   MAX_CONNECTIONS,
@@ -241,11 +242,6 @@ class Conversation {
     connection.write(`${toJson(message)}\n`)
     if (connection.writableLength > MOST_UNREAD_BYTES) connection.destroy()
   }
-}
-
-/** Many a second, and none of them says anything that the next does not. */
-export function isProgress({ body }: EventRecord): boolean {
-  return body.type === 'helper' && (body.event.event === 'progress' || body.event.event === 'device-precopy')
 }
 
 function moment(params: Params, name: string): number | null {

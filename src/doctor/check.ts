@@ -1,5 +1,6 @@
 /** What `ferry doctor` says of a host: a list of checks, from the way to it up to the room it has. */
 import { FerryError } from '../errors.js'
+import type { Finding } from '../finding.js'
 import type { Role } from '../protocol/protocol.js'
 
 /** In the order in which they are looked at: what stands below needs what stands above. */
@@ -19,15 +20,14 @@ export const LAYERS = [
   'network',
 ] as const
 export type Layer = (typeof LAYERS)[number]
-/** warn: something will not work, or not well; fail: what was asked for will not. */
+/** warn: something will not work, or only in part; fail: what was asked for will not work. */
 export type Level = 'ok' | 'warn' | 'fail'
 
-export interface Check {
+export interface Check extends Finding {
   readonly layer: Layer
   readonly level: Level
   /** Stable, "doctor/what": what a script branches on. */
   readonly code: string
-  readonly found: string
   /** What to do; null when there is nothing. */
   readonly remedy: string | null
 }
@@ -60,14 +60,14 @@ export function fail(layer: Layer, code: string, found: string, remedy: string):
 /**
  * What failed as a check, under the failure's own code.
  *
- * @throws what is no FerryError: a bug stays one.
+ * @throws an error that is not a FerryError: a bug is not turned into a finding.
  */
 export function failure(layer: Layer, error: unknown, doing?: string): Check {
   if (!(error instanceof FerryError)) throw error
   const found = doing === undefined ? error.message : `${doing}: ${error.message}`
   return { ...fail(layer, error.code, found, error.suggestions.join('; ')), code: error.code }
 }
-/** A failure where the profile needs it, a warning where nobody has said what is needed. */
+/** A failure where the profile needs it, a warning where no profile says what is needed. */
 export function lack(
   needed: boolean | null,
   layer: Layer,

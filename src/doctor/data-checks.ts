@@ -45,7 +45,7 @@ async function routeOf(profile: Profile, source: HelperClient): Promise<Routed> 
     return { from, checks: [warn('network', 'route', found, 'check that the network takes them from there')] }
   } catch (error) {
     if (!(error instanceof FerryError)) throw error
-    const found = `the source has no way to ${address}: ${error.message}`
+    const found = `the source has no route to ${address}: ${error.message}`
     const remedy = 'check `destination.listen`, and the routes of the source (`ip route get`)'
     return { from: undefined, checks: [fail('network', 'route', found, remedy)] }
   }
@@ -84,11 +84,11 @@ async function dataCheck(
     return ok(
       'network',
       'data',
-      `data gets from source to destination (${way}; ${how}): there and back in ${duration(roundTripUs)}`,
+      `data can reach the destination from the source (${way}; ${how}): there and back in ${duration(roundTripUs)}`,
     )
   } catch (error) {
     // It says why it turned a connection away, and says it to its own owner alone.
     const why = destination.said.map((line) => `; the destination ${line}`).join('')
-    return failure('network', error, `no data gets from source to destination (${target}${why})`)
+    return failure('network', error, `no data can reach the destination from the source (${target}${why})`)
   }
 }

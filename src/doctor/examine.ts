@@ -125,7 +125,7 @@ async function openOn(
     const { build, protocol, version } = client.helloReply
     const how =
       installed === null
-        ? (spec.helper ?? 'this host’s own')
+        ? (spec.helper ?? 'the helper of this host')
         : `${installed.copied ? 'copied to' : 'found at'} ${installed.path}`
     checks.push(
       ok('helper', 'helper', `${version}, protocol ${protocol}, build ${build.slice(0, 12)}: ${how}`),

@@ -1,3 +1,4 @@
+import { DEFAULT_KEEPALIVE_MS } from '../limits.js'
 import type { Role } from '../protocol/protocol.js'
 import type { HostSpec, Profile } from '../profile/profile.js'
 import { needOf, UNSAID, type Need } from './need.js'
@@ -12,8 +13,6 @@ export interface ExaminedHost {
   readonly keepaliveMs: number
 }
 
-const KEEPALIVE_MS = 6000
-
 /** A host somebody named. */
 export function examinedHost(host: string, become: 'sudo' | null): ExaminedHost {
   return {
@@ -21,7 +20,7 @@ export function examinedHost(host: string, become: 'sudo' | null): ExaminedHost 
     sides: [],
     need: UNSAID,
     interface: null,
-    keepaliveMs: KEEPALIVE_MS,
+    keepaliveMs: DEFAULT_KEEPALIVE_MS,
   }
 }
 

@@ -63,12 +63,12 @@ export function readFacts(stdout: string): ScriptFacts {
     const [mark, key, value, ...rest] = line.split('\t')
     if (mark !== MARK) continue
     if (key === undefined || value === undefined || rest.length > 0)
-      throw unreadableFactsError(`a line is torn: ${line}`)
+      throw unreadableFactsError(`a line is incomplete: ${line}`)
     if (key === 'option' || key === 'module' || key === 'huge-pages') many.push([key, value])
-    else if (one.has(key)) throw unreadableFactsError(`${key} is said twice`)
+    else if (one.has(key)) throw unreadableFactsError(`${key} is given twice`)
     else one.set(key, value)
   }
-  if (!one.has('begin') || !one.has('end')) throw unreadableFactsError('it did not come to its end')
+  if (!one.has('begin') || !one.has('end')) throw unreadableFactsError('the output is incomplete')
   const text = (key: string): string => {
     const value = one.get(key)
     if (value === undefined) throw unreadableFactsError(`${key} is missing`)

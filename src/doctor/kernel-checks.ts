@@ -20,7 +20,9 @@ export function kernelChecks(facts: ScriptFacts, need: Need): readonly Check[] {
   }
   const named = `Linux ${facts.kernel} on ${facts.machine}`
   if (need.real === false) {
-    return [ok('kernel', 'kernel', `${named}; every device here is simulated, so nothing is asked of it`)]
+    return [
+      ok('kernel', 'kernel', `${named}; every device here is simulated, so no kernel feature is needed`),
+    ]
   }
   return [...versionChecks(facts, need, named), ...optionChecks(facts, need)]
 }

@@ -1,7 +1,7 @@
 import type { Role } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 
-/** What is wanted of a host. Null where nobody has said: there is no profile. */
+/** What is wanted of a host. Null without a profile. */
 export interface Need {
   /** Devices that are not simulated. */
   readonly real: boolean | null

@@ -36,14 +36,14 @@ export function rootChecks(facts: ScriptFacts, hello: HelloReply | null, need: N
   const found =
     `the helper runs as ${who}: sysfs, plans and simulated devices work; opening a device takes root, ` +
     'or nodes under /dev/vfio that belong to this user'
-  return [warn('root', 'not-root', found, 'say `become: sudo` for this host, or reach it as root')]
+  return [warn('root', 'not-root', found, 'set `become: sudo` for this host, or reach it as root')]
 }
 
 export function roomChecks(facts: ScriptFacts, hello: HelloReply | null, need: Need): readonly Check[] {
   return [memlock(facts, hello, need), memory(facts, hello, need), ...hugePages(facts, need)]
 }
 
-/** Below this a limit serves nobody who maps a function: the default of most systems is 8 MiB. */
+/** Below this a limit is too small to map a function: the default of most systems is 8 MiB. */
 const SMALL_LIMIT = 64n * 1024n * 1024n
 
 function memlock(facts: ScriptFacts, hello: HelloReply | null, need: Need): Check {

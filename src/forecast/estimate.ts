@@ -25,14 +25,14 @@ export interface EstimateInput {
 }
 
 const MOST_ROUNDS = 30
-/** Taken when nobody says how fast the way to the destination is; said so wherever it is used. */
+/** Assumed when the speed of the link is not given; every use says that it is assumed. */
 export const ASSUMED_BANDWIDTH = 1024n ** 3n
 
 /** What an estimate took for granted. */
 export interface EstimateTerms {
   /** Bytes per second. */
   readonly bandwidth: bigint
-  /** Nobody said how fast it is. */
+  /** The speed was not given. */
   readonly assumed: boolean
   readonly downtimeLimitUs: number
 }

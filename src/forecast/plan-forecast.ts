@@ -24,7 +24,7 @@ export function planForecast(plan: Plan, terms: EstimateTerms, sample: Sample | 
   }
 }
 
-/** The same for a run that is about to begin. Never fails: a forecast is no reason not to run. */
+/** The same for a run that is about to begin. Never fails: a run does not depend on its forecast. */
 export function forecastBefore(
   plan: Plan,
   options: { readonly stateDir: string; readonly bandwidth: bigint | null; readonly downtimeLimitMs: number },

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../error-code.js'
 import type { Readable, Writable } from 'node:stream'
 import { LineReader } from './lines.js'
 
@@ -21,7 +22,7 @@ export interface HelperEnd {
   /** The last lines of its stderr. */
   readonly stderr: readonly string[]
   /** What the way of reaching it says about this end, e.g. that ssh did not get through; with what to do. */
-  readonly explanation?: { readonly code: string; readonly message: string; readonly suggestion: string }
+  readonly explanation?: { readonly code: ErrorCode; readonly message: string; readonly suggestion: string }
 }
 
 const KEPT_LINES = 20

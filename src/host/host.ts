@@ -2,6 +2,7 @@
  * A host on which ferry runs something: this one, or one that ssh reaches. The helper, the copying of it, hooks and
  * `ferry doctor` all go through it, and on another host they share one connection.
  */
+import { DEFAULT_KEEPALIVE_MS } from '../limits.js'
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import type { HostSpec } from '../profile/profile.js'
@@ -31,7 +32,7 @@ export interface Host {
   readonly label: string
   readonly local: boolean
   /**
-   * Runs a command to its end. Its own failure is a result; a FerryError means that it was not run or that nobody knows
+   * Runs a command to its end. Its own failure is a result; a FerryError means that it was not run, or that it is not known
    * how it ended: `link/ssh`, `link/sudo`. A command with a timeout or a signal is stopped with all it started, also on
    * another host, and reads /dev/null there unless it has `input`.
    */
@@ -44,7 +45,6 @@ export interface Host {
   close(): Promise<void>
 }
 
-const DEFAULT_KEEPALIVE_MS = 6000
 /** How long a session waits to hear from its connection why it broke. */
 const REASON_MS = 500
 
@@ -155,7 +155,7 @@ class SshHost implements Host {
 /** What ssh said of a connection that is gone; nothing while it stands. */
 async function lastWords(master: Master): Promise<readonly string[]> {
   let timer: NodeJS.Timeout | undefined
-  // Not unref'd: the connection's own process keeps nobody waiting, and ferry would end in the middle of this.
+  // Not unref'd: the connection's own process delays nothing, and ferry would end in the middle of this.
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), REASON_MS)
   })

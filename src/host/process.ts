@@ -10,7 +10,7 @@ export type Explain = (
   stderr: readonly string[],
 ) => Explanation | null | Promise<Explanation | null>
 
-/** A child of a dead process may hold its pipes open (a ProxyCommand, a daemon): nobody waits for it longer. */
+/** A child of a dead process may hold its pipes open (a ProxyCommand, a daemon): ferry waits no longer than this. */
 const PIPES_MS = 1000
 
 const COMMON = {
@@ -82,7 +82,7 @@ export function startProcess(
       failed === undefined
         ? await explain?.(exitCode, tail.lines)
         : {
-            code: 'helper/spawn',
+            code: 'helper/spawn' as const,
             message: `${file} could not be started: ${failed}`,
             suggestion: 'check that the file exists and is a program for this machine',
           }

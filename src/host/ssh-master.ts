@@ -4,6 +4,8 @@
  * The ssh that makes it is ours, in the foreground, and its session is a `cat` that reads our pipe: when ferry ends,
  * however it ends, the pipe closes, `cat` ends and the connection with it. Nothing has to be told to go.
  */
+import type { ErrorCode } from '../error-code.js'
+import { SOCKET_PATH_BYTES } from '../limits.js'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,8 +31,8 @@ export interface Master {
 const CONNECT_MS = 120_000
 const CLOSE_MS = 1000
 const READY = 'ferry-is-in'
-/** Unix sockets' paths end at 107 bytes, and ssh makes the socket under a name 17 longer first (muxserver_listen). */
-const LONGEST_PATH = 107 - 17
+/** ssh makes the socket under a name 17 longer first (muxserver_listen). */
+const LONGEST_PATH = SOCKET_PATH_BYTES - 17
 
 let folder: string | undefined
 let sockets = 0
@@ -78,7 +80,7 @@ export async function connectMaster(host: string, keepaliveMs: number): Promise<
 
 function ready(host: string, connection: Connection, ended: Promise<HelperEnd>): Promise<void> {
   return new Promise((resolve, reject) => {
-    const fail = (message: string, suggestion: string, code = 'link/ssh'): void => {
+    const fail = (message: string, suggestion: string, code: ErrorCode = 'link/ssh'): void => {
       clearTimeout(timer)
       reject(new FerryError({ code, exit: EXIT.error, message, suggestions: [suggestion] }))
     }

@@ -166,7 +166,7 @@ export function explainSudo(host: string, stderr: readonly string[]): Explanatio
   if (!/^sudo: |^Sorry, user |is not in the sudoers file/mu.test(text)) return null
   return {
     code: 'link/sudo',
-    message: `${host}: sudo did not let us become root`,
+    message: `${host}: sudo refused to make ferry root`,
     suggestion: `allow it without a password (NOPASSWD in sudoers on ${host}), or reach ${host} as root and drop \`become\``,
   }
 }

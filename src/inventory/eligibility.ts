@@ -100,7 +100,7 @@ function iommuReasons(facts: DeviceFacts, host: HostFacts): Reason[] {
       blockers.length > 0
         ? `unbind ${blockers.map((member) => member.id).join(' and ')}, or bind ${blockers.length > 1 ? 'them' : 'it'} ` +
             'to vfio-pci or pci-stub'
-        : 'look for another owner of the group (a VMM, a DPDK process) and stop it',
+        : 'look for another process that has the group (a VMM, a DPDK process) and stop it',
     ),
   ]
 }

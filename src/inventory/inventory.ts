@@ -1,3 +1,4 @@
+import type { Finding } from '../finding.js'
 import type { BackendKind, DeviceFacts, HostFacts } from '../protocol/protocol.js'
 
 /** What one host has, with what each device can and cannot do. */
@@ -21,9 +22,7 @@ export interface BackendFacts {
   readonly why: string
 }
 /** One cause of a refusal: code, what was found, what would lift it. */
-export interface Reason {
-  readonly code: string
+export interface Reason extends Finding {
   readonly layer: 'bus' | 'iommu' | 'group' | 'driver' | 'migration' | 'tracker' | 'host' | 'profile' | 'link'
-  readonly found: string
   readonly remedy: string
 }

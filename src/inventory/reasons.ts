@@ -2,7 +2,7 @@ import type { Reason } from './inventory.js'
 
 /**
  * Every cause for which a device cannot migrate, or for which it could not be decided. The codes are stable:
- * scripts branch on them, the README lists them, a test holds the list complete.
+ * scripts branch on them, docs/codes.md lists them, a test holds the list complete.
  *
  * `weight` says what the cause does to `migratable`: `no` makes it false; `unseen` makes it null, because the
  * device may well be able to migrate and only could not be asked.

@@ -1,7 +1,7 @@
 import type { HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
 import type { PhaseName } from '../plan/plan.js'
 import type { HoldPoint, HostSpec, Profile, Then } from '../profile/profile.js'
-import type { HookPoint } from '../profile/schema/hook.js'
+import type { HookPoint } from '../points.js'
 
 export type { HoldPoint, HookPoint }
 export type Settable = 'downtime-limit' | 'bandwidth' | 'streams'
@@ -101,7 +101,7 @@ export type Event =
     }
   | { readonly type: 'helper'; readonly side: Role; readonly event: HelperEvent }
   | { readonly type: 'cancel-asked' }
-  /** The run waits at a point, until `untilMs` (wall clock, milliseconds since the epoch) at most, or was let go. */
+  /** The run waits at a point, until `untilMs` (wall clock, milliseconds since the epoch) at most, or was continued. */
   | {
       readonly type: 'hold'
       readonly point: HoldPoint

@@ -1,4 +1,4 @@
-/** Who writes a journal: one process at a time. Two that append side by side would leave what nobody could read. */
+/** The lock of a journal: one process writes it at a time. Two that append side by side would leave a file that cannot be read. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { FerryError, fromSystemError } from '../errors.js'
@@ -51,8 +51,8 @@ export function runBusyError(run: string, why: string): FerryError {
   return new FerryError({
     code: 'run/busy',
     exit: EXIT.error,
-    message: `somebody drives, recovers or releases run ${run} already: ${why}`,
-    suggestions: [`\`ferry status ${run}\` shows how it stands; try again when that is over`],
+    message: `another ferry drives, recovers or releases run ${run} already: ${why}`,
+    suggestions: [`\`ferry status ${run}\` shows how it stands; try again when it has ended`],
   })
 }
 

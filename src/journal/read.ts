@@ -52,7 +52,7 @@ export function parseJournal(bytes: Buffer, path: string): SavedJournal {
     records.push(record)
   }
   const first = records[0]
-  if (first === undefined) throw notJournalError(path, 'it holds no whole record')
+  if (first === undefined) throw notJournalError(path, 'it has no complete record')
   if (first.body.type !== 'run-start')
     throw notJournalError(path, `it begins with ${first.body.type}, not with run-start`)
   return { path, records, torn: tail !== '' }

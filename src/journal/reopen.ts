@@ -10,7 +10,7 @@ export function takeUp(saved: SavedJournal, stateDir: string, run: string): Jour
   try {
     const now = readJournal(saved.path)
     if (now.records.length !== saved.records.length) throw runBusyError(run, 'it went on meanwhile')
-    // Half a record before a whole one would be no record of a run.
+    // Drop a torn last line before appending.
     if (now.torn) truncateSync(saved.path, readFileSync(saved.path).lastIndexOf('\n') + 1)
     return new Journal(stateDir, run, free)
   } catch (error) {

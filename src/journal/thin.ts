@@ -4,6 +4,11 @@ import type { EventRecord } from './event.js'
 const KEPT_ROUNDS = 16
 const KEPT_EVERY_US = 30_000_000
 
+/** Many a second; none says anything that the next does not, and nothing of the report comes from them. */
+export function isProgress({ body }: EventRecord): boolean {
+  return body.type === 'helper' && (body.event.event === 'progress' || body.event.event === 'device-precopy')
+}
+
 /**
  * Which records are worth keeping. The many that only tell of progress are for the caller to drop; here go the rounds of
  * a run that is held, which otherwise come every second for as long as it is. A pure function of the records seen, so

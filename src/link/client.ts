@@ -2,6 +2,7 @@ import type { Connection, HelperEnd } from '../host/connection.js'
 import { HelperRequestError } from './helper-error.js'
 import { keepAlive } from './keepalive.js'
 import { LineReader, type Line } from '../host/lines.js'
+import { PendingReplies } from '../host/pending-replies.js'
 import { diedError, noReplyError, strayBody, garbageBody, garbageError, versionError } from './link-error.js'
 import {
   PROTOCOL_VERSION,
@@ -28,12 +29,6 @@ export interface RequestOptions {
   /** Stops waiting after this many milliseconds, as `signal` does. */
   readonly timeoutMs?: number
 }
-interface Pending {
-  readonly op: Op
-  readonly resolve: (ok: never) => void
-  readonly reject: (error: Error) => void
-}
-
 /** Unpinning terabytes takes its time; a helper that is not through by then is stuck. */
 const KILL_AFTER_MS = 30_000
 /** Requests that belong to no run. */
@@ -45,16 +40,14 @@ const UNBOUND: ReadonlySet<Op> = new Set(['hello', 'inventory', 'ping', 'route',
  * INVARIANTS
  * 1. Every request settles: by its reply, by the helper's end, by an unreadable line, or by the caller's signal.
  * 2. Nothing the helper writes throws out of the stream handlers: it becomes an error of a request or a problem.
- * 3. A reply is given to the request of its id and to no other; ids are never used twice.
  */
 export class HelperClient {
   readonly side: Role
   readonly label: string
   private readonly connection: Connection
   private readonly options: ClientOptions
-  private readonly pending = new Map<number, Pending>()
+  private readonly pending = new PendingReplies<Op>()
   private readonly reader = new LineReader()
-  private nextId = 1
   private run: { readonly run: string; readonly epoch: number } | undefined
   private end: HelperEnd | undefined
   private greeting: HelloReply | undefined
@@ -78,7 +71,7 @@ export class HelperClient {
     this.ended = connection.ended.then((end) => {
       this.stopPings()
       this.end = { ...end, ...(this.lost && { explanation: this.lost }) }
-      this.rejectAll((op) => diedError(this, op, this.end ?? end))
+      this.pending.rejectAll((op) => diedError(this, op, this.end ?? end))
       return this.end
     })
   }
@@ -135,21 +128,10 @@ export class HelperClient {
     if (this.end !== undefined) return Promise.reject(diedError(this, op, this.end))
     const signal = waitSignal(options)
     if (signal?.aborted) return Promise.reject(noReplyError(this, op, signal))
-    const id = this.nextId++
+    const { id, reply } = this.pending.begin(op, signal, () => noReplyError(this, op, signal))
     const bound = UNBOUND.has(op) ? undefined : this.run
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        if (this.pending.delete(id)) reject(noReplyError(this, op, signal))
-      }
-      signal?.addEventListener('abort', abort, { once: true })
-      const settle = (): void => signal?.removeEventListener('abort', abort)
-      this.pending.set(id, {
-        op,
-        resolve: (ok) => (settle(), resolve(ok)),
-        reject: (error) => (settle(), reject(error)),
-      })
-      this.connection.stdin.write(`${JSON.stringify({ id, op, ...bound, params })}\n`)
-    })
+    this.connection.stdin.write(`${JSON.stringify({ id, op, ...bound, params })}\n`)
+    return reply
   }
 
   /** It says nothing any more: what waits is told so now, not when the system notices. */
@@ -157,17 +139,18 @@ export class HelperClient {
     this.lost = {
       code: 'link/lost',
       message: `${this.label} has not answered for ${keepaliveMs} ms`,
-      suggestion: 'check the network to it; a side that was not committed undoes by itself when it loses us',
+      suggestion:
+        'check the network to it; a side that has not committed rolls back by itself when the connection is lost',
     }
     this.end = { exitCode: null, signal: null, stderr: [], explanation: this.lost }
     const end = this.end
-    this.rejectAll((op) => diedError(this, op, end))
+    this.pending.rejectAll((op) => diedError(this, op, end))
     this.connection.kill('SIGKILL')
   }
 
   /**
    * Ends the helper's stdin, which makes it undo what is not committed and exit; kills it if it does not. A helper that
-   * has to stay says so: null then, and nobody waits for it any more. (The end of its stdout would not do: a session
+   * has to stay says so: null then, and it is not waited for any more. (The end of its stdout would not do: a session
    * of ssh keeps it open as long as the process lives.)
    */
   async close(): Promise<HelperEnd | null> {
@@ -206,19 +189,17 @@ export class HelperClient {
     if (message['id'] === null && error !== undefined) {
       // The helper could not read one of our lines, and does not know which.
       if (this.pending.size === 0) this.options.onProblem?.(error)
-      return this.rejectAll((op) => new HelperRequestError(error, { side: this.side, op }))
+      return this.pending.rejectAll((op) => new HelperRequestError(error, { side: this.side, op }))
     }
     const id = message['id']
-    const pending = typeof id === 'number' ? this.pending.get(id) : undefined
-    if (pending === undefined) {
-      const late = typeof id === 'number' && Number.isInteger(id) && id > 0 && id < this.nextId
-      if (!late) this.options.onProblem?.(strayBody(this))
-      return
+    const op = this.pending.about(id)
+    if (op === undefined) {
+      if (!this.pending.wasGiven(id)) this.options.onProblem?.(strayBody(this))
+    } else if (error !== undefined) {
+      this.pending.reject(id, new HelperRequestError(error, { side: this.side, op }))
+    } else {
+      this.pending.resolve(id, message['ok'])
     }
-    this.pending.delete(id as number)
-    if (error !== undefined)
-      pending.reject(new HelperRequestError(error, { side: this.side, op: pending.op }))
-    else pending.resolve(message['ok'] as never)
   }
 
   /**
@@ -232,13 +213,7 @@ export class HelperClient {
         : `something that is not a message: ${JSON.stringify(line.text.slice(0, 120))}`
     const body = garbageBody(this, what)
     if (this.pending.size === 0) this.options.onProblem?.(body)
-    this.rejectAll(() => garbageError(this, body))
-  }
-
-  private rejectAll(error: (op: Op) => Error): void {
-    const waiting = [...this.pending.values()]
-    this.pending.clear()
-    for (const { op, reject } of waiting) reject(error(op))
+    this.pending.rejectAll(() => garbageError(this, body))
   }
 }
 

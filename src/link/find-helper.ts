@@ -99,7 +99,7 @@ export function untrusted(
   const sticky =
     folder && (facts.mode & constants.S_IFMT) === constants.S_IFDIR && (facts.mode & 0o1000) !== 0
   if (facts.uid !== 0) problems.push(`${path} belongs to uid ${facts.uid}, not to root`)
-  // Root's own group is root again: a umask of 002 is no hole.
+  // Root's own group is root again: a umask of 002 is safe.
   const others = facts.gid === 0 ? 0o002 : 0o022
   if ((facts.mode & others) !== 0 && !sticky)
     problems.push(`${path} may be written by group or others (mode ${mode})`)

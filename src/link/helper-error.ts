@@ -1,4 +1,4 @@
-import { FerryError, type ErrorInfo } from '../errors.js'
+import { FerryError, type ErrorInfo, wireCode } from '../errors.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import type { HelperErrorBody, Op, Role } from '../protocol/protocol.js'
 
@@ -46,9 +46,10 @@ export function fromHelperError(
 
 /** What a FerryError takes over from a helper's error. */
 export function factsOf(body: HelperErrorBody): Omit<ErrorInfo, 'exit' | 'reasons'> {
-  const { meaning: _m, state: _s, suggestion, ...facts } = body
+  const { code, meaning: _m, state: _s, suggestion, ...facts } = body
   return {
     ...facts,
+    code: wireCode(code),
     message: helperErrorText(body),
     suggestions: suggestion === undefined ? [] : [suggestion],
   }

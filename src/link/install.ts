@@ -3,7 +3,7 @@
  * there already. Its folder bears the hash, so that several releases live side by side and a running one is never
  * replaced.
  *
- * With `become: sudo` root runs a file of the user who logs in. Whoever may write it is that user, who may become root
+ * With `become: sudo` root runs a file of the user who logs in. Only that user may write it, and may become root
  * without a password anyway; where sudo allows only certain programs, install the helper as root and name it with
  * `helper:`.
  */
@@ -76,7 +76,7 @@ interface Probe {
   readonly machine: string
   /** Where the helper of this hash belongs. */
   readonly folder: string
-  /** Of the file that is there and that nobody but the user could have changed; null: none. */
+  /** Of the file that is there and that only the user could have changed; null: none. */
   readonly hash: string | null
 }
 
@@ -141,7 +141,7 @@ async function prebuilt(host: Host, there: Probe, lookUp: LookUp): Promise<strin
 }
 
 /**
- * Written beside its place under a name nobody else has, checked there, then moved: whoever looks finds the whole
+ * Written beside its place under a unique name, checked there, then moved: a reader always finds the whole
  * helper or none. In one line, as a login shell may not be a Bourne shell.
  */
 const COPY = [

@@ -1,5 +1,6 @@
 /** What goes wrong between ferry and a helper, as errors of the request that waited. */
-import { FerryError } from '../errors.js'
+import type { ErrorCode } from '../error-code.js'
+import { FerryError, wireCode } from '../errors.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { endText, type HelperEnd } from '../host/connection.js'
 import { PROTOCOL_VERSION, type HelperErrorBody, type Op, type Role } from '../protocol/protocol.js'
@@ -28,11 +29,11 @@ export function diedError(of: Speaker, op: Op, end: HelperEnd): FerryError {
   }
   const lastWords = end.stderr.length === 0 ? '' : `; its last words:\n  ${end.stderr.slice(-5).join('\n  ')}`
   return failure(of, 'helper/died', `${of.label} ${endText(end)} during ${op}${lastWords}`, [
-    'its devices were closed by the kernel; `ferry devices` shows what it left behind',
+    'the kernel closed its devices; `ferry devices --host HOST` shows the state of that host’s devices',
   ])
 }
 
-/** Nobody waited for the reply any more. */
+/** The reply was not waited for any more. */
 export function noReplyError(of: Speaker, op: Op, signal: AbortSignal | undefined): FerryError {
   const timedOut = signal?.reason instanceof Error && signal.reason.name === 'TimeoutError'
   return failure(
@@ -50,22 +51,22 @@ export function versionError(of: Speaker, found: string, cause?: unknown): Ferry
   return failure(of, 'peer/version', message, [remedy], { exit: EXIT.sidesDisagree, cause })
 }
 
-/** What a helper wrote that is no message. */
+/** A line of the helper that is not a message. */
 export function garbageBody(of: Speaker, what: string): HelperErrorBody {
   return body('link/garbage', `${of.label} wrote ${what}`)
 }
 
 /** The same, for a request that may have been meant. */
 export function garbageError(of: Speaker, { code, message, suggestion }: HelperErrorBody): FerryError {
-  return failure(of, code, message, suggestion === undefined ? [] : [suggestion])
+  return failure(of, wireCode(code), message, suggestion === undefined ? [] : [suggestion])
 }
 
 /** A reply to no request. */
 export function strayBody(of: Speaker): HelperErrorBody {
-  return body('link/stray-reply', `${of.label} answered no request of ours`)
+  return body('link/stray-reply', `${of.label} answered a request that ferry did not send`)
 }
 
-function body(code: string, message: string): HelperErrorBody {
+function body(code: ErrorCode, message: string): HelperErrorBody {
   return {
     code,
     message,
@@ -76,7 +77,7 @@ function body(code: string, message: string): HelperErrorBody {
 
 function failure(
   { side }: Speaker,
-  code: string,
+  code: ErrorCode,
   message: string,
   suggestions: readonly string[],
   { cause, exit = EXIT.error }: { readonly cause?: unknown; readonly exit?: ExitCode } = {},

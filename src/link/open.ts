@@ -93,7 +93,7 @@ function otherBuildError(label: string, expected: string, found: string): FerryE
     exit: EXIT.sidesDisagree,
     message: `${label} says it is build ${found === '' ? '(unknown)' : found}, but ${expected} was copied there`,
     suggestions: [
-      'somebody else writes to the cache folder of that user; look there, or name a helper with `helper:`',
+      'another process writes to the cache folder of that user; look there, or name a helper with `helper:`',
     ],
   })
 }

@@ -3,8 +3,8 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { errorBodyOf, fromHelperError } from '../link/helper-error.js'
 import type { CheckReply, ReceiveReply } from '../protocol/protocol.js'
-import { holderSocket } from '../plan/sockets.js'
-import type { Phase, PhaseContext, Settled } from './phase.js'
+import { claimOf, holderSocket, stateDirOf } from '../plan/sockets.js'
+import type { Phase, RunSession, Settled } from './phase.js'
 import { settle } from './settle.js'
 
 /** After RUNNING the destination's own account follows at once; longer than this means it will not come. */
@@ -12,19 +12,19 @@ const RECEIVE_WAIT_MS = 30_000
 
 export const commit: Phase = {
   name: 'commit',
-  async run(context) {
-    await destinationRuns(context)
-    if (context.profile.devices.some((device) => device.destination.kind === 'sim'))
-      await checkWrites(context)
-    await askResident(context)
-    await settleDestination(context)
-    await releaseSource(context)
+  async run(session) {
+    await destinationRuns(session)
+    if (session.profile.devices.some((device) => device.destination.kind === 'sim'))
+      await checkWrites(session)
+    await askResident(session)
+    await settleDestination(session)
+    await releaseSource(session)
   },
   // Nothing is undone once the destination runs.
   undo: async () => undefined,
 }
 
-async function destinationRuns({ state, pause }: PhaseContext): Promise<void> {
+async function destinationRuns({ state, pause }: RunSession): Promise<void> {
   if (state.receive === null) return
   const timedOut: Settled<ReceiveReply> = {
     ok: false,
@@ -48,7 +48,7 @@ async function destinationRuns({ state, pause }: PhaseContext): Promise<void> {
   })
 }
 
-async function checkWrites({ step }: PhaseContext): Promise<void> {
+async function checkWrites({ step }: RunSession): Promise<void> {
   const reply = await step({
     side: 'destination',
     op: 'check',
@@ -63,7 +63,7 @@ function lostPagesError(reply: CheckReply): FerryError {
   return new FerryError({
     code: 'verify/lost-pages',
     exit: EXIT.needsPerson,
-    message: `${reply.lostPages} of ${reply.pages} pages lost a write on the way, first ${first.join(', ')}`,
+    message: `${reply.lostPages} of ${reply.pages} pages lost a write during the move, first ${first.join(', ')}`,
     suggestions: [
       'do not use the destination: its memory is wrong; the source still holds the right pages, stopped',
     ],
@@ -71,25 +71,24 @@ function lostPagesError(reply: CheckReply): FerryError {
 }
 
 /**
- * The destination runs; what becomes of its devices comes before the source lets go of its own. A destination that is
+ * The destination runs; what becomes of its devices comes before the source closes its own. A destination that is
  * gone by now is asked all the same, and so fails: the source may be all there is left of the workload.
  */
-async function settleDestination(context: PhaseContext): Promise<void> {
-  const { destination, profile, step } = context
+async function settleDestination(session: RunSession): Promise<void> {
+  const { destination, profile, step } = session
   if (destination === null) return
-  const claim = context.plan.steps.find(({ op, side }) => op === 'claim' && side === 'destination')
-  if (claim?.op !== 'claim') return
-  const stateDir = claim.params.recordDir.replace(/\/records$/u, '')
+  const claim = claimOf(session.plan, 'destination')
+  if (claim === undefined) return
   await settle(step, {
     then: profile.destination.then,
     workload: profile.name,
-    socket: holderSocket(stateDir, profile.name),
+    socket: holderSocket(stateDirOf(claim), profile.name),
     handOut: profile.handOut,
   })
 }
 
 /** For the report: what each helper held besides the workload. Not knowing it changes nothing. */
-async function askResident({ destination, source, state, step }: PhaseContext): Promise<void> {
+async function askResident({ destination, source, state, step }: RunSession): Promise<void> {
   for (const helper of [source, destination]) {
     if (helper === null || !helper.alive) continue
     try {
@@ -101,21 +100,21 @@ async function askResident({ destination, source, state, step }: PhaseContext): 
 }
 
 /** The source keeps its devices, stopped, until somebody says so: `ferry release` comes later. */
-async function releaseSource({ profile, source, state, step }: PhaseContext): Promise<void> {
+async function releaseSource({ profile, source, state, step }: RunSession): Promise<void> {
   if (profile.releaseSource === 'by-hand') return
   if (!source.alive) {
     // Past COMMIT a helper that lost us stays, with its devices stopped, until somebody says so.
     state.problems.push({
       code: 'source/not-released',
       message: 'the source could not be asked to close its devices: the connection to its helper is lost',
-      suggestion: 'if the helper is still there, `ferry release RUN` lets it go',
+      suggestion: 'if the helper is still there, `ferry release RUN` closes them',
     })
     return
   }
   try {
     await step({ side: 'source', op: 'release', params: {}, text: 'release the source' })
   } catch (error) {
-    // Letting go can fail without changing what was reached.
+    // A failure to close the devices does not change the outcome.
     state.problems.push(errorBodyOf(error))
   }
 }

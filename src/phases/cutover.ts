@@ -11,8 +11,8 @@ import type { Phase } from './phase.js'
  */
 export const cutover: Phase = {
   name: 'cutover',
-  async run(context) {
-    const { plan, profile, state, steering, step } = context
+  async run(session, steering) {
+    const { plan, profile, state, step } = session
     let reply: CutoverReply
     try {
       reply = await step({
@@ -22,7 +22,7 @@ export const cutover: Phase = {
           downtimeLimitMs: steering.limits.downtimeLimitMs,
           fixedBlackoutUs: plan.forecast.fixedBlackoutUs,
           verify: profile.migration.verify === 'full',
-          ...pausesOf(context),
+          ...pausesOf(profile, steering),
         },
         text: 'stop the devices, move the rest, start them on the destination',
       })
@@ -55,7 +55,7 @@ function wasSent(error: Error): boolean {
 
 function unexplained(reply: CutoverReply): HelperErrorBody {
   return {
-    code: `cutover/${reply.outcome}`,
-    message: `the cutover ended ${reply.outcome}; the helper gave no cause`,
+    code: 'helper/bug',
+    message: `the cutover ended ${reply.outcome}; the helper gave no reason`,
   }
 }

@@ -4,10 +4,10 @@ import { runPlanned, type Phase } from './phase.js'
 /** Starts the trackers, before the first page is sent: what is written from here on is known. */
 export const dirtyLog: Phase = {
   name: 'dirty-log',
-  run: (context) => runPlanned(context, 'dirty-log'),
-  async undo(context) {
-    await putBack(context)
-    await context.undoSteps('dirty-log')
+  run: (session) => runPlanned(session, 'dirty-log'),
+  async undo(session) {
+    await putBack(session)
+    await session.undoSteps('dirty-log')
   },
 }
 
@@ -15,11 +15,11 @@ export const dirtyLog: Phase = {
 export function measureDirt(rounds: number, intervalMs: number): Phase {
   return {
     ...dirtyLog,
-    async run(context) {
-      await dirtyLog.run(context)
+    async run(session, steering) {
+      await dirtyLog.run(session, steering)
       for (let round = 1; round <= rounds; round++) {
-        await context.pause(intervalMs)
-        await context.step({
+        await session.pause(intervalMs)
+        await session.step({
           side: 'source',
           op: 'dirty',
           params: {},

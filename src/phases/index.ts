@@ -1,7 +1,7 @@
 /** The phases of a move, in their order. `rollback` is not one of them: the runner turns to it when one fails. */
 import type { PhaseName } from '../plan/plan.js'
 import type { HoldPoint } from '../profile/profile.js'
-import type { HookPoint } from '../profile/schema/hook.js'
+import type { HookPoint } from '../points.js'
 import { commit } from './commit.js'
 import { cutover } from './cutover.js'
 import { dirtyLog } from './dirty-log.js'
@@ -29,7 +29,7 @@ export type {
   Helper,
   Limits,
   Phase,
-  PhaseContext,
+  RunSession,
   RoundEnd,
   RunState,
   Settled,

@@ -1,8 +1,8 @@
 /** Where hooks run inside the blackout. */
+import { BLACKOUT_POINTS } from '../points.js'
 import type { CutoverPause } from '../protocol/protocol.js'
-import type { PhaseContext } from './phase.js'
-
-const PAUSES: readonly CutoverPause[] = ['post-quiesce', 'post-stop', 'pre-resume']
+import type { Profile } from '../profile/profile.js'
+import type { Steering } from './phase.js'
 
 export interface Pauses {
   readonly pauses?: readonly CutoverPause[]
@@ -11,8 +11,8 @@ export interface Pauses {
 }
 
 /** Nothing for a run without such hooks. */
-export function pausesOf({ profile, steering }: Pick<PhaseContext, 'profile' | 'steering'>): Pauses {
-  const pauses = PAUSES.filter((at) => steering.hasHooks(at))
+export function pausesOf(profile: Profile, steering: Steering): Pauses {
+  const pauses = BLACKOUT_POINTS.filter((at) => steering.hasHooks(at))
   if (pauses.length === 0) return {}
   const hooks = profile.hooks.filter(({ at }) => pauses.some((pause) => pause === at))
   return { pauses, hooksUs: hooks.reduce((sum, { timeoutMs }) => sum + timeoutMs * 1000, 0) }

@@ -12,9 +12,9 @@ import type {
   Role,
 } from '../protocol/protocol.js'
 import type { PhaseName, Plan, Step, UndoStep } from '../plan/plan.js'
-import { RUN_ID } from '../plan/sockets.js'
+import { withRun } from '../plan/sockets.js'
 import type { HoldPoint, Profile } from '../profile/profile.js'
-import type { HookPoint } from '../profile/schema/hook.js'
+import type { HookPoint } from '../points.js'
 
 /** A helper as the phases need it; src/link's HelperClient is one. */
 export interface Helper {
@@ -51,7 +51,7 @@ export interface RunState {
   cutover: CutoverReply | null
   /** The destination runs: from here on nothing is undone. */
   committed: boolean
-  /** The source may have written COMMIT and nobody told us what came of it. */
+  /** The source may have written COMMIT and its outcome is not known. */
   outcomeUnknown: boolean
   /** The destination is known to have discarded the run. */
   peerDiscarded: boolean
@@ -82,7 +82,7 @@ export interface Steering {
   /** What the last round said; null before the first one ended. */
   readonly lastRound: RoundEnd | null
   holdsAt(point: HoldPoint): boolean
-  /** Waits at the point until the run is let go. Rejects when it is cancelled or a helper ends meanwhile. */
+  /** Waits at the point until the run is continued. Rejects when it is cancelled or a helper ends meanwhile. */
   hold(point: HoldPoint): Promise<void>
   hasHooks(at: HookPoint): boolean
   /** Runs the hooks of a point one after the other. Rejects when one fails whose failure aborts. */
@@ -93,7 +93,7 @@ export interface Steering {
   round(enough: (round: RoundEnd) => boolean, timeoutMs: number): Promise<void>
 }
 
-export interface PhaseContext {
+export interface RunSession {
   readonly run: string
   readonly profile: Profile
   readonly plan: Plan
@@ -101,7 +101,6 @@ export interface PhaseContext {
   /** Null for commands that work on the source alone. */
   readonly destination: Helper | null
   readonly state: RunState
-  readonly steering: Steering
   readonly cancelAsked: boolean
   /** Whether a request of this op was ever sent to this side, whatever came of it. */
   attempted(side: Role, op: Op): boolean
@@ -121,42 +120,15 @@ export interface PhaseContext {
  */
 export interface Phase {
   readonly name: PhaseName
-  run(context: PhaseContext): Promise<void>
-  undo(context: PhaseContext): Promise<void>
-}
-
-/** Requests that phases make themselves, because their parameters are known only while running. */
-const MADE_BY_PHASES: ReadonlySet<Op> = new Set<Op>([
-  'listen',
-  'receive',
-  'connect',
-  'precopy',
-  'cutover',
-  'check',
-  'release',
-  'rollback',
-  'status',
-  'dirty',
-  'route',
-  'tune',
-  'proceed',
-  'continue',
-  'stay',
-  'exec',
-  'finish',
-])
-
-/** A plan does not know the run's id, and a helper's socket bears it. */
-function withRun(step: Step, run: string): Step {
-  if (step.op !== 'claim') return step
-  return { ...step, params: { ...step.params, socket: step.params.socket.replace(RUN_ID, run) } }
+  run(session: RunSession, steering: Steering): Promise<void>
+  undo(session: RunSession): Promise<void>
 }
 
 /** Carries out the plan's own steps of one phase, in the plan's order; on one side only if there is but one. */
-export async function runPlanned(context: PhaseContext, phase: PhaseName): Promise<void> {
-  for (const step of context.plan.steps) {
-    if (step.phase !== phase || MADE_BY_PHASES.has(step.op)) continue
-    if (step.side === 'destination' && context.destination === null) continue
-    await context.step(withRun(step, context.run) as Step & Call<Op>)
+export async function runPlanned(session: RunSession, phase: PhaseName): Promise<void> {
+  for (const step of session.plan.steps) {
+    if (step.phase !== phase) continue
+    if (step.side === 'destination' && session.destination === null) continue
+    await session.step(withRun(step, session.run) as Step & Call<Op>)
   }
 }

@@ -2,22 +2,22 @@
 import { meetingOf, sourceAddress } from '../link/data-connection.js'
 import { formatListen } from '../profile/schema/address.js'
 import { putBack } from './rollback.js'
-import { runPlanned, type Helper, type Phase, type PhaseContext } from './phase.js'
+import { runPlanned, type Helper, type Phase, type RunSession, type Steering } from './phase.js'
 
 export const pin: Phase = {
   name: 'pin',
-  async run(context) {
-    await runPlanned(context, 'pin')
-    if (context.destination !== null) await meet(context, context.destination)
+  async run(session, steering) {
+    await runPlanned(session, 'pin')
+    if (session.destination !== null) await meet(session, steering, session.destination)
   },
-  async undo(context) {
-    await putBack(context)
-    await context.undoSteps('pin')
+  async undo(session) {
+    await putBack(session)
+    await session.undoSteps('pin')
   },
 }
 
-async function meet(context: PhaseContext, destination: Helper): Promise<void> {
-  const { profile, source, step } = context
+async function meet(session: RunSession, steering: Steering, destination: Helper): Promise<void> {
+  const { profile, source, step } = session
   const { address, port } = profile.destination.listen
   const { encrypt, maxStreams } = profile.transport
   const meeting = meetingOf(profile)
@@ -30,7 +30,7 @@ async function meet(context: PhaseContext, destination: Helper): Promise<void> {
     params: meeting.listen(from, source.helloReply.fingerprint),
     text: `listen on ${profile.destination.interface ?? address}:${port === 0 ? '(a free port)' : port}`,
   })
-  context.state.receive = context.background({
+  session.state.receive = session.background({
     side: 'destination',
     op: 'receive',
     params: {},
@@ -40,7 +40,7 @@ async function meet(context: PhaseContext, destination: Helper): Promise<void> {
   await step({
     side: 'source',
     op: 'connect',
-    params: meeting.connect(listening, context.steering.limits.streams, destination.helloReply.fingerprint),
+    params: meeting.connect(listening, steering.limits.streams, destination.helloReply.fingerprint),
     text: `connect to ${target}${maxStreams > 1 ? ` ${maxStreams} times` : ''}${encrypt ? ', encrypted' : ''}`,
   })
 }

@@ -5,7 +5,7 @@ import type { PrecopyParams, PrecopyReply } from '../protocol/protocol.js'
 import { plainSize, duration } from '../units.js'
 import { pausesOf } from './pauses.js'
 import { putBack } from './rollback.js'
-import type { Phase, PhaseContext, RoundEnd, Settled } from './phase.js'
+import type { Phase, RunSession, RoundEnd, Settled, Steering } from './phase.js'
 
 /** How often a round is sent at least while the run is held. */
 const HELD_INTERVAL_MS = 1000
@@ -13,31 +13,30 @@ const HELD_INTERVAL_MS = 1000
 /** Memory and device state are sent while the devices run, round by round, until what remains fits the limit. */
 export const preCopy: Phase = {
   name: 'pre-copy',
-  async run(context) {
-    const { onNotConverged } = context.profile.migration
-    const { steering } = context
+  async run(session, steering) {
+    const { onNotConverged } = session.profile.migration
     // Hooks may take their time, and what is written meanwhile must not wait for the blackout: rounds go on.
     const held = steering.holdsAt('before-cutover') || steering.hasHooks('pre-cutover')
-    const reply = held ? await heldPreCopy(context) : await context.step(call(context))
-    context.state.precopy = reply
-    if (onNotConverged === 'cancel' && !fits(reply, limitUs(context))) {
-      throw notConvergedError(reply, limitUs(context))
+    const reply = held ? await heldPreCopy(session, steering) : await session.step(call(session, steering))
+    session.state.precopy = reply
+    if (onNotConverged === 'cancel' && !fits(reply, limitUs(steering))) {
+      throw notConvergedError(reply, limitUs(steering))
     }
   },
   undo: putBack,
 }
 
-function call(context: PhaseContext, hold?: PrecopyParams['hold']) {
-  const { migration } = context.profile
-  const { bandwidth, downtimeLimitMs } = context.steering.limits
-  const { hooksUs } = pausesOf(context)
+function call(session: RunSession, steering: Steering, hold?: PrecopyParams['hold']) {
+  const { migration } = session.profile
+  const { bandwidth, downtimeLimitMs } = steering.limits
+  const { hooksUs } = pausesOf(session.profile, steering)
   return {
     side: 'source',
     op: 'precopy',
     params: {
       ...migration.precopy,
       downtimeLimitMs,
-      fixedBlackoutUs: context.plan.forecast.fixedBlackoutUs,
+      fixedBlackoutUs: session.plan.forecast.fixedBlackoutUs,
       verify: migration.verify === 'full',
       ...(bandwidth !== null && { bandwidth: bandwidth.toString() }),
       ...(hold !== undefined && { hold }),
@@ -54,34 +53,33 @@ function call(context: PhaseContext, hold?: PrecopyParams['hold']) {
  * Rounds go on until the run is continued: by `ferry cutover` or the watchdog where it is held, else as soon as the rest
  * fits or the bounds are reached. Then the pre-cutover hooks, still with rounds, then `proceed`.
  */
-async function heldPreCopy(context: PhaseContext): Promise<PrecopyReply> {
-  const { profile, steering } = context
-  const { onNotConverged, precopy } = profile.migration
-  const ended = context.background(call(context, { intervalMs: HELD_INTERVAL_MS }))
+async function heldPreCopy(session: RunSession, steering: Steering): Promise<PrecopyReply> {
+  const { onNotConverged, precopy } = session.profile.migration
+  const ended = session.background(call(session, steering, { intervalMs: HELD_INTERVAL_MS }))
   const over = { yes: false }
   const roundsOver = ended.then(() => {
     over.yes = true
   })
   try {
     const enough = (round: RoundEnd): boolean =>
-      round.expectedUs <= limitUs(context) || round.round >= precopy.maxRounds
+      round.expectedUs <= limitUs(steering) || round.round >= precopy.maxRounds
     await Promise.race([roundsOver, steering.round(enough, precopy.maxTimeMs)])
     if (!over.yes && steering.holdsAt('before-cutover')) {
       await Promise.race([roundsOver, steering.hold('before-cutover')])
     }
     if (!over.yes) {
       const last = steering.lastRound
-      if (onNotConverged === 'cancel' && (last === null || last.expectedUs > limitUs(context))) {
-        throw doesNotFitError(last, limitUs(context))
+      if (onNotConverged === 'cancel' && (last === null || last.expectedUs > limitUs(steering))) {
+        throw doesNotFitError(last, limitUs(steering))
       }
       await steering.hooks('pre-cutover')
     }
     if (!over.yes) {
       const text = 'end the rounds: the cutover is next'
-      await context.step({ side: 'source', op: 'proceed', params: {}, text })
+      await session.step({ side: 'source', op: 'proceed', params: {}, text })
     }
   } catch (error) {
-    await endRounds(context, ended)
+    await endRounds(session, ended)
     throw error
   }
   const settled = await ended
@@ -90,10 +88,10 @@ async function heldPreCopy(context: PhaseContext): Promise<PrecopyReply> {
 }
 
 /** Nothing else is taken from the source's helper while rounds go on. */
-async function endRounds(context: PhaseContext, ended: Promise<Settled<PrecopyReply>>): Promise<void> {
-  if (!context.cancelAsked) {
+async function endRounds(session: RunSession, ended: Promise<Settled<PrecopyReply>>): Promise<void> {
+  if (!session.cancelAsked) {
     try {
-      await context.step({ side: 'source', op: 'cancel', params: {}, text: 'end the rounds' })
+      await session.step({ side: 'source', op: 'cancel', params: {}, text: 'end the rounds' })
     } catch {
       // A helper that is gone has ended them.
     }
@@ -101,8 +99,8 @@ async function endRounds(context: PhaseContext, ended: Promise<Settled<PrecopyRe
   await ended
 }
 
-function limitUs({ steering }: PhaseContext): number {
-  return steering.limits.downtimeLimitMs * 1000
+function limitUs({ limits }: Steering): number {
+  return limits.downtimeLimitMs * 1000
 }
 
 /** Whether what remains can be moved within the limit, by the helper's own estimate. */

@@ -1,7 +1,7 @@
 /** Putting everything back: the source's devices RUNNING and checked, the destination without any. */
 import { errorBodyOf } from '../link/helper-error.js'
 import type { DeviceState, HelperErrorBody, Requests, RollbackReply, Role } from '../protocol/protocol.js'
-import type { Helper, Phase, PhaseContext } from './phase.js'
+import type { Helper, Phase, RunSession } from './phase.js'
 
 /**
  * Ends every way back, and every command that only looks: whatever was undone before, the source is rolled back
@@ -9,15 +9,15 @@ import type { Helper, Phase, PhaseContext } from './phase.js'
  */
 export const rollback: Phase = {
   name: 'rollback',
-  async run(context) {
-    await putBack(context)
-    await sourceRuns(context)
-    for (const helper of [context.destination, context.source]) {
-      if (helper === null || !context.attempted(helper.side, 'claim')) continue
+  async run(session) {
+    await putBack(session)
+    await sourceRuns(session)
+    for (const helper of [session.destination, session.source]) {
+      if (helper === null || !session.attempted(helper.side, 'claim')) continue
       // A holder goes on holding what it had before the run.
-      const keep = helper.side === 'source' && context.profile.source.from === 'holder'
+      const keep = helper.side === 'source' && session.profile.source.from === 'holder'
       await attempt(
-        context,
+        session,
         helper,
         'release',
         keep ? 'leave the devices with their holder' : `release the ${helper.side}`,
@@ -34,21 +34,21 @@ export const rollback: Phase = {
  * destination is asked to take something down: its helper works off requests one by one, and `receive` ends only
  * when the run is discarded.
  */
-export async function putBack(context: PhaseContext): Promise<void> {
-  const { destination, source, state } = context
+export async function putBack(session: RunSession): Promise<void> {
+  const { destination, source, state } = session
   for (const helper of [source, destination]) {
-    if (helper === null || !context.attempted(helper.side, 'claim')) continue
+    if (helper === null || !session.attempted(helper.side, 'claim')) continue
     // Once each: a second one is sent only by the recovery, which knows what the other side did.
-    if (context.attempted(helper.side, 'rollback')) continue
+    if (session.attempted(helper.side, 'rollback')) continue
     const params = helper.side === 'source' && state.peerDiscarded ? { peerDiscarded: true } : {}
     const text =
       helper.side === 'source' ? 'bring the devices back to RUNNING' : 'discard what the destination received'
-    const reply = await attempt(context, helper, 'rollback', text, params)
-    if (reply !== null) judge(context, helper.side, reply)
+    const reply = await attempt(session, helper, 'rollback', text, params)
+    if (reply !== null) judge(session, helper.side, reply)
   }
 }
 
-function judge({ state }: PhaseContext, side: Role, reply: RollbackReply): void {
+function judge({ state }: RunSession, side: Role, reply: RollbackReply): void {
   state.needsPerson.push(...reply.needsPerson)
   if (side === 'destination') return
   const named = new Set(reply.needsPerson.map((body) => body.device))
@@ -58,9 +58,9 @@ function judge({ state }: PhaseContext, side: Role, reply: RollbackReply): void 
 }
 
 /** INVARIANT: a run that was not committed ends with every source device seen RUNNING, or named. */
-async function sourceRuns(context: PhaseContext): Promise<void> {
-  const { plan, source, state } = context
-  if (!context.attempted('source', 'device')) return
+async function sourceRuns(session: RunSession): Promise<void> {
+  const { plan, source, state } = session
+  if (!session.attempted('source', 'device')) return
   if (!source.alive) {
     const devices = plan.pairs.map((pair) => pair.device).join(', ')
     state.needsPerson.push({
@@ -74,7 +74,7 @@ async function sourceRuns(context: PhaseContext): Promise<void> {
     })
     return
   }
-  const status = await attempt(context, source, 'status', 'see that every device is RUNNING')
+  const status = await attempt(session, source, 'status', 'check that every device is RUNNING')
   if (status === null) {
     state.needsPerson.push({
       code: 'source/not-checked',
@@ -101,7 +101,7 @@ function notRunning(device: string, found: DeviceState): HelperErrorBody {
 
 /** Null when the helper is gone or refuses; what it said is kept among the problems. */
 async function attempt<K extends 'rollback' | 'status' | 'release'>(
-  { state, step }: PhaseContext,
+  { state, step }: RunSession,
   helper: Helper,
   op: K,
   text: string,

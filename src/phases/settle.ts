@@ -3,7 +3,7 @@ import { EXIT } from '../exit-codes.js'
 import { errorBodyOf, fromHelperError } from '../link/helper-error.js'
 import { isLost } from '../link/link-error.js'
 import type { Profile, Then } from '../profile/profile.js'
-import type { PhaseContext } from './phase.js'
+import type { RunSession } from './phase.js'
 
 export interface Settlement {
   readonly then: Then
@@ -17,7 +17,7 @@ export interface Settlement {
  * One request. When it fails the devices still run in the helper, which stays until somebody says what to do: the
  * error is a FerryError of exit 6 that tells how.
  */
-export async function settle(step: PhaseContext['step'], settlement: Settlement): Promise<void> {
+export async function settle(step: RunSession['step'], settlement: Settlement): Promise<void> {
   const { handOut, socket, then, workload } = settlement
   try {
     if (then.kind === 'hold') {
@@ -44,11 +44,11 @@ export async function settle(step: PhaseContext['step'], settlement: Settlement)
       {
         ...body,
         message: lost
-          ? `the workload ran on the destination, and was lost sight of before it was ${what}: ${body.message}`
+          ? `the workload ran on the destination, and its connection was lost before it was ${what}: ${body.message}`
           : `the workload runs on the destination, but could not be ${what}: ${body.message}`,
         suggestion: lost
           ? 'the source keeps its devices, stopped; `ferry recover RUN` finds out what is left there, and goes on'
-          : 'its helper stays there with the devices running: mend what is named, then `ferry recover RUN` tries again',
+          : 'its helper stays there with the devices running: repair what is named, then `ferry recover RUN` tries again',
       },
       { exit: EXIT.needsPerson, side: 'destination' },
     )

@@ -3,7 +3,7 @@ import type { Inventory } from '../inventory/inventory.js'
 import type { BackendKind } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import { isEmulated, isOpenable, type PlannedDevice, type PlannedSide } from './device.js'
-import { record, type Findings } from './findings.js'
+import { block, warn, type PlanFinding } from './findings.js'
 
 export interface BackendChoice {
   readonly source: BackendKind
@@ -20,39 +20,35 @@ interface Inventories {
  * profile says (a backend, a tracker that exists in one backend only, a container shared with a device that says)
  * comes first. The destination follows the source where it can.
  */
-export function chooseBackends(
+export function* chooseBackends(
   devices: readonly PlannedDevice[],
   profile: Profile,
   inventories: Inventories,
-  findings: Findings,
-): ReadonlyMap<string, BackendChoice> {
-  return new Map(
-    devices.map((device) => {
-      const wanted = wantedBackend(device, devices, profile)
-      const source = chooseSide(device, device.source, wanted, inventories.source, findings)
-      const destination =
-        device.destination === null || inventories.destination === null
-          ? source
-          : chooseSide(
-              device,
-              device.destination,
-              wanted.required === null ? { ...wanted, first: source } : wanted,
-              inventories.destination,
-              findings,
-            )
-      if (source !== destination && source !== 'sim' && destination !== 'sim') {
-        record(
-          findings,
-          'warn',
-          'plan/backend-differs',
-          { side: 'both', device: device.name },
-          `the source opens it through ${source}, the destination through ${destination}`,
-          'works, since the state stream does not depend on it; name one `backend:` in the profile to refuse it',
-        )
-      }
-      return [device.name, { source, destination }]
-    }),
-  )
+): Generator<PlanFinding, ReadonlyMap<string, BackendChoice>> {
+  const choices = new Map<string, BackendChoice>()
+  for (const device of devices) {
+    const wanted = wantedBackend(device, devices, profile)
+    const source = yield* chooseSide(device, device.source, wanted, inventories.source)
+    const destination =
+      device.destination === null || inventories.destination === null
+        ? source
+        : yield* chooseSide(
+            device,
+            device.destination,
+            wanted.required === null ? { ...wanted, first: source } : wanted,
+            inventories.destination,
+          )
+    if (source !== destination && source !== 'sim' && destination !== 'sim') {
+      yield warn(
+        'plan/backend-differs',
+        { side: 'both', device: device.name },
+        `the source opens it through ${source}, the destination through ${destination}`,
+        'works, since the state stream does not depend on it; name one `backend:` in the profile to refuse it',
+      )
+    }
+    choices.set(device.name, { source, destination })
+  }
+  return choices
 }
 
 interface Wanted {
@@ -87,19 +83,16 @@ function wantedBackend(device: PlannedDevice, devices: readonly PlannedDevice[],
     : { required: null, because: '' }
 }
 
-function chooseSide(
+function* chooseSide(
   device: PlannedDevice,
   side: PlannedSide,
   wanted: Wanted,
   inventory: Inventory,
-  findings: Findings,
-): BackendKind {
+): Generator<PlanFinding, BackendKind> {
   const place = { side: side.role, device: device.name }
   if (side.sim !== null) {
     if (device.profile.backend !== 'auto' && device.profile.backend !== 'sim') {
-      record(
-        findings,
-        'block',
+      yield block(
         'plan/backend-missing',
         place,
         `backend ${device.profile.backend} is asked for, but the device is simulated`,
@@ -119,20 +112,11 @@ function chooseSide(
   if (sure) return sure.backend
   const perhaps = seen.find((entry) => entry.available === null)
   if (perhaps) {
-    record(
-      findings,
-      'warn',
-      'plan/unseen',
-      place,
-      perhaps.why,
-      'run as root to see it; the run will find out',
-    )
+    yield warn('plan/unseen', place, perhaps.why, 'run as root to see it; the run will find out')
     return perhaps.backend
   }
   const why = seen.map((entry) => entry.why).join('; ')
-  record(
-    findings,
-    'block',
+  yield block(
     'plan/backend-missing',
     place,
     wanted.required !== null

@@ -8,7 +8,7 @@ import {
   type PlannedSide,
   memoryBytes,
 } from './device.js'
-import { record, type Findings } from './findings.js'
+import { block, warn, type Check, type PlanFinding } from './findings.js'
 import type { PlanContainer } from './plan.js'
 import { plainSize, listed } from '../units.js'
 
@@ -36,15 +36,14 @@ interface Member {
  * dirty pages holds only functions, since an mdev has no page table that could be dirty-capable. Devices of one IOMMU
  * group share one page table and so one container.
  */
-export function partition(
+export function* partition(
   drafts: readonly Draft[],
   role: Role,
   profile: Profile,
-  findings: Findings,
-): readonly PlanContainer[] {
+): Generator<PlanFinding, readonly PlanContainer[]> {
   const holds = profile.destination.then.kind === 'hold'
   const members = drafts.flatMap((draft) => member(draft, role, holds))
-  checkGroups(members, role, findings)
+  yield* checkGroups(members, role)
   const dirtyGroups = new Set(members.flatMap((entry) => (entry.dirty ? [groupOf(entry.side)] : [])))
   const buckets = new Map<string, Member[]>()
   for (const entry of members) {
@@ -55,12 +54,13 @@ export function partition(
     buckets.set(name, [...(buckets.get(name) ?? []), entry])
   }
   const several = buckets.size > 1
-  return [...buckets].map(([name, entries]) => {
-    checkContainer(name, entries, role, profile, findings)
+  const containers: PlanContainer[] = []
+  for (const [name, entries] of buckets) {
+    yield* checkContainer(name, entries, role, profile)
     const [first] = entries
     if (first === undefined) throw new Error(`container ${name} is empty`)
     const dirtyTracking = entries.some((entry) => entry.dirty)
-    return {
+    containers.push({
       container: name,
       side: role,
       backend: first.backend,
@@ -68,8 +68,9 @@ export function partition(
       mixed: isMixed(entries) && first.backend !== 'iommufd',
       devices: entries.map((entry) => entry.draft.device.name),
       reason: containerReason(entries, first, dirtyTracking, several),
-    }
-  })
+    })
+  }
+  return containers
 }
 
 /** A destination that becomes the workload's holder is where it is tracked when it moves on. */
@@ -121,13 +122,7 @@ function containerReason(
 }
 
 /** What a profile's own container names can get wrong; automatic names cannot. */
-function checkContainer(
-  name: string,
-  entries: readonly Member[],
-  role: Role,
-  profile: Profile,
-  findings: Findings,
-): void {
+function* checkContainer(name: string, entries: readonly Member[], role: Role, profile: Profile): Check {
   const place = { side: role } as const
   const emulated = entries.filter((entry) => entry.emulated)
   const physical = entries.filter((entry) => !entry.emulated)
@@ -137,9 +132,7 @@ function checkContainer(
   if (emulated.length > 0 && physical.length > 0 && splits) {
     // No wish makes a page table take an mdev; a type1 container takes both kinds, at a price.
     if (dirty.length > 0 || profile.trackers.mixedContainers === 'refuse') {
-      record(
-        findings,
-        'block',
+      yield block(
         'plan/mixed-container',
         place,
         `container ${name} would hold ${names(emulated)} (emulated) and ${names(physical)} (physical): ` +
@@ -153,9 +146,7 @@ function checkContainer(
     }
     // Only the source is tracked; on the destination the mixture costs nothing.
     if (role === 'source') {
-      record(
-        findings,
-        'warn',
+      yield warn(
         'plan/mixed-container',
         place,
         `container ${name} holds ${names(emulated)} (emulated) and ${names(physical)} (physical), as ` +
@@ -166,9 +157,7 @@ function checkContainer(
     }
   }
   if (backends.length > 1) {
-    record(
-      findings,
-      'block',
+    yield block(
       'plan/container-backends',
       place,
       `container ${name} would hold devices of the backends ${listed(backends)}: ` +
@@ -179,9 +168,7 @@ function checkContainer(
   for (const entry of dirty.length > 0 ? entries : []) {
     const facts = entry.side.device?.trackers.find((tracker) => tracker.kind === 'iommu')
     if (entry.dirty || entry.side.sim !== null || facts?.available !== false) continue
-    record(
-      findings,
-      'block',
+    yield block(
       'plan/container-dirty',
       { side: role, device: entry.draft.device.name },
       `container ${name} tracks dirty pages for ${names(dirty)}, but the IOMMU of ${entry.side.id} cannot: ` +
@@ -192,7 +179,7 @@ function checkContainer(
 }
 
 /** One IOMMU group is one page table: its devices cannot be told apart by container or backend. */
-function checkGroups(members: readonly Member[], role: Role, findings: Findings): void {
+function* checkGroups(members: readonly Member[], role: Role): Check {
   const groups = new Map<string, Member[]>()
   for (const entry of members) {
     const group = groupOf(entry.side)
@@ -203,9 +190,7 @@ function checkGroups(members: readonly Member[], role: Role, findings: Findings)
       entries.map((entry) => `${entry.backend} ${entry.draft.device.profile.container ?? ''}`.trim()),
     )
     if (kinds.size < 2) continue
-    record(
-      findings,
-      'block',
+    yield block(
       'plan/group-split',
       { side: role },
       `${names(entries)} are in IOMMU group ${group}, but would be opened apart: ${listed([...kinds])}`,

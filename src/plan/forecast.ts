@@ -1,17 +1,16 @@
 import type { DeviceState } from '../protocol/protocol.js'
 import type { Profile, Sim } from '../profile/profile.js'
 import { stateBytesOf, type PlannedDevice, memoryBytes } from './device.js'
-import { record, type Findings } from './findings.js'
+import { warn, type PlanFinding } from './findings.js'
 import type { Forecast, PlanTracker } from './plan.js'
 import { plainSize, listed, duration } from '../units.js'
 
 /** What can be said before anything is measured. Lower bounds, and named as such. */
-export function makeForecast(
+export function* makeForecast(
   profile: Profile,
   devices: readonly PlannedDevice[],
   trackers: readonly PlanTracker[],
-  findings: Findings,
-): Forecast {
+): Generator<PlanFinding, Forecast> {
   const memory = memoryBytes(profile)
   const states = devices.map((device) => stateBytesOf(device.source))
   const stateBytes = states.reduce<bigint | null>(
@@ -39,7 +38,7 @@ export function makeForecast(
     )
   }
   notes.push(...unknowns(devices, trackers, stateBytes))
-  notes.push(rateNote(profile, floorBytes, stateBytes, fixedBlackoutUs, findings))
+  notes.push(yield* rateNote(profile, floorBytes, stateBytes, fixedBlackoutUs))
   if (profile.migration.verify === 'full') {
     notes.push(
       `verify: full hashes all ${plainSize(memory)} on both sides while the devices are stopped; ` +
@@ -149,25 +148,22 @@ function unknowns(
   return notes
 }
 
-function rateNote(
+function* rateNote(
   profile: Profile,
   floorBytes: bigint,
   stateBytes: bigint | null,
   fixedUs: number,
-  findings: Findings,
-): string {
+): Generator<PlanFinding, string> {
   const limitUs = profile.migration.downtimeLimitMs * 1000
   const limit = duration(limitUs)
   if (fixedUs >= limitUs) {
-    record(
-      findings,
-      'warn',
+    yield warn(
       'plan/downtime-tight',
       { side: 'profile' },
       `the devices' own transitions take ${duration(fixedUs)}, the downtime limit is ${limit}`,
       'raise downtimeLimit, or expect the run to end without a cutover (exit 7)',
     )
-    return `the devices' own transitions (${duration(fixedUs)}) leave nothing of the downtime limit of ${limit}`
+    return `the devices' own transitions (${duration(fixedUs)}) use all of the downtime limit of ${limit}`
   }
   const must = floorBytes + (stateBytes ?? 0n)
   const rate = (must * 1_000_000n) / BigInt(Math.max(1, Math.round(limitUs - fixedUs)))

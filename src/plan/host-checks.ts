@@ -3,7 +3,7 @@ import type { Role } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import type { Draft } from './containers.js'
 import { isEmulated, memoryBytes } from './device.js'
-import { record, type Findings } from './findings.js'
+import { block, warn, type Check } from './findings.js'
 import type { PlanContainer } from './plan.js'
 import { plainSize, plural, listed } from '../units.js'
 
@@ -13,29 +13,26 @@ interface Side {
 }
 
 /** Limits of the hosts: privileges, locked memory, free memory, page sizes, kernels. */
-export function checkHosts(
+export function* checkHosts(
   profile: Profile,
   source: Inventory,
   destination: Inventory | null,
   drafts: readonly Draft[],
   containers: readonly PlanContainer[],
-  findings: Findings,
-): void {
+): Check {
   const sides: Side[] = [{ role: 'source', inventory: source }]
   if (destination !== null) sides.push({ role: 'destination', inventory: destination })
   const real = drafts.some((draft) => draft.device.source.sim === null)
   for (const side of sides) {
-    checkRoot(side, drafts, findings)
+    yield* checkRoot(side, drafts)
     if (isHeld(side.role, profile)) continue
-    checkMemlock(side, profile, drafts, containers, findings)
-    checkHugePages(side, profile, findings)
+    yield* checkMemlock(side, profile, drafts, containers)
+    yield* checkHugePages(side, profile)
   }
-  checkMemory(sides, profile, findings)
-  checkPageSizes(sides, profile, findings)
+  yield* checkMemory(sides, profile)
+  yield* checkPageSizes(sides, profile)
   if (destination !== null && real && source.host.kernel !== destination.host.kernel) {
-    record(
-      findings,
-      'warn',
+    yield warn(
       'plan/kernel-differs',
       { side: 'both' },
       `the source runs Linux ${source.host.kernel}, the destination ${destination.host.kernel}`,
@@ -51,15 +48,13 @@ function devicesOf(side: Side, drafts: readonly Draft[]) {
   })
 }
 
-function checkRoot(side: Side, drafts: readonly Draft[], findings: Findings): void {
+function* checkRoot(side: Side, drafts: readonly Draft[]): Check {
   const { host } = side.inventory
   const unopened = devicesOf(side, drafts).filter(
     (planned) => planned.device !== null && !planned.device.probe.done,
   )
   if (host.uid === 0 || unopened.length === 0) return
-  record(
-    findings,
-    'block',
+  yield block(
     'host/not-root',
     { side: side.role },
     `the helper on ${host.hostname} runs as uid ${host.uid} and could not open ${listed(unopened.map((planned) => planned.id))}`,
@@ -71,13 +66,12 @@ function checkRoot(side: Side, drafts: readonly Draft[], findings: Findings): vo
  * Mapping a physical group pins all of the memory, once per container: type1 charges each container to the process,
  * iommufd charges the user. Emulated groups pin what their drivers ask for, at most all of it.
  */
-function checkMemlock(
+function* checkMemlock(
   side: Side,
   profile: Profile,
   drafts: readonly Draft[],
   containers: readonly PlanContainer[],
-  findings: Findings,
-): void {
+): Check {
   const { host } = side.inventory
   if (host.memlockBytes === null) return
   const limit = BigInt(host.memlockBytes)
@@ -92,9 +86,7 @@ function checkMemlock(
   const need = memory * BigInt(pinning.length)
   const remedy = `raise it on ${host.hostname} (ulimit -l, LimitMEMLOCK= in systemd), or run as root with CAP_IPC_LOCK`
   if (need > limit) {
-    record(
-      findings,
-      'block',
+    yield block(
       'host/memlock',
       { side: side.role },
       `mapping pins ${plainSize(need)} (${plainSize(memory)} in ${plural(pinning.length, 'container')} with ` +
@@ -102,9 +94,7 @@ function checkMemlock(
       remedy,
     )
   } else if (real.length > pinning.length && need + memory > limit) {
-    record(
-      findings,
-      'warn',
+    yield warn(
       'host/memlock',
       { side: side.role },
       `mdevs may pin up to ${plainSize(memory)}${need > 0n ? ` beside the ${plainSize(need)} of the functions` : ''}, ` +
@@ -114,13 +104,13 @@ function checkMemlock(
   }
 }
 
-/** Ordinary memory each side allocates for the workload: memfd regions without huge pages. */
 /** A holder has its memory already, and pinned it. */
 function isHeld(role: Role, profile: Profile): boolean {
   return role === 'source' && profile.source.from === 'holder'
 }
 
-function checkMemory(sides: readonly Side[], profile: Profile, findings: Findings): void {
+/** Ordinary memory each side allocates for the workload: memfd regions without huge pages. */
+function* checkMemory(sides: readonly Side[], profile: Profile): Check {
   const need = (role: Role): bigint =>
     profile.memory.reduce((sum, region) => {
       if (isHeld(role, profile)) return sum
@@ -134,9 +124,7 @@ function checkMemory(sides: readonly Side[], profile: Profile, findings: Finding
       .map((side) => BigInt(side.inventory.host.memoryAvailableBytes))
       .reduce((least, value) => (value < least ? value : least))
     if (both > available) {
-      record(
-        findings,
-        'block',
+      yield block(
         'host/memory',
         { side: 'both' },
         `source and destination are one host and need ${plainSize(both)} together, but ${plainSize(available)} are available`,
@@ -148,9 +136,7 @@ function checkMemory(sides: readonly Side[], profile: Profile, findings: Finding
   for (const { role, inventory } of sides) {
     const available = BigInt(inventory.host.memoryAvailableBytes)
     if (need(role) <= available) continue
-    record(
-      findings,
-      'block',
+    yield block(
       'host/memory',
       { side: role },
       `${inventory.host.hostname} needs ${plainSize(need(role))} for the workload, but ${plainSize(available)} are available`,
@@ -159,16 +145,14 @@ function checkMemory(sides: readonly Side[], profile: Profile, findings: Finding
   }
 }
 
-function checkHugePages(side: Side, profile: Profile, findings: Findings): void {
+function* checkHugePages(side: Side, profile: Profile): Check {
   const huge = profile.memory.filter((region) => {
     const backing = region[side.role]
     return backing.kind === 'memfd' && backing.hugePageBytes !== null
   })
   if (huge.length === 0) return
   const bytes = huge.reduce((sum, region) => sum + region.bytes, 0n)
-  record(
-    findings,
-    'warn',
+  yield warn(
     'host/huge-pages',
     { side: side.role },
     `${listed(huge.map((region) => region.name))} want ${plainSize(bytes)} of huge pages; the free pool was not seen`,
@@ -176,16 +160,14 @@ function checkHugePages(side: Side, profile: Profile, findings: Findings): void 
   )
 }
 
-function checkPageSizes(sides: readonly Side[], profile: Profile, findings: Findings): void {
+function* checkPageSizes(sides: readonly Side[], profile: Profile): Check {
   const sizes = sides.map((side) => side.inventory.host.pageSize)
   const largest = BigInt(Math.max(...sizes))
   const crooked = profile.memory.filter(
     (region) => region.iova % largest !== 0n || region.bytes % largest !== 0n,
   )
   if (crooked.length > 0) {
-    record(
-      findings,
-      'block',
+    yield block(
       'plan/page-size',
       { side: 'profile' },
       `${listed(crooked.map((region) => region.name))} ${crooked.length > 1 ? 'are' : 'is'} not aligned to pages of ` +
@@ -193,9 +175,7 @@ function checkPageSizes(sides: readonly Side[], profile: Profile, findings: Find
       `make iova and size multiples of ${plainSize(largest)}`,
     )
   } else if (new Set(sizes).size > 1) {
-    record(
-      findings,
-      'warn',
+    yield warn(
       'plan/page-size',
       { side: 'both' },
       `page sizes differ: ${sides.map((side) => `${side.role} ${plainSize(BigInt(side.inventory.host.pageSize))}`).join(', ')}`,

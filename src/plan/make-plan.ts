@@ -3,7 +3,7 @@ import type { Profile } from '../profile/profile.js'
 import { chooseBackends } from './backends.js'
 import { partition, type Draft } from './containers.js'
 import { planSide, stateBytesOf, type PlannedDevice, memoryBytes } from './device.js'
-import { newFindings } from './findings.js'
+import { collect, type PlanFinding } from './findings.js'
 import { makeForecast } from './forecast.js'
 import { checkHosts } from './host-checks.js'
 import {
@@ -14,7 +14,7 @@ import {
   checkUniqueness,
   type Purpose,
 } from './pairing.js'
-import type { DeviceChoice, DevicePair, Plan, PlanContainer, PlanTracker } from './plan.js'
+import type { DeviceChoice, DevicePair, Forecast, Plan, PlanContainer, PlanTracker } from './plan.js'
 import { checkHolderSocket } from './sockets.js'
 import { makeSteps, type StateFolders } from './steps.js'
 import { chooseTracker, inMixedContainer, type TrackerChoice } from './tracker-choice.js'
@@ -37,58 +37,9 @@ export function makePlan(
   destination: Inventory | null,
   options: PlanOptions,
 ): Plan {
-  const purpose = options.purpose ?? 'migrate'
-  const findings = newFindings()
-  const devices = profile.devices.map((device): PlannedDevice => ({
-    name: device.name,
-    profile: device,
-    source: planSide(device, device.source, 'source', source),
-    destination:
-      destination === null ? null : planSide(device, device.destination, 'destination', destination),
-  }))
-  for (const device of devices) {
-    checkSide(device, device.source, source, purpose, findings)
-    if (device.destination !== null && destination !== null) {
-      checkSide(device, device.destination, destination, purpose, findings)
-    }
-    if (purpose === 'migrate') checkPair(device, findings)
-  }
-  checkUniqueness(devices, profile, findings)
-  checkSharedGroups(devices, profile, findings)
-  if (purpose === 'migrate') checkP2p(devices, findings)
-
-  const backends = chooseBackends(devices, profile, { source, destination }, findings)
-  const backendOf = (name: string) => backends.get(name) ?? { source: 'sim', destination: 'sim' }
-  const choices = new Map(
-    devices.map((device) => [
-      device.name,
-      chooseTracker(device, backendOf(device.name).source, profile, findings),
-    ]),
-  )
-  const drafts = devices.map((device): Draft => ({
-    device,
-    backend: backendOf(device.name),
-    tracker: choices.get(device.name)?.kind ?? null,
-  }))
-  const containers = [
-    ...partition(drafts, 'source', profile, findings),
-    ...(destination === null ? [] : partition(drafts, 'destination', profile, findings)),
-  ]
-  for (const device of devices) {
-    const choice = choices.get(device.name)
-    const container = homeOf(device.name, containers)
-    if (choice === undefined || container === null) continue
-    choices.set(device.name, inMixedContainer(choice, device, container, profile, findings))
-  }
-  checkHosts(profile, source, destination, drafts, containers, findings)
-  if (purpose === 'hold') checkHolderSocket(profile, options.stateDir, 'source', findings)
-  if (purpose === 'migrate' && profile.destination.then.kind === 'hold') {
-    checkHolderSocket(profile, options.destinationStateDir ?? options.stateDir, 'destination', findings)
-  }
-  const trackers = planTrackers(drafts, choices, containers)
-  const forecast = makeForecast(profile, devices, trackers, findings)
+  const { blockers, decided, warnings } = collect(decide(profile, source, destination, options))
+  const { choices, containers, devices, drafts, forecast, trackers } = decided
   const pageSize = Math.min(source.host.pageSize, destination?.host.pageSize ?? source.host.pageSize)
-  const blocked = findings.blockers.length > 0
   const named = new Set(devices.flatMap((device) => [device.source.id, device.destination?.id]))
   return {
     profile: profile.name,
@@ -97,17 +48,78 @@ export function makePlan(
     containers,
     trackers,
     choices: drafts.map((draft) => deviceChoice(draft, choices, containers, trackers, pageSize, profile)),
-    steps: blocked
-      ? []
-      : makeSteps({ profile, pageSize, devices, containers, trackers }, { source, destination }, options),
+    steps:
+      blockers.length > 0
+        ? []
+        : makeSteps({ profile, pageSize, devices, containers, trackers }, { source, destination }, options),
     forecast,
-    blockers: findings.blockers,
-    warnings: findings.warnings,
+    blockers,
+    warnings,
     inventories: {
       source: only(source, named),
       destination: destination === null ? notAsked(source) : only(destination, named),
     },
   }
+}
+
+interface Decided {
+  readonly devices: readonly PlannedDevice[]
+  readonly drafts: readonly Draft[]
+  readonly choices: ReadonlyMap<string, TrackerChoice>
+  readonly containers: readonly PlanContainer[]
+  readonly trackers: readonly PlanTracker[]
+  readonly forecast: Forecast
+}
+
+function* decide(
+  profile: Profile,
+  source: Inventory,
+  destination: Inventory | null,
+  { destinationStateDir, purpose = 'migrate', stateDir }: PlanOptions,
+): Generator<PlanFinding, Decided> {
+  const devices = profile.devices.map((device): PlannedDevice => ({
+    name: device.name,
+    profile: device,
+    source: planSide(device, device.source, 'source', source),
+    destination:
+      destination === null ? null : planSide(device, device.destination, 'destination', destination),
+  }))
+  for (const device of devices) {
+    yield* checkSide(device, device.source, source, purpose)
+    if (device.destination !== null && destination !== null) {
+      yield* checkSide(device, device.destination, destination, purpose)
+    }
+    if (purpose === 'migrate') yield* checkPair(device)
+  }
+  yield* checkUniqueness(devices, profile)
+  yield* checkSharedGroups(devices, profile)
+  if (purpose === 'migrate') yield* checkP2p(devices)
+
+  const backends = yield* chooseBackends(devices, profile, { source, destination })
+  const choices = new Map<string, TrackerChoice>()
+  const drafts: Draft[] = []
+  for (const device of devices) {
+    const backend = backends.get(device.name) ?? { source: 'sim', destination: 'sim' }
+    const choice = yield* chooseTracker(device, backend.source, profile)
+    choices.set(device.name, choice)
+    drafts.push({ device, backend, tracker: choice.kind })
+  }
+  const containers = [...(yield* partition(drafts, 'source', profile))]
+  if (destination !== null) containers.push(...(yield* partition(drafts, 'destination', profile)))
+  for (const device of devices) {
+    const choice = choices.get(device.name)
+    const container = homeOf(device.name, containers)
+    if (choice === undefined || container === null) continue
+    choices.set(device.name, yield* inMixedContainer(choice, device, container, profile))
+  }
+  yield* checkHosts(profile, source, destination, drafts, containers)
+  if (purpose === 'hold') yield* checkHolderSocket(profile, stateDir, 'source')
+  if (purpose === 'migrate' && profile.destination.then.kind === 'hold') {
+    yield* checkHolderSocket(profile, destinationStateDir ?? stateDir, 'destination')
+  }
+  const trackers = planTrackers(drafts, choices, containers)
+  const forecast = yield* makeForecast(profile, devices, trackers)
+  return { devices, drafts, choices, containers, trackers, forecast }
 }
 
 function homeOf(device: string, containers: readonly PlanContainer[]): PlanContainer | null {

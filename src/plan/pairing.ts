@@ -5,7 +5,7 @@ import type { Inventory } from '../inventory/inventory.js'
 import { didYouMean } from '../did-you-mean.js'
 import type { Profile } from '../profile/profile.js'
 import { flagsOf, groupOf, stateBytesOf, type PlannedDevice, type PlannedSide } from './device.js'
-import { add, record, type Findings } from './findings.js'
+import { block, fromReason, warn, type Check } from './findings.js'
 import { plainSize, listed } from '../units.js'
 
 /**
@@ -15,13 +15,12 @@ import { plainSize, listed } from '../units.js'
 export type Purpose = 'migrate' | 'measure' | 'hold'
 
 /** Existence and eligibility of one device on one side. */
-export function checkSide(
-  device: PlannedDevice,
+export function* checkSide(
+  device: Pick<PlannedDevice, 'name'>,
   side: PlannedSide,
   inventory: Inventory,
   purpose: Purpose,
-  findings: Findings,
-): void {
+): Check {
   const place = { side: side.role, device: device.name }
   if (side.device === null) {
     const others = inventory.devices.filter((entry) => !entry.simulated && entry.kind === side.kind)
@@ -29,9 +28,7 @@ export function checkSide(
       side.id,
       others.map((entry) => entry.id),
     )
-    record(
-      findings,
-      'block',
+    yield block(
       'plan/no-such-device',
       place,
       `${inventory.host.hostname} has no ${side.kind} ${side.id}`,
@@ -46,13 +43,11 @@ export function checkSide(
     return
   }
   if (side.sim === null && side.device.sysfsPath === null) {
-    record(
-      findings,
-      'block',
+    yield block(
       'plan/no-such-device',
       place,
       `${side.id} was listed without its place in sysfs, so it cannot be opened`,
-      'the device may just be going away: look again with `ferry devices`',
+      'the device may be about to disappear: check with `ferry devices`',
     )
   }
   for (const reason of side.device.reasons) {
@@ -60,33 +55,29 @@ export function checkSide(
       (isRefusal(reason) && !(purpose !== 'migrate' && reason.layer === 'migration')) ||
       // Ferry opens devices itself, and VFIO lets a group or cdev be opened once.
       reason.code === 'busy'
-    add(findings, refused ? 'block' : 'warn', reason, place)
+    yield fromReason(refused ? 'block' : 'warn', reason, place)
   }
   if (side.device.probe.heldBy !== undefined && side.device.probe.done) {
-    add(findings, 'block', busyReason(side.device.probe), place)
+    yield fromReason('block', busyReason(side.device.probe), place)
   }
   const state = side.device.migration?.state ?? null
   if (side.role === 'source' && state !== null && state !== 'RUNNING' && state !== 'ERROR') {
-    record(
-      findings,
-      'warn',
+    yield warn(
       'plan/not-running',
       place,
       `${side.id} is in state ${state} before the run`,
-      'look whether another session has it; ferry brings it to RUNNING by the legal path when it opens it',
+      'check whether another process has it; ferry brings it to RUNNING by the legal path when it opens it',
     )
   }
 }
 
 /** Whether the destination device can take what the source device gives. */
-export function checkPair(device: PlannedDevice, findings: Findings): void {
+export function* checkPair(device: PlannedDevice): Check {
   const { source, destination } = device
   if (destination === null) return
   const place = { side: 'both', device: device.name } as const
   if (source.kind !== destination.kind || (source.sim === null) !== (destination.sim === null)) {
-    record(
-      findings,
-      'block',
+    yield block(
       'plan/kind-differs',
       place,
       `the source is ${kindText(source)} and the destination ${kindText(destination)}`,
@@ -95,14 +86,12 @@ export function checkPair(device: PlannedDevice, findings: Findings): void {
     return
   }
   if (source.device === null || destination.device === null) return
-  if (source.sim === null) checkHardware(device, findings)
+  if (source.sim === null) yield* checkHardware(device)
   const [from, to] = [flagsOf(source), flagsOf(destination)]
   if (from !== null && to !== null) {
     const missing = from.filter((flag) => !to.includes(flag))
     if (missing.length > 0) {
-      record(
-        findings,
-        'block',
+      yield block(
         'plan/flags-differ',
         place,
         `the destination lacks ${listed(missing)}; the source has ${listed(from)}`,
@@ -112,9 +101,7 @@ export function checkPair(device: PlannedDevice, findings: Findings): void {
   }
   const [bytes, loaded] = [stateBytesOf(source), stateBytesOf(destination)]
   if (bytes !== null && loaded !== null && bytes !== loaded) {
-    record(
-      findings,
-      'warn',
+    yield warn(
       'plan/state-size-differs',
       place,
       `the source's state is ${plainSize(bytes)} now, the destination's ${plainSize(loaded)}`,
@@ -123,14 +110,12 @@ export function checkPair(device: PlannedDevice, findings: Findings): void {
   }
 }
 
-function checkHardware(device: PlannedDevice, findings: Findings): void {
+function* checkHardware(device: PlannedDevice): Check {
   const [from, to] = [device.source.device, device.destination?.device ?? null]
   if (from === null || to === null) return
   const place = { side: 'both', device: device.name } as const
   if (from.kind === 'function' && (from.vendor !== null || to.vendor !== null) && pciId(from) !== pciId(to)) {
-    record(
-      findings,
-      'block',
+    yield block(
       'plan/device-differs',
       place,
       `the source is ${pciId(from)}, the destination ${pciId(to)}`,
@@ -138,9 +123,7 @@ function checkHardware(device: PlannedDevice, findings: Findings): void {
     )
   }
   if (from.driver !== null && to.driver !== null && !sameDriver(from.driver, to.driver)) {
-    record(
-      findings,
-      'block',
+    yield block(
       'plan/driver-differs',
       place,
       `the source is bound to ${from.driver}, the destination to ${to.driver}`,
@@ -154,9 +137,7 @@ function checkHardware(device: PlannedDevice, findings: Findings): void {
     to.mdevType !== null &&
     from.mdevType !== to.mdevType
   ) {
-    record(
-      findings,
-      'warn',
+    yield warn(
       'plan/type-differs',
       place,
       `the source is of type ${from.mdevType}, the destination of type ${to.mdevType}`,
@@ -166,11 +147,7 @@ function checkHardware(device: PlannedDevice, findings: Findings): void {
 }
 
 /** Devices named twice on one host, within a side or across the two. */
-export function checkUniqueness(
-  devices: readonly PlannedDevice[],
-  profile: Profile,
-  findings: Findings,
-): void {
+export function* checkUniqueness(devices: readonly PlannedDevice[], profile: Profile): Check {
   const sameHost = profile.source.host === profile.destination.host
   const users = new Map<string, { readonly id: string; readonly uses: string[] }>()
   for (const device of devices) {
@@ -184,9 +161,7 @@ export function checkUniqueness(
   }
   for (const { id, uses } of users.values()) {
     if (uses.length < 2) continue
-    record(
-      findings,
-      'block',
+    yield block(
       'plan/same-device',
       { side: 'profile' },
       `${id} is ${listed(uses)}`,
@@ -199,11 +174,7 @@ export function checkUniqueness(
  * A group is opened by one process: over one host, source and destination helper cannot each have a device of it.
  * Checked for real devices only; simulated ones have no groups.
  */
-export function checkSharedGroups(
-  devices: readonly PlannedDevice[],
-  profile: Profile,
-  findings: Findings,
-): void {
+export function* checkSharedGroups(devices: readonly PlannedDevice[], profile: Profile): Check {
   if (profile.source.host !== profile.destination.host) return
   const users = (role: 'source' | 'destination') =>
     devices.flatMap((device) => {
@@ -215,9 +186,7 @@ export function checkSharedGroups(
   for (const { group, id } of users('destination')) {
     const other = sources.find((source) => source.group === group && source.id !== id)
     if (other === undefined) continue
-    record(
-      findings,
-      'block',
+    yield block(
       'plan/group-shared',
       { side: 'both' },
       `${other.id} (source) and ${id} (destination) are in IOMMU group ${group} of one host`,
@@ -227,7 +196,7 @@ export function checkSharedGroups(
 }
 
 /** Peers can write to each other until all of them are quiet, so without P2P a device moves only alone. */
-export function checkP2p(devices: readonly PlannedDevice[], findings: Findings): void {
+export function* checkP2p(devices: readonly PlannedDevice[]): Check {
   if (devices.length < 2) return
   for (const device of devices) {
     for (const side of [device.source, device.destination]) {
@@ -235,18 +204,14 @@ export function checkP2p(devices: readonly PlannedDevice[], findings: Findings):
       if (side === null || side.device === null) continue
       const place = { side: side.role, device: device.name }
       if (flags !== null && !flags.includes('p2p')) {
-        record(
-          findings,
-          'block',
+        yield block(
           'plan/p2p-required',
           place,
           `${side.id} has no P2P state, and ${devices.length} devices are to move together`,
           'move this device in a profile of its own, or use a driver with P2P',
         )
       } else if (flags === null && side.device.migratable === null) {
-        record(
-          findings,
-          'warn',
+        yield warn(
           'plan/unseen',
           place,
           `whether ${side.id} has the P2P state that several devices need could not be seen`,

@@ -83,7 +83,7 @@ export interface Forecast {
 }
 /** One request to one helper, as data. The runner journals intent and outcome of each and undoes in reverse. */
 export type Step = {
-  readonly [K in Op]: {
+  readonly [K in PlannedOp]: {
     readonly phase: PhaseName
     readonly side: Role
     readonly op: K
@@ -92,7 +92,9 @@ export type Step = {
     /** What a person reads: "map 512 MiB for vgpu-0 (type1)". */
     readonly text: string
   }
-}[Op]
+}[PlannedOp]
+/** What can be known before a run; the phases make the rest from ports and secrets. */
+export type PlannedOp = 'claim' | 'memory' | 'container' | 'device' | 'map' | 'track'
 export interface UndoStep {
   readonly op: Op
   readonly params: Requests[Op]['params']

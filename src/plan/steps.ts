@@ -5,7 +5,7 @@ import type { Profile } from '../profile/profile.js'
 import { type PlannedDevice, type PlannedSide, memoryBytes } from './device.js'
 import type { PlanContainer, PlanTracker, Step, UndoStep } from './plan.js'
 import { plainSize, plural, listed } from '../units.js'
-import { helperSocket, RUN_ID } from './sockets.js'
+import { helperSocket, recordFolder, RUN_ID } from './sockets.js'
 
 /** Where helpers keep what outlives them. */
 export interface StateFolders {
@@ -64,7 +64,7 @@ function claim(role: Role, planned: Planned, inventories: Sides, folders: StateF
       devices: sides.map(({ side }) =>
         side.sim === null ? side.id : oneFolder(planned.profile) ? `${side.id}.${role}` : side.id,
       ),
-      recordDir: `${stateDir}/records`,
+      recordDir: recordFolder(stateDir),
       socket: helperSocket(stateDir, RUN_ID, role),
     },
     undo: RELEASE,

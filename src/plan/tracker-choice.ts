@@ -3,7 +3,7 @@ import type { Profile } from '../profile/profile.js'
 import type { PlanCode } from './codes.js'
 import { memoryBytes, isEmulated, isOpenable, type PlannedDevice, type PlannedSide } from './device.js'
 import type { PlanContainer } from './plan.js'
-import { record, type Findings } from './findings.js'
+import { block, warn, type PlanFinding } from './findings.js'
 import { plainSize, listed } from '../units.js'
 import { offersFor, type Offer, type Refusal } from './tracker-offers.js'
 
@@ -23,12 +23,11 @@ const BRIEF: Readonly<Record<TrackerKind, string>> = {
 }
 
 /** The tracker of one device in the backend chosen for it, why, and why not the others. */
-export function chooseTracker(
+export function* chooseTracker(
   device: PlannedDevice,
   backend: BackendKind,
   profile: Profile,
-  findings: Findings,
-): TrackerChoice {
+): Generator<PlanFinding, TrackerChoice> {
   const offers = offersFor(device.source, backend, profile)
   const wanted = device.profile.tracker
   const chosen =
@@ -45,14 +44,12 @@ export function chooseTracker(
   }
   const refused = offers.filter((entry) => entry !== chosen).map((entry) => refusal(entry, chosen, wanted))
   if (chosen === undefined) {
-    block(device, offers, findings)
-    return { kind: null, brief: 'none is left: see the blockers', reason: 'no tracker is left', refused }
+    yield noneLeft(device, offers)
+    return { kind: null, brief: 'none is possible: see the blockers', reason: 'no tracker is left', refused }
   }
   const place = { side: 'source', device: device.name } as const
   if (chosen.works === null) {
-    record(
-      findings,
-      'warn',
+    yield warn(
       'plan/unseen',
       place,
       `tracker ${chosen.kind} is planned, but ${chosen.reason}`,
@@ -60,12 +57,10 @@ export function chooseTracker(
     )
   }
   if (chosen.kind === 'all') {
-    record(
-      findings,
-      'warn',
+    yield warn(
       'plan/all-pages',
       place,
-      `no tracker sees what ${device.source.id} writes: all ${plainSize(memoryBytes(profile))} are sent again in every ` +
+      `no tracker reports what ${device.source.id} writes: all ${plainSize(memoryBytes(profile))} are sent again in every ` +
         'round and in the blackout, written or not',
       'use a driver with DMA logging, or iommufd on a host whose IOMMU tracks dirty pages',
     )
@@ -95,19 +90,16 @@ function briefly(
  * What becomes of a choice in a container where emulated and physical groups are mixed on purpose: `pinned` stays, for
  * GET_BITMAP is what the operator wants to measure, and reports every page.
  */
-export function inMixedContainer(
+export function* inMixedContainer(
   choice: TrackerChoice,
   device: PlannedDevice,
   container: PlanContainer,
   profile: Profile,
-  findings: Findings,
-): TrackerChoice {
+): Generator<PlanFinding, TrackerChoice> {
   if (choice.kind !== 'pinned' || !container.mixed) return choice
   const cost = `the container ${container.container} holds physical groups, too, so it reports every page in every round`
   if (profile.trackers.forbidAll) {
-    record(
-      findings,
-      'block',
+    yield block(
       'plan/all-forbidden',
       { side: 'source', device: device.name },
       `${device.source.id} would be tracked by pinned, but ${cost}, which trackers.forbidAll forbids`,
@@ -145,7 +137,7 @@ function refusal(entry: Offer, chosen: Offer | undefined, wanted: TrackerKind | 
   return { kind: entry.kind, code: entry.code, reason: entry.reason }
 }
 
-function block(device: PlannedDevice, offers: readonly Offer[], findings: Findings): void {
+function noneLeft(device: PlannedDevice, offers: readonly Offer[]): PlanFinding {
   const place = { side: 'source', device: device.name } as const
   const wanted = device.profile.tracker
   const asked = offers.find((entry) => entry.kind === wanted)
@@ -161,22 +153,17 @@ function block(device: PlannedDevice, offers: readonly Offer[], findings: Findin
           : asked.code === 'not-offered'
             ? 'plan/tracker-unavailable'
             : 'plan/pinned-needs-emulated'
-    record(
-      findings,
-      'block',
+    return block(
       code,
       place,
       `the profile asks for tracker ${asked.kind} for ${device.source.id}, but ${asked.reason}`,
       asked.code === 'needs-type1' ? 'use `backend: type1` for this mdev, or another tracker' : instead,
     )
-    return
   }
   const others = offers
     .filter((entry) => entry.kind !== 'all')
     .map((entry) => `${entry.kind}: ${entry.reason}`)
-  record(
-    findings,
-    'block',
+  return block(
     'plan/all-forbidden',
     place,
     wanted === 'all'

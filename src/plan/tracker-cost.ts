@@ -10,7 +10,7 @@ export interface TrackerCost {
   readonly granularity: 'page' | 'log-unit' | 'page-table-entry' | 'every-page'
   /** Bytes one bit stands for at least; for `every-page` all of the memory. */
   readonly unitBytes: bigint
-  /** What is reported again in the next round although nobody wrote it. */
+  /** What is reported again in the next round although it was not written. */
   readonly repeats: 'nothing' | 'pinned' | 'everything'
   readonly text: string
 }

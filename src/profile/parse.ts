@@ -3,7 +3,7 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { checkMeaning } from './checks/checks.js'
 import { locate, readDocument, toValue } from './text/document.js'
-import type { Finding } from './findings/finding.js'
+import type { ProfileFinding } from './findings/finding.js'
 import { interpolate, type Environment } from './text/interpolate.js'
 import { issuesToFindings } from './schema/issues.js'
 import { applyOverrides } from './text/override.js'
@@ -25,7 +25,7 @@ export function parseProfile(text: string, { file, env, sets = [] }: ParseOption
   const source = { file: file === '-' ? '<stdin>' : file, text }
   const { doc, findings } = readDocument(source)
   if (doc === undefined) throw profileError(file, findings.map(placed))
-  const place = (finding: Finding): PlacedFinding => ({
+  const place = (finding: ProfileFinding): PlacedFinding => ({
     ...finding,
     span: finding.span ?? locate(doc, finding.path, finding.at),
   })
@@ -34,11 +34,11 @@ export function parseProfile(text: string, { file, env, sets = [] }: ParseOption
   if (broken) throw profileError(file, findings.map(place))
   if (doc.document.contents === null) {
     const span = { source, start: 0, end: 1 }
-    const empty: Finding = {
+    const empty: ProfileFinding = {
       code: 'profile/empty',
       path: [],
       span,
-      message: 'there is nothing in this profile',
+      found: 'there is nothing in this profile',
     }
     throw profileError(file, [placed(empty)])
   }
@@ -79,7 +79,7 @@ function withoutEchoes(all: readonly PlacedFinding[], unset: readonly PlacedFind
   })
 }
 
-function placed(finding: Finding): PlacedFinding {
+function placed(finding: ProfileFinding): PlacedFinding {
   return { ...finding, span: finding.span ?? { source: { file: '', text: '' }, start: 0, end: 1 } }
 }
 
@@ -87,7 +87,7 @@ function placed(finding: Finding): PlacedFinding {
 export function profileError(file: string, findings: readonly PlacedFinding[]): FerryError {
   const once = new Map(
     findings.map((finding) => {
-      const { span, code, message } = finding
+      const { span, code, found: message } = finding
       return [`${span.source.file}\0${span.source.text.length}\0${span.start}\0${code}\0${message}`, finding]
     }),
   )

@@ -14,7 +14,7 @@ export function printProfile(profile: Profile): string {
     source: profile.source,
     destination: {
       ...destination,
-      // An interface stands for an address nobody has looked up yet.
+      // An interface stands for an address that is not looked up yet.
       listen: destination.interface === null ? formatListen(destination.listen) : undefined,
       then: destination.then.kind === 'exec' ? { exec: destination.then.command } : destination.then.kind,
     },

@@ -6,7 +6,9 @@ import type {
   SimFault,
   TrackerKind,
 } from '../protocol/protocol.js'
-import type { HookPoint } from './schema/hook.js'
+import type { HoldPoint, HookPoint } from '../points.js'
+
+export type { HoldPoint }
 
 /** A profile after defaults, interpolation and checks: what the rest of ferry works from. */
 export interface Profile {
@@ -51,7 +53,7 @@ export interface Profile {
   }
   readonly transport: Transport
   readonly hooks: readonly Hook[]
-  /** Who may ask a holder of this workload for its descriptors, and where; null: nobody. */
+  /** Who may ask a holder of this workload for its descriptors, and where; null: no user. */
   readonly handOut: { readonly socket: string; readonly uid: number } | null
   /** When the source closes its devices after a commit: at once, or with `ferry release`. */
   readonly releaseSource: 'on-commit' | 'by-hand'
@@ -75,7 +77,6 @@ export interface Transport {
   /** A dead host or network is noticed within this time, on control and data. */
   readonly keepaliveMs: number
 }
-export type HoldPoint = 'after-pin' | 'after-dirty-log' | 'before-cutover'
 /** A command at a point of the run. */
 export interface Hook {
   readonly name: string

@@ -1,5 +1,6 @@
 import { LOCAL_LISTEN } from './checks/hosts.js'
-import { FINAL_POINTS, type HookInput } from './schema/hook.js'
+import type { HookInput } from './schema/hook.js'
+import { FINAL_POINTS } from '../points.js'
 import type { BackingInput, RegionInput } from './schema/memory.js'
 import type {
   Backing,

@@ -58,7 +58,7 @@ export type * from './helper-event.js'
  *   reply    {"id":7,"ok":{…}}  or  {"id":7,"error":{code,message,…}}   (id null when the line was unreadable)
  *   event    {"event":"round",…}
  *
- * Its twin is helper/src/control/message/; test/link/protocol-samples.ndjson is parsed by both sides' tests.
+ * Its twin is helper/base/src/message/; test/protocol/protocol-samples.ndjson is parsed by both sides' tests.
  * Byte counts travel as decimal strings and IOVAs as "0x…" strings, because JSON numbers round above 2^53.
  * Durations are integers in microseconds, named …Us.
  */

@@ -26,7 +26,7 @@ export interface ClaimReply {
 export interface StayParams {
   readonly workload: string
   readonly socket: string
-  /** Duplicates of the descriptors go to this user, at this socket; null: to nobody. */
+  /** Duplicates of the descriptors go to this user, at this socket; null: to no user. */
   readonly handOut: { readonly socket: string; readonly uid: number } | null
 }
 export interface ReleaseParams {

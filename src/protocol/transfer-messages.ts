@@ -212,13 +212,13 @@ export interface RecordParams {
   readonly recordDir: string
   readonly run: string
   readonly role: Role
-  /** Write that the run was discarded, so that nobody can finish it late; refused when it says committed. */
+  /** Write that the run was discarded, so that it cannot be finished late; refused when it says committed. */
   readonly discard?: boolean
 }
 export interface RecordReply {
   /**
    * settled: a destination committed, ran, and its devices were handed on or closed as the run said; a source was
-   * rolled back and its devices ran when it let go.
+   * rolled back and its devices ran when it closed them.
    */
   readonly record: 'none' | 'prepared' | 'committed' | 'discarded' | 'settled'
 }

@@ -9,7 +9,7 @@ export type SourceFound =
   | 'answers'
   /** Its helper answers and its devices run: the run was rolled back, or a holder went back to holding. */
   | 'runs'
-  /** Its helper wrote down that every device ran again, as it was, before it let go of them. */
+  /** Its helper wrote down that every device ran again, as it was, before it closed them. */
   | 'ran'
   /** Its helper answers and was released, or left before, after a commit: nothing of the run is left there. */
   | 'released'
@@ -23,7 +23,7 @@ export type DestinationFound =
   | 'runs'
   /** It ran, and a holder holds it as the profile says. */
   | 'settled'
-  /** It ran, and its devices were handed on, held or closed as the profile says; where they are now, nobody says. */
+  /** It ran, and its devices were handed on, held or closed as the profile says; where they are now is not recorded. */
   | 'gone-settled'
   /** It recorded COMMIT and could not start every device. */
   | 'stuck'
@@ -38,7 +38,7 @@ export type DestinationFound =
   | 'unreachable'
 
 export type Recovery =
-  /** The destination runs: what becomes of its devices, then the source lets go. */
+  /** The destination runs: what becomes of its devices, then the source closes its own. */
   | { readonly do: 'settle' }
   /** The source recorded COMMIT and is gone: the destination is told so, runs, and is settled. */
   | { readonly do: 'finish' }
@@ -81,14 +81,14 @@ export function decideRecovery(
     case 'runs':
     case 'settled':
     case 'gone-settled':
-      // Whoever asks for the source must not see it closed instead.
+      // --resume-source must not close the source instead.
       if (options.resumeSource && source === 'answers') {
         return person(
           destination === 'gone-settled'
             ? 'the destination ran, and its devices were held, handed on or closed as the profile says: the workload ' +
                 'may run anywhere by now'
             : 'the destination has the workload and runs',
-          'the source stays stopped; `ferry recover RUN` without --resume-source ends the run and lets it go',
+          'the source stays stopped; `ferry recover RUN` without --resume-source ends the run and closes its devices',
         )
       }
       return destinationRuns(source, destination)
@@ -98,7 +98,7 @@ export function decideRecovery(
     case 'open':
       if (source === 'unreachable') {
         return unknown(
-          'the destination holds all of the run and waits, and the source, which may have committed, cannot be reached',
+          'the destination has all of the run and waits, and the source, which may have committed, cannot be reached',
           '',
         )
       }
@@ -108,7 +108,7 @@ export function decideRecovery(
     case 'gone-discarded':
     case 'gone-open':
       if (source === 'unreachable') {
-        return unknown('the destination holds nothing of the run, and the source cannot be reached', '')
+        return unknown('the destination has nothing of the run, and the source cannot be reached', '')
       }
       if (destination === 'gone-open') return { do: 'go-back', discard: 'record' }
       if (source === 'runs' || source === 'ran') return { do: 'nothing', outcome: 'rolled-back' }
@@ -138,7 +138,7 @@ function destinationLost(
   resumeSource: boolean,
 ): Recovery {
   if (source === 'unreachable') {
-    return unknown("the destination's helper is gone after its commit, and the source cannot be reached", '')
+    return unknown("the destination's helper ended after its commit, and the source cannot be reached", '')
   }
   if (source === 'answers' && resumeSource) return { do: 'go-back', discard: 'none' }
   if (destination === 'gone-handing') {
@@ -150,7 +150,7 @@ function destinationLost(
           : ''),
     )
   }
-  const what = 'the destination has committed, and its helper is gone: the kernel closed its devices'
+  const what = 'the destination has committed, and its helper has ended: the kernel closed its devices'
   if (GONE.has(source) || source === 'released') {
     return person(what, 'nothing of the run is left on either side: start the workload anew')
   }

@@ -1,5 +1,6 @@
 /** What became of each side of a run: its helper's own word, or what it left on disk. */
 import { FerryError } from '../errors.js'
+import { EXIT } from '../exit-codes.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { HelperErrorBody, RecordReply, Role, StatusReply } from '../protocol/protocol.js'
 import type { DestinationFound, SourceFound } from './decide.js'
@@ -24,8 +25,7 @@ export async function findSource(
   run: string,
 ): Promise<Found<SourceFound>> {
   const { client, problems, record, status } = await look('source', reach, address, run)
-  const holds = status !== null && status.workload !== null
-  const found = (kind: SourceFound): Found<SourceFound> => ({ found: kind, client, holds, problems })
+  const found = (kind: SourceFound): Found<SourceFound> => ({ found: kind, client, problems })
   if (client === null) return found('unreachable')
   if (status !== null) {
     // What committed never goes back to holding: this holder came later, and has nothing to do with the run.
@@ -49,12 +49,7 @@ export async function findDestination(
   // A holder that was there before the run, or came after it, is another's.
   const holds =
     status?.workload === workload && status.run === null && (settled === 'done' || settled === 'holding')
-  const found = (kind: DestinationFound): Found<DestinationFound> => ({
-    found: kind,
-    client,
-    holds,
-    problems,
-  })
+  const found = (kind: DestinationFound): Found<DestinationFound> => ({ found: kind, client, problems })
   if (client === null) return found('unreachable')
   if (holds) return found('settled')
   if (status !== null && status.run === run) {
@@ -132,7 +127,11 @@ async function look(side: Role, reach: Reach, address: SideAddress, run: string)
   try {
     const client = await reach.open(side, address)
     if (client === null)
-      throw new FerryError({ code: 'helper/missing', exit: 1, message: 'no helper could be started' })
+      throw new FerryError({
+        code: 'helper/missing',
+        exit: EXIT.error,
+        message: 'no helper could be started',
+      })
     const { record } = await client.request('record', { recordDir: address.recordDir, run, role: side })
     return { client, status: null, record, problems: [] }
   } catch (error) {

@@ -1,4 +1,5 @@
 /** How `recover`, `release` and `hold` come to helpers that stayed. */
+import { DEFAULT_KEEPALIVE_MS } from '../limits.js'
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import type { HelperClient } from '../link/client.js'
@@ -16,13 +17,11 @@ export interface ReachOptions {
   readonly helper: string | undefined
   readonly root: string
 }
-/** A host that is gone is noticed within this time, in milliseconds. */
-const KEEPALIVE_MS = 6000
 /** No helper answers at that socket: it has ended. */
 const NOBODY = 'holder/none'
 
 export function makeReach({ helper, root }: ReachOptions): Reach {
-  const options = { helper, root, keepaliveMs: KEEPALIVE_MS }
+  const options = { helper, root, keepaliveMs: DEFAULT_KEEPALIVE_MS }
   return {
     async attach(side: Role, address: SideAddress, socket: string): Promise<HelperClient | null> {
       try {
@@ -62,7 +61,9 @@ export async function releaseHeld(
       code: NOBODY,
       exit: EXIT.error,
       message: `no holder for ${profile.name} on ${spec.host === 'local' ? 'this host' : spec.host}`,
-      suggestions: ['`ferry hold PROFILE` does; --side destination means the other side of the profile'],
+      suggestions: [
+        '`ferry hold PROFILE` starts one; --side destination means the other side of the profile',
+      ],
     })
   }
   try {

@@ -8,12 +8,14 @@ import type { HelperErrorBody } from '../protocol/protocol.js'
 import { settle } from '../phases/settle.js'
 import { decideRecovery, type Recovery } from './decide.js'
 import type { Outcome, SideAddresses } from '../journal/event.js'
-import { EventStream, type Subscriber } from '../journal/event-stream.js'
+import type { Subscriber } from '../journal/event-stream.js'
 import { findDestination, findSource, type Settling } from './find-sides.js'
 import type { Found, Reach } from './sides.js'
-import { takeUp } from '../journal/reopen.js'
 import type { SavedJournal } from '../journal/read.js'
-import { RecoverySteps } from './steps.js'
+import { resumeJournal } from './resume-journal.js'
+import type { RunSession } from '../phases/phase.js'
+
+type Step = RunSession['step']
 
 export interface RecoverInput {
   readonly saved: SavedJournal
@@ -46,11 +48,10 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
   const over = endedFor(input.saved)
   if (over !== null && !input.resumeSource) return nothingLeft(run, over)
   if (over === 'done') throw alreadyDoneError(run)
-  const epoch = 2 + input.saved.records.filter(({ body }) => body.type === 'recover-start').length
-  const journal = takeUp(input.saved, input.stateDir, run)
-  const events = new EventStream(undefined, input.saved.records.at(-1))
-  events.subscribe(journal.append)
-  if (input.onEvent !== undefined) events.subscribe(input.onEvent)
+  const { onEvent, stateDir } = input
+  const journal = resumeJournal(input.saved, { run, stateDir, ...(onEvent !== undefined && { onEvent }) })
+  const { events } = journal
+  const epoch = 2 + journal.recoveries
   events.emit({ type: 'recover-start', epoch, version: input.version })
   const startedUs = events.nowUs()
   const [source, destination] = await Promise.all([
@@ -62,15 +63,12 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
     }),
   ])
   for (const client of [source.client, destination.client]) client?.bind(run, epoch)
-  const steps = new RecoverySteps(events, {
-    sides: { source: source.client, destination: destination.client },
-    after: lastStep(input.saved),
-  })
+  const step = journal.requestsTo({ source: source.client, destination: destination.client })
   const decided = decideRecovery(source.found, destination.found, { resumeSource: input.resumeSource })
   const problems = [...source.problems, ...destination.problems]
   let result: { outcome: Outcome; error: HelperErrorBody | null }
   try {
-    result = await finishRun(decided, steps, addresses, source, destination, run)
+    result = await finishRun(decided, step, addresses, source, destination, run)
   } catch (error) {
     const body = errorBodyOf(error)
     const person =
@@ -97,7 +95,7 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
   }
 }
 
-/** Ends after which both sides are where they belong, and were seen to be. */
+/** Ends after which both sides are where they belong, and Ferry has checked it. */
 const SETTLED: ReadonlySet<Outcome> = new Set([
   'done',
   'not-started',
@@ -124,7 +122,7 @@ function alreadyDoneError(run: string): FerryError {
   })
 }
 
-/** Neither side is asked: what they do since then is no business of this run. */
+/** Neither side is asked: what they have done since then does not belong to this run. */
 function nothingLeft(run: string, outcome: Outcome): RecoveryResult {
   const notAsked = 'not-asked'
   return {
@@ -135,7 +133,7 @@ function nothingLeft(run: string, outcome: Outcome): RecoveryResult {
 
 async function finishRun(
   decided: Recovery,
-  steps: RecoverySteps,
+  step: Step,
   addresses: SideAddresses,
   source: Found,
   destination: Found,
@@ -155,24 +153,24 @@ async function finishRun(
         },
       }
     case 'finish':
-      await steps.step({
+      await step({
         side: 'destination',
         op: 'finish',
         params: {},
         text: 'tell the destination that the source has committed',
       })
-      await settleBoth(steps, addresses, source, destination)
+      await settleBoth(step, addresses, source, destination)
       return done
     case 'settle':
-      await settleBoth(steps, addresses, source, destination)
+      await settleBoth(step, addresses, source, destination)
       return done
     case 'go-back':
-      return rollBack(decided.discard, steps, addresses, source, run)
+      return rollBack(decided.discard, step, addresses, source, run)
   }
 }
 
 async function settleBoth(
-  steps: RecoverySteps,
+  step: Step,
   addresses: SideAddresses,
   source: Found,
   destination: Found,
@@ -180,15 +178,15 @@ async function settleBoth(
   const { handOut, releaseSource, then, workload } = addresses
   // The last of the destination's sockets is the holder's.
   const socket = addresses.destination.sockets.at(-1) ?? ''
-  if (!/settled$/u.test(destination.found)) await settle(steps.step, { then, workload, socket, handOut })
+  if (!/settled$/u.test(destination.found)) await settle(step, { then, workload, socket, handOut })
   if (releaseSource === 'on-commit' && source.found === 'answers') {
-    await steps.step({ side: 'source', op: 'release', params: {}, text: 'release the source' })
+    await step({ side: 'source', op: 'release', params: {}, text: 'release the source' })
   }
 }
 
 async function rollBack(
   discard: 'ask' | 'record' | 'none',
-  steps: RecoverySteps,
+  step: Step,
   addresses: SideAddresses,
   source: Found,
   run: string,
@@ -200,15 +198,15 @@ async function rollBack(
       role: 'destination',
       discard: true,
     } as const
-    await steps.step({ side: 'destination', op: 'record', params, text: 'record that the run is discarded' })
+    await step({ side: 'destination', op: 'record', params, text: 'record that the run is discarded' })
   } else if (discard === 'ask') {
-    await steps.step({
+    await step({
       side: 'destination',
       op: 'rollback',
       params: {},
       text: 'discard the run on the destination',
     })
-    await steps.step({ side: 'destination', op: 'release', params: {}, text: 'release the destination' })
+    await step({ side: 'destination', op: 'release', params: {}, text: 'release the destination' })
   }
   const back = source.found === 'runs' || source.found === 'ran'
   if (source.found !== 'answers' && !back) {
@@ -217,7 +215,7 @@ async function rollBack(
       error: {
         code: 'source/helper-died',
         message:
-          `the destination holds nothing of the run, and the source's helper is gone: the kernel closed ` +
+          `the destination has nothing of the run, and the source's helper has ended: the kernel closed ` +
           `${addresses.source.devices.join(', ')}, which resets a device`,
         suggestion: 'start the workload anew on the source',
       },
@@ -226,7 +224,7 @@ async function rollBack(
   if (back) return { outcome: 'rolled-back', error: null }
   const params = { peerDiscarded: true }
   const text = 'bring the devices back to RUNNING'
-  const { devices, needsPerson } = await steps.step({ side: 'source', op: 'rollback', params, text })
+  const { devices, needsPerson } = await step({ side: 'source', op: 'rollback', params, text })
   const still = devices.filter(({ state }) => state !== 'RUNNING')
   const stuck = needsPerson[0]
   if (stuck !== undefined || still[0] !== undefined) {
@@ -234,12 +232,8 @@ async function rollBack(
     return { outcome: 'needs-person', error: stuck ?? { code: 'source/not-running', message } }
   }
   // What was opened for the run is given back; a holder keeps what it held before.
-  await steps.step({ side: 'source', op: 'release', params: { keep: true }, text: 'release the source' })
+  await step({ side: 'source', op: 'release', params: { keep: true }, text: 'release the source' })
   return { outcome: 'rolled-back', error: null }
-}
-
-function lastStep({ records }: SavedJournal): number {
-  return Math.max(0, ...records.flatMap(({ body }) => (body.type === 'intent' ? [body.step] : [])))
 }
 
 function startOf(saved: SavedJournal): { readonly run: string; readonly addresses: SideAddresses } {

@@ -1,15 +1,13 @@
 /** `ferry release`: the source of a committed run, or a holder, closes its devices. */
-import { FerryError } from '../errors.js'
+import { FerryError, wireCode } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { Role } from '../protocol/protocol.js'
 import type { SideAddress } from '../journal/event.js'
 import type { Client } from './sides.js'
-import { EventStream } from '../journal/event-stream.js'
-import { takeUp } from '../journal/reopen.js'
 import type { SavedJournal } from '../journal/read.js'
 import type { Reach } from './sides.js'
-import { RecoverySteps } from './steps.js'
+import { resumeJournal } from './resume-journal.js'
 import { newRunId } from '../journal/run-id.js'
 
 export interface Released {
@@ -86,18 +84,13 @@ async function journaled(
     readonly giveUp: boolean
   },
 ): Promise<void> {
-  const recoveries = saved.records.filter(({ body }) => body.type === 'recover-start').length
-  const steps = saved.records.flatMap(({ body }) => (body.type === 'intent' ? [body.step] : []))
-  const journal = takeUp(saved, stateDir, run)
-  const events = new EventStream(undefined, saved.records.at(-1))
-  events.subscribe(journal.append)
+  const journal = resumeJournal(saved, { run, stateDir })
   const of = (side: Role): Client | null => found.find((entry) => entry.side === side)?.client ?? null
-  const sides = { source: of('source'), destination: of('destination') }
-  const requests = new RecoverySteps(events, { sides, after: Math.max(0, ...steps) })
+  const step = journal.requestsTo({ source: of('source'), destination: of('destination') })
   try {
     for (const { client, side } of found) {
-      client.bind(run, 1 + recoveries)
-      await requests.step({
+      client.bind(run, 1 + journal.recoveries)
+      await step({
         side,
         op: 'release',
         params: giveUp ? { giveUp } : {},
@@ -123,7 +116,11 @@ export async function releaseHolder(workload: string, client: Client): Promise<R
     await client.request('release', {})
   } catch (error) {
     const { code, message } = errorBodyOf(error)
-    throw new FerryError({ code, exit: EXIT.error, message: `${workload} was not released: ${message}` })
+    throw new FerryError({
+      code: wireCode(code),
+      exit: EXIT.error,
+      message: `${workload} was not released: ${message}`,
+    })
   }
   return { run: null, workload, released: true, devices: status.devices.map(({ device }) => device) }
 }

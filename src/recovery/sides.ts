@@ -9,8 +9,6 @@ export interface Found<F extends string = string> {
   readonly found: F
   /** Null when the side cannot be reached. */
   readonly client: Client | null
-  /** The helper holds the workload already, outside of any run. */
-  readonly holds: boolean
   readonly problems: readonly HelperErrorBody[]
 }
 

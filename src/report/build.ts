@@ -24,7 +24,7 @@ export function buildReport(records: readonly EventRecord[]): Report {
       code: 'journal/broken',
       exit: EXIT.error,
       message: `these records cannot be made into a report: ${error instanceof Error ? error.message : String(error)}`,
-      suggestions: ['was the journal written by another version of ferry, or edited?'],
+      suggestions: ['check whether another version of ferry wrote the journal, or a person edited it'],
       cause: error,
     })
   }
@@ -153,7 +153,7 @@ function deviceReports(
   cutover: CutoverReply | null,
 ): readonly DeviceReport[] {
   const stateOf = lastStates(records)
-  // A destination that holds nothing of the run has devices in some state, too; it is no news of the workload.
+  // A destination that holds nothing of the run has devices in some state, too; they say nothing about the workload.
   const runs = cutover?.outcome === 'running'
   return plan.pairs.map(({ backend, destination, device, source, stateBytes }) => {
     const moved = cutover?.devices.find((entry) => entry.device === device)

@@ -13,7 +13,7 @@ export interface Forecasts {
   } | null
   /** By the helper, right before it stopped the devices. */
   readonly cutover: BlackoutForecast | null
-  /** Null when the cutover did not come to its end: what was stopped and undone is no blackout. */
+  /** Null when the cutover did not come to its end: a stop that was undone is not a blackout. */
   readonly happenedUs: number | null
 }
 

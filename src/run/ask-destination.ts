@@ -1,11 +1,11 @@
 /**
- * After a cutover nobody answered for: COMMIT may have been written on the source, and the destination may or may
+ * After a cutover without an answer: COMMIT may have been written on the source, and the destination may or may
  * not have read it. While both helpers still answer there is one safe way to find out, and it is taken here.
  */
 import { errorBodyOf } from '../link/helper-error.js'
 import { isLost } from '../link/link-error.js'
 import type { StatusReply } from '../protocol/protocol.js'
-import type { PhaseContext } from '../phases/phase.js'
+import type { RunSession } from '../phases/phase.js'
 
 /**
  * running: the destination has committed and runs; the source stays stopped.
@@ -27,24 +27,24 @@ const ASK_PATIENCE: Patience = { polls: 20, betweenMs: 250 }
  * that refuses to discard has committed meanwhile, so it is asked again instead of being overruled.
  */
 export async function askDestination(
-  context: PhaseContext,
+  session: RunSession,
   patience: Patience = ASK_PATIENCE,
 ): Promise<CutoverFate> {
   for (let poll = 0; poll < patience.polls; poll++) {
-    if (context.destination?.alive !== true) return 'unknown'
-    const status = await ask(context)
+    if (session.destination?.alive !== true) return 'unknown'
+    const status = await ask(session)
     if (status === 'lost') return 'unknown'
     if (status?.phase === 'running') return 'running'
-    if (status?.phase === 'committed' && (await gaveUp(context))) return 'stuck'
-    if (status?.phase === 'discarded') return discarded(context)
-    if (status !== null && status.phase !== 'committed' && (await discard(context))) return discarded(context)
-    await context.pause(patience.betweenMs)
+    if (status?.phase === 'committed' && (await gaveUp(session))) return 'stuck'
+    if (status?.phase === 'discarded') return discarded(session)
+    if (status !== null && status.phase !== 'committed' && (await discard(session))) return discarded(session)
+    await session.pause(patience.betweenMs)
   }
   return 'unknown'
 }
 
 /** Null when the destination did not say, 'lost' when it speaks of another run. */
-async function ask({ run, state, step }: PhaseContext): Promise<StatusReply | 'lost' | null> {
+async function ask({ run, state, step }: RunSession): Promise<StatusReply | 'lost' | null> {
   try {
     const text = 'ask what became of the cutover'
     const status = await step({ side: 'destination', op: 'status', params: {}, text })
@@ -61,12 +61,12 @@ async function ask({ run, state, step }: PhaseContext): Promise<StatusReply | 'l
 }
 
 /** Whether the destination itself has answered that it did not get its devices to run. It tries only once. */
-async function gaveUp({ state }: PhaseContext): Promise<boolean> {
+async function gaveUp({ state }: RunSession): Promise<boolean> {
   const received = await Promise.race([state.receive, Promise.resolve(null)])
   return received !== null && !received.ok && !isLost(received.error)
 }
 
-async function discard({ state, step }: PhaseContext): Promise<boolean> {
+async function discard({ state, step }: RunSession): Promise<boolean> {
   try {
     await step({
       side: 'destination',
@@ -81,7 +81,7 @@ async function discard({ state, step }: PhaseContext): Promise<boolean> {
   }
 }
 
-function discarded({ state }: PhaseContext): CutoverFate {
+function discarded({ state }: RunSession): CutoverFate {
   state.peerDiscarded = true
   return 'discarded'
 }

@@ -56,7 +56,7 @@ export class HoldKeeper {
     return this.current
   }
 
-  /** The run has come to its point. Resolves when it is let go; never, when it is cancelled instead. */
+  /** The run has come to its point. Resolves when it is continued; never, when it is cancelled instead. */
   wait(): Promise<void> {
     const timeoutMs = this.input.migration.holdTimeoutMs
     this.feed({ type: 'reached', nowMs: this.nowMs(), timeoutMs })
@@ -80,7 +80,7 @@ export class HoldKeeper {
     return told.then((answer) => ({ answer, ...this.figures() }))
   }
 
-  /** The run was cancelled, failed, or is over: nothing is released any more, and nobody is kept waiting. */
+  /** The run was cancelled, failed, or is over: no run is continued any more, and every waiting request is answered. */
   stop(): void {
     this.feed({ type: 'stop' })
     clearTimeout(this.timer)

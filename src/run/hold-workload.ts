@@ -1,13 +1,12 @@
 /** `ferry hold`: a workload's devices and memory in a helper that stays, outside of any run. */
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
-import { holderSocket } from '../plan/sockets.js'
+import { claimOf, holderSocket, stateDirOf, withRun } from '../plan/sockets.js'
 import type { Call } from '../phases/phase.js'
 import { endText, type HelperEnd } from '../host/connection.js'
 import type { Op, StatusReply } from '../protocol/protocol.js'
 import { blockedError, prepare, type PrepareOptions } from './prepare.js'
 import { newRunId } from '../journal/run-id.js'
-import { stateDirIn } from './side-address.js'
 
 export interface HoldInput extends Omit<PrepareOptions, 'purpose'> {
   /** Told what is done, step by step. */
@@ -34,7 +33,7 @@ export async function holdWorkload(input: HoldInput): Promise<Held> {
     close,
   } = await prepare({
     ...options,
-    // Nobody has the devices yet, whatever a migration by this profile expects later.
+    // No process has the devices yet, whatever a migration by this profile expects later.
     profile: { ...options.profile, source: { ...options.profile.source, from: 'open' } },
     purpose: 'hold',
   })
@@ -48,12 +47,11 @@ export async function holdWorkload(input: HoldInput): Promise<Held> {
     }
     for (const step of plan.steps) {
       if (step.side !== 'source' || step.phase !== 'pin') continue
-      const socket = step.op === 'claim' ? { socket: step.params.socket.replace('{run}', run) } : {}
-      await ask({ ...step, params: { ...step.params, ...socket } } as Call<Op>)
+      await ask(withRun(step, run) as Call<Op>)
     }
-    const stateDir = stateDirIn(plan, 'source')
-    if (stateDir === null) throw new Error('a plan without a claim')
-    const socket = holderSocket(stateDir, profile.name)
+    const claim = claimOf(plan, 'source')
+    if (claim === undefined) throw new Error('a plan without a claim')
+    const socket = holderSocket(stateDirOf(claim), profile.name)
     const { handOut, name: workload } = profile
     await ask({ op: 'stay', params: { workload, socket, handOut }, text: `stay at ${socket}` })
     const { devices } = await client.request('status', {})
@@ -66,7 +64,7 @@ export async function holdWorkload(input: HoldInput): Promise<Held> {
   }
 }
 
-/** What became of a holder that was waited for; null when it closed its devices in order, whoever asked for it. */
+/** What became of a holder that was waited for; null when it closed its devices in order on request. */
 export function holderLostError(workload: string, end: HelperEnd): FerryError | null {
   if (end.exitCode === 0) return null
   const { explanation } = end

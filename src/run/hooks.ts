@@ -1,9 +1,9 @@
 /** Running the commands of a profile's `hooks:` at their points. */
-import { FerryError } from '../errors.js'
+import { FerryError, wireCode } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import type { HelperErrorBody } from '../protocol/protocol.js'
 import type { Hook, Profile } from '../profile/profile.js'
-import type { HookPoint } from '../profile/schema/hook.js'
+import { FINAL_POINTS, type HookPoint } from '../points.js'
 import type { EventStream } from '../journal/event-stream.js'
 
 /** How a hook's command ended; what src/link's `run` answers. */
@@ -38,7 +38,7 @@ export interface HooksInput {
 }
 
 /** After these nothing is aborted. */
-const FINAL: ReadonlySet<HookPoint> = new Set<HookPoint>(['post-commit', 'post-rollback'])
+const FINAL: ReadonlySet<HookPoint> = new Set(FINAL_POINTS)
 const KEPT_LINES = 20
 const LONGEST_LINE = 400
 
@@ -67,7 +67,7 @@ export class HookRunner {
         continue
       }
       throw new FerryError({
-        code: failure.code,
+        code: wireCode(failure.code),
         exit: EXIT.rolledBack,
         message: failure.message,
         suggestions: failure.suggestion === undefined ? [] : [failure.suggestion],
@@ -127,9 +127,9 @@ function failureOf(hook: Hook, end: HookEnd): HelperErrorBody | null {
   const { at, command, name, timeoutMs } = hook
   const last = lastLines(end).at(-1)
   const how = end.timedOut
-    ? `was not over after ${timeoutMs} ms and was killed`
+    ? `ran longer than ${timeoutMs} ms and was killed`
     : end.aborted
-      ? 'was killed, because the run did not go on'
+      ? 'was killed, because the run ended'
       : end.exitCode === null
         ? end.signal
           ? `was killed by ${end.signal}`
@@ -142,7 +142,7 @@ function failureOf(hook: Hook, end: HookEnd): HelperErrorBody | null {
   }
 }
 
-/** What it said last, bounded: a journal is no log of hooks. */
+/** What it said last, bounded: a journal is not a log of hooks. */
 function lastLines({ stderr, stdout }: HookEnd): readonly string[] {
   return [stdout, stderr]
     .flatMap((text) => text.split('\n'))

@@ -15,7 +15,8 @@ import { newRunId } from '../journal/run-id.js'
 import { Runner, type RunnerInput, type RunResult } from './runner.js'
 import { problemEvent } from './session.js'
 import { onSignals } from './signals.js'
-import { RoundThinner } from '../journal/thin.js'
+import { OUTCOME_CODE } from './outcome.js'
+import { isProgress, RoundThinner } from '../journal/thin.js'
 
 export interface OperationInput extends Omit<PrepareOptions, 'onEvent' | 'onProblem'> {
   readonly command: RunnerInput['command']
@@ -149,7 +150,7 @@ function tooLateError(run: string): FerryError {
   return new FerryError({
     code: 'cancel/too-late',
     exit: EXIT.error,
-    message: `run ${run} is committed: the destination runs, or will, and nothing is undone any more`,
+    message: `run ${run} is committed: the destination runs, or will, and the run cannot be cancelled any more`,
     suggestions: [`\`ferry status ${run}\` shows how it stands`],
   })
 }
@@ -157,7 +158,7 @@ function tooLateError(run: string): FerryError {
 /** A run that did not end well, as the error of its command; `result` is what the command returns of it. */
 export function runError(ended: OperationResult, result: unknown): FerryError {
   const { exit, outcome, run } = ended
-  const error = ended.error ?? { code: `run/${outcome}`, message: `the run ended ${outcome}` }
+  const error = ended.error ?? { code: OUTCOME_CODE[outcome], message: `the run ended ${outcome}` }
   const { suggestions, ...facts } = factsOf(error)
   return new FerryError({
     ...facts,
@@ -176,11 +177,6 @@ function bind(prepared: Prepared, run: string): void {
 /** Ends the helpers' stdin without waiting for what they do about it. */
 function closeWithoutWaiting(prepared: Prepared): void {
   void prepared.close()
-}
-
-/** Many a second, and nothing of the report comes from them. */
-function isProgress({ body }: EventRecord): boolean {
-  return body.type === 'helper' && (body.event.event === 'progress' || body.event.event === 'device-precopy')
 }
 
 /** What a first and a second Ctrl-C mean before the run, and hands on during it. */

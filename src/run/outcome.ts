@@ -1,4 +1,5 @@
 /** From what went wrong to how the run ended: the one place that knows the meaning of error codes. */
+import type { ErrorCode } from '../error-code.js'
 import type { ExitCode } from '../exit-codes.js'
 import { EXIT } from '../exit-codes.js'
 import { isPeerLost } from '../link/link-error.js'
@@ -17,6 +18,18 @@ export const OUTCOME_EXIT: Readonly<Record<Outcome, ExitCode>> = {
   'downtime-limit': EXIT.downtimeLimit,
   'sides-disagree': EXIT.sidesDisagree,
   unknown: EXIT.unknown,
+}
+
+/** The code of a run that ended with this outcome, where nothing more exact is known. */
+export const OUTCOME_CODE: Readonly<Record<Outcome, ErrorCode>> = {
+  done: 'run/done',
+  'not-started': 'run/not-started',
+  cancelled: 'run/cancelled',
+  'rolled-back': 'run/rolled-back',
+  'needs-person': 'run/needs-person',
+  'downtime-limit': 'run/downtime-limit',
+  'sides-disagree': 'run/sides-disagree',
+  unknown: 'run/unknown',
 }
 
 export interface Failure {

@@ -49,6 +49,6 @@ export function readMs(name: string, text: string): number {
 export function readRate(name: string, text: string): bigint {
   const parsed = parseRate(text)
   if (!parsed.ok) throw usageError('rate', `${name} ${text}: ${parsed.problem}`)
-  if (parsed.value <= 0n) throw usageError('rate', `${name} ${text}: nothing moves at this rate`)
+  if (parsed.value <= 0n) throw usageError('rate', `${name} ${text}: the rate must be more than zero`)
   return parsed.value
 }

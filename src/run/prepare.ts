@@ -1,5 +1,6 @@
 /** From a profile to a plan with both helpers waiting: everything before the first change. */
 import { collectInventory } from '../inventory/collect.js'
+import type { Inventory } from '../inventory/inventory.js'
 import { simDevices } from '../inventory/sim-spec.js'
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
@@ -7,6 +8,7 @@ import type { HelperClient } from '../link/client.js'
 import { openHelper, type OpenOptions, stateDirOf } from '../link/open.js'
 import type { HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
 import { makePlan } from '../plan/make-plan.js'
+import { planOneSide, type OneSide } from '../plan/one-side.js'
 import type { Purpose } from '../plan/pairing.js'
 import type { Plan } from '../plan/plan.js'
 import { holderSocket } from '../plan/sockets.js'
@@ -19,6 +21,8 @@ export interface PrepareOptions {
   readonly stateDir: string
   /** --helper; for helpers on this host. */
   readonly helper?: string | undefined
+  /** When one of two hosts cannot be reached, says of the other what it has, as the error's `result`. */
+  readonly partly?: boolean
   /** ferry's own folder. */
   readonly root?: string
   readonly onEvent?: (side: Role, event: HelperEvent) => void
@@ -43,21 +47,15 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     await Promise.all(clients.map((client) => client.close()))
   }
   try {
-    const failed = opened.find((result) => result.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
+    const failed = opened.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+    if (failed.length > 0) throw await notOpenedError(failed, clients[0], options)
     const [source, destination = null] = clients
     if (source === undefined) throw new Error('no helper was opened')
     const { profile, purpose } = options
     const stateDir = stateDirOf(source, profile.source, options.stateDir)
-    // Opening resets many functions: the devices of other workloads are left alone.
-    const ask = (client: HelperClient) =>
-      collectInventory(client, {
-        only: profile.devices.flatMap((device) => idOf(device[client.side])),
-        sim: simDevices(profile, client.side),
-      })
     // One after the other: asking opens each device, and on one host the two would find each other's busy.
-    const here = await ask(source)
-    const there = destination === null ? null : await ask(destination)
+    const here = await ask(source, profile)
+    const there = destination === null ? null : await ask(destination, profile)
     const plan = makePlan(profile, here, there, {
       stateDir,
       ...(destination !== null && {
@@ -70,6 +68,48 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
     await close()
     throw error
   }
+}
+
+/** Opening resets many functions: the devices of other workloads are left alone. */
+function ask(client: HelperClient, profile: Profile): Promise<Inventory> {
+  return collectInventory(client, {
+    only: profile.devices.flatMap((device) => idOf(device[client.side])),
+    sim: simDevices(profile, client.side),
+  })
+}
+
+/** Result of an error when one host of two was reached. */
+export interface ReachedResult {
+  readonly reached: OneSide
+}
+
+/** Why a plan cannot be made: of both hosts when neither was reached, else with what the other one has. */
+async function notOpenedError(
+  failed: readonly unknown[],
+  other: HelperClient | undefined,
+  { partly = false, profile }: PrepareOptions,
+): Promise<unknown> {
+  const [first, second] = failed
+  if (!(first instanceof FerryError)) return first
+  if (second instanceof FerryError && second.message !== first.message) {
+    const { side: _side, ...facts } = first.info
+    return new FerryError({
+      ...facts,
+      message: 'neither host can be used',
+      suggestions: [],
+      cause: first,
+      reasons: [first, second].map(({ code, message, side, suggestions }) => ({
+        code,
+        found: message,
+        remedy: suggestions.join('; '),
+        ...(side !== undefined && { side }),
+      })),
+    })
+  }
+  // One cause for both, or none that the other host could add to.
+  if (other === undefined || !partly) return first
+  const reached = planOneSide(profile, other.side, await ask(other, profile))
+  return first.with({ result: { reached } satisfies ReachedResult })
 }
 
 function idOf(ref: DeviceRef): readonly string[] {

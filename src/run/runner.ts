@@ -61,18 +61,12 @@ export class Runner {
 
   constructor(input: RunnerInput) {
     this.input = input
-    const session = new Session(input)
-    this.session = session
-    this.steering = new RunSteering({
-      ...input,
+    this.session = new Session(input)
+    this.steering = new RunSteering(this.session, {
       steered: input.command === 'migrate',
       hostOf: input.hostOf ?? noHost,
-      context: () => session,
       cancel: (cause) => this.cancel(cause),
-      cancelled: session.cancelled.signal,
-      detached: session.detached.signal,
     })
-    session.steering = this.steering
     this.detached = new Promise((resolve) => {
       this.resolveDetached = resolve
     })
@@ -142,7 +136,7 @@ export class Runner {
       this.result('unknown', {
         code: 'run/detached',
         message:
-          `ferry stopped waiting for run ${run}; its helpers put everything back if it was not committed, and ` +
+          `ferry detached from run ${run}; its helpers roll it back if it was not committed, and ` +
           'leave the destination running if it was',
         suggestion:
           `\`ferry report ${run}\` shows how far it came; \`ferry devices\` shows what state the devices are in; a run ` +
@@ -176,7 +170,7 @@ export class Runner {
   private async runWithHooks(phase: Phase): Promise<void> {
     const { after, before, hold } = AROUND[phase.name] ?? {}
     if (before !== undefined) await this.steering.hooks(before)
-    await phase.run(this.session)
+    await phase.run(this.session, this.steering)
     if (after !== undefined) await this.steering.hooks(after)
     if (hold !== undefined) await this.steering.hold(hold)
   }
@@ -196,7 +190,7 @@ export class Runner {
     this.steering.close()
     await this.runAsPhase('rollback', async () => {
       for (const phase of [...started].reverse()) await phase.undo(session)
-      await rollback.run(session)
+      await rollback.run(session, this.steering)
     })
     const judged = judgeFailure(cause, {
       state: session.state,
@@ -242,8 +236,8 @@ export class Runner {
         `run ${run}: the cutover ended without an answer, and the destination cannot be asked what became of it ` +
         `(${body.message})`,
       suggestion:
-        `start nothing by hand: the source keeps its devices stopped, because both must never run at once. When the way ` +
-        `to both hosts is mended, \`ferry recover ${run}\` finds out and finishes it`,
+        `start nothing by hand: the source keeps its devices stopped, because both must never run at once. When the connection ` +
+        `to both hosts is repaired, \`ferry recover ${run}\` finds out and finishes it`,
     }
   }
 

@@ -3,8 +3,9 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { HelperErrorBody, Op, Requests, Role } from '../protocol/protocol.js'
-import type { Call, Helper, PhaseContext, RunState, Settled, Steering } from '../phases/phase.js'
+import type { Call, Helper, RunSession, RunState, Settled } from '../phases/phase.js'
 import type { PhaseName, Plan, UndoStep } from '../plan/plan.js'
+import { JournaledRequests } from './requests.js'
 import type { Profile } from '../profile/profile.js'
 import type { EventStream } from '../journal/event-stream.js'
 
@@ -26,12 +27,13 @@ interface Done {
   readonly text: string
 }
 
-export class Session implements PhaseContext {
+export class Session implements RunSession {
   readonly run: string
   readonly profile: Profile
   readonly plan: Plan
   readonly source: Helper
   readonly destination: Helper | null
+  readonly events: EventStream
   readonly state: RunState = {
     receive: null,
     precopy: null,
@@ -46,14 +48,13 @@ export class Session implements PhaseContext {
   phase: PhaseName = 'pin'
   /** Forward work stops at a cancel or a lost journal; putting back and committing go on. */
   forward = true
-  /** Set by the runner before the first phase. */
-  steering!: Steering
   private readonly input: SessionInput
   private readonly done: Done[] = []
-  private readonly sent = new Set<string>()
+  private readonly requests: JournaledRequests
   readonly cancelled = new AbortController()
   readonly detached = new AbortController()
-  private steps = 0
+  /** Aborted by a cancel, and when ferry stops waiting. */
+  readonly stopped = AbortSignal.any([this.cancelled.signal, this.detached.signal])
 
   constructor(input: SessionInput) {
     this.input = input
@@ -62,6 +63,13 @@ export class Session implements PhaseContext {
     this.plan = input.plan
     this.source = input.source
     this.destination = input.destination
+    this.events = input.events
+    this.requests = new JournaledRequests({
+      events: input.events,
+      sides: input,
+      mayBegin: () => this.mayBegin(),
+      signal: this.detached.signal,
+    })
   }
 
   get cancelAsked(): boolean {
@@ -78,25 +86,24 @@ export class Session implements PhaseContext {
   }
 
   attempted(side: Role, op: Op): boolean {
-    return this.sent.has(`${side} ${op}`)
+    return this.requests.attempted(side, op)
   }
 
-  // Arrow functions: phases take them out of the context by destructuring.
+  // Arrow functions: phases take them out of the session by destructuring.
   readonly step = async <K extends Op>(call: Call<K>): Promise<Requests[K]['reply']> => {
     this.mayBegin()
-    const { settled } = this.begin(call)
-    const result = await settled
-    if (!result.ok) throw result.thrown
+    const reply = await this.requests.send(call, this.phase)
     if (call.undo !== undefined) {
       this.done.push({ phase: this.phase, side: call.side, undo: call.undo, text: call.text })
     }
-    return result.reply
+    return reply
   }
 
   readonly background = <K extends Op>(call: Call<K>): Promise<Settled<Requests[K]['reply']>> => {
     this.mayBegin()
-    return this.begin(call).settled.then((result) =>
-      result.ok ? { ok: true, reply: result.reply } : { ok: false, error: errorBodyOf(result.thrown) },
+    return this.requests.send(call, this.phase).then(
+      (reply) => ({ ok: true, reply }),
+      (error: unknown) => ({ ok: false, error: errorBodyOf(error) }),
     )
   }
 
@@ -105,7 +112,7 @@ export class Session implements PhaseContext {
       const step = this.done[index]
       if (step?.phase !== phase) continue
       this.done.splice(index, 1)
-      // Letting go of the devices comes last of all, after they were seen running: the rollback phase does it.
+      // The rollback phase closes the devices last of all, after it has checked that they run.
       if (step.undo.op === 'release') continue
       if (this.helper(step.side)?.alive !== true) continue
       try {
@@ -138,43 +145,6 @@ export class Session implements PhaseContext {
     if (lost !== undefined) throw lost
   }
 
-  private begin<K extends Op>(
-    call: Call<K>,
-  ): {
-    settled: Promise<{ ok: true; reply: Requests[K]['reply'] } | { ok: false; thrown: unknown }>
-  } {
-    const { events } = this.input
-    const { op, params, side, text } = call
-    const step = ++this.steps
-    const startUs = events.nowUs()
-    events.emit({ type: 'intent', step, phase: this.phase, side, op, text, params })
-    // The intent may be what found the disk full: then the request it announces is not sent.
-    try {
-      this.mayBegin()
-    } catch (thrown) {
-      return { settled: Promise.resolve({ ok: false, thrown }) }
-    }
-    this.sent.add(`${side} ${op}`)
-    const helper = this.helper(side)
-    const reply =
-      helper === null
-        ? Promise.reject<Requests[K]['reply']>(new Error(`there is no ${side} in this run`))
-        : helper.request(op, params, { signal: this.detached.signal })
-    const settled = reply.then(
-      (value) => {
-        const elapsedUs = events.nowUs() - startUs
-        events.emit({ type: 'outcome', step, ok: true, elapsedUs, reply: value })
-        return { ok: true as const, reply: value }
-      },
-      (thrown: unknown) => {
-        const elapsedUs = events.nowUs() - startUs
-        events.emit({ type: 'outcome', step, ok: false, elapsedUs, error: errorBodyOf(thrown) })
-        return { ok: false as const, thrown }
-      },
-    )
-    return { settled }
-  }
-
   private helper(side: Role): Helper | null {
     return side === 'source' ? this.source : this.destination
   }
@@ -188,7 +158,7 @@ function detachedError(): FerryError {
   return new FerryError({
     code: 'run/detached',
     exit: EXIT.unknown,
-    message: 'ferry no longer waits for this run',
+    message: 'ferry has detached from this run',
   })
 }
 

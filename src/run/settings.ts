@@ -52,7 +52,7 @@ export function readSetting(key: Settable, text: string, limits: Limits, maxStre
         throw usageError(
           'streams',
           `streams ${text}: write a whole number from 1 ${maxStreams === null ? 'on' : `to ${maxStreams}`}`,
-          '`transport.maxStreams` in the profile says how many are connected',
+          '`transport.maxStreams` in the profile says how many are opened',
         )
       }
       return { key, value: String(streams), limits: { ...limits, streams }, tune: { streams } }

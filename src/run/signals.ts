@@ -1,7 +1,7 @@
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * The first signal asks for a cancel, the second lets go; further ones are ignored. Returns a function that gives
+ * The first signal asks for a cancel, the second detaches; further ones are ignored. Returns a function that gives
  * the signals back their own effect.
  */
 export function onSignals(first: () => void, second: () => void): () => void {

@@ -1,33 +1,23 @@
 /** What an operator has in hand while a run is under way: limits, the hold, hooks. */
-import { FerryError } from '../errors.js'
+import { FerryError, wireCode } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { CutoverPause, HelperErrorBody, HelperEvent } from '../protocol/protocol.js'
-import type { Helper, Limits, PhaseContext, RoundEnd, Settled, Steering } from '../phases/index.js'
+import type { Helper, Limits, RoundEnd, Settled, Steering } from '../phases/index.js'
 import type { HoldPoint, Profile } from '../profile/profile.js'
-import type { HookPoint } from '../profile/schema/hook.js'
+import type { HookPoint } from '../points.js'
 import type { EventRecord, SavedLimits, Settable } from '../journal/event.js'
-import type { EventStream } from '../journal/event-stream.js'
 import { HoldKeeper, type CutoverAnswer, type CutoverAsk } from './hold-timer.js'
 import { HookRunner, type HookHost } from './hooks.js'
+import type { Session } from './session.js'
 import { limitsOf, readSetting } from './settings.js'
 
 export interface RunSteeringInput {
-  readonly run: string
   /** Holds and hooks are for moves; what only measures has none. */
   readonly steered: boolean
-  readonly profile: Profile
-  readonly source: Helper
-  readonly destination: Helper | null
-  readonly events: EventStream
   readonly hostOf: (on: 'source' | 'destination' | 'ferry') => HookHost
-  readonly context: () => PhaseContext
   /** Ends the run as a cancel does, for a cause of its own. */
   readonly cancel: (cause: HelperErrorBody) => void
-  /** Aborted by a cancel; and when ferry stops waiting. */
-  readonly cancelled: AbortSignal
-  readonly detached: AbortSignal
-  readonly nowMs?: () => number
 }
 
 /**
@@ -40,6 +30,7 @@ export class RunSteering implements Steering {
   limits: Limits
   lastRound: RoundEnd | null = null
   readonly keeper: HoldKeeper | null
+  private readonly session: Session
   private readonly input: RunSteeringInput
   private readonly hookRunner: HookRunner
   private readonly watchers = new Set<(round: RoundEnd) => void>()
@@ -47,8 +38,9 @@ export class RunSteering implements Steering {
   private paused: Promise<void> = Promise.resolve()
   private closed = false
 
-  constructor(input: RunSteeringInput) {
-    const { events, hostOf, profile, run } = input
+  constructor(session: Session, input: RunSteeringInput) {
+    const { events, profile, run } = session
+    this.session = session
     this.input = input
     this.limits = limitsOf(profile)
     const point = input.steered ? profile.migration.hold : null
@@ -60,15 +52,14 @@ export class RunSteering implements Steering {
             migration: profile.migration,
             events,
             onTimeout: (because) => input.cancel(holdTimedOutBody(profile, because, this.lastRound)),
-            ...(input.nowMs !== undefined && { nowMs: input.nowMs }),
           })
     this.hookRunner = new HookRunner({
       run,
       profile,
       events,
-      hostOf,
+      hostOf: input.hostOf,
       forecastUs: () => this.lastRound?.expectedUs ?? null,
-      onProblem: (problem) => input.context().state.problems.push(problem),
+      onProblem: (problem) => session.state.problems.push(problem),
     })
     // After everybody has heard it: what is said about an event comes after the event, for every listener.
     events.subscribe((record) => queueMicrotask(() => this.listen(record)))
@@ -79,30 +70,33 @@ export class RunSteering implements Steering {
     return { ...rest, bandwidth: bandwidth === null ? null : bandwidth.toString() }
   }
 
-  // Arrow functions: phases take them out of the context by destructuring.
-  readonly holdsAt = (point: HoldPoint): boolean => this.keeper?.state.point === point
+  holdsAt(point: HoldPoint): boolean {
+    return this.keeper?.state.point === point
+  }
 
-  readonly hold = async (point: HoldPoint): Promise<void> => {
+  async hold(point: HoldPoint): Promise<void> {
     const { keeper } = this
     if (keeper === null || keeper.state.point !== point) return
     await this.unlessBroken(keeper.wait())
   }
 
-  readonly hasHooks = (at: HookPoint): boolean => this.input.steered && this.hookRunner.at(at).length > 0
+  hasHooks(at: HookPoint): boolean {
+    return this.input.steered && this.hookRunner.at(at).length > 0
+  }
 
-  readonly hooks = async (at: HookPoint): Promise<void> => {
+  async hooks(at: HookPoint): Promise<void> {
     if (!this.hasHooks(at)) return
-    await this.hookRunner.run(at, AbortSignal.any([this.input.cancelled, this.input.detached]))
-    if (this.input.cancelled.aborted) throw cancelledError()
+    await this.hookRunner.run(at, this.session.stopped)
+    if (this.session.cancelAsked) throw cancelledError()
   }
 
   /** Those after the end of the run's own work, which a cancel does not stop. */
-  readonly lastHooks = async (at: HookPoint, outcome: string): Promise<void> => {
-    if (this.hasHooks(at)) await this.hookRunner.run(at, this.input.detached, outcome)
+  async lastHooks(at: HookPoint, outcome: string): Promise<void> {
+    if (this.hasHooks(at)) await this.hookRunner.run(at, this.session.detached.signal, outcome)
   }
 
-  readonly round = (enough: (round: RoundEnd) => boolean, timeoutMs: number): Promise<void> =>
-    new Promise((resolve) => {
+  round(enough: (round: RoundEnd) => boolean, timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
       const done = (): void => {
         clearTimeout(timer)
         this.watchers.delete(watch)
@@ -115,14 +109,15 @@ export class RunSteering implements Steering {
       timer.unref()
       this.watchers.add(watch)
     })
+  }
 
-  readonly endPauses = async (): Promise<void> => {
+  async endPauses(): Promise<void> {
     this.pauses.abort()
     await this.paused
     this.pauses = new AbortController()
   }
 
-  /** The run goes back or is over: nobody is kept waiting, nothing is changed any more. */
+  /** The run goes back or is over: every waiting request is answered, and no limit changes any more. */
   close(): void {
     this.closed = true
     this.keeper?.stop()
@@ -133,7 +128,7 @@ export class RunSteering implements Steering {
       throw new FerryError({
         code: 'cutover/no-hold',
         exit: EXIT.error,
-        message: `run ${this.input.run} is not held and will not be: it goes through to its end by itself`,
+        message: `run ${this.session.run} is not held and will not be: it goes on to its end by itself`,
         suggestions: ['start it with --hold, or with `migration.hold` in its profile'],
       })
     }
@@ -142,14 +137,14 @@ export class RunSteering implements Steering {
 
   /** Throws a usage error for a value that makes no sense, and what the helper says against it. */
   async set(key: Settable, text: string): Promise<void> {
-    const { events, profile } = this.input
-    const context = this.input.context()
+    const { session } = this
+    const { events, profile } = session
     const setting = readSetting(key, text, this.limits, profile.transport.maxStreams)
-    if (this.closed || context.attempted('source', 'cutover')) {
+    if (this.closed || session.attempted('source', 'cutover')) {
       throw new FerryError({
         code: 'set/too-late',
         exit: EXIT.error,
-        message: `run ${this.input.run} is past the point where ${key} counts`,
+        message: `run ${this.session.run} is past the point where ${key} can change`,
       })
     }
     const before = this.limits
@@ -157,12 +152,12 @@ export class RunSteering implements Steering {
     events.emit({ type: 'set', key, value: setting.value, limits: this.savedLimits })
     this.keeper?.limit(this.limits.downtimeLimitMs)
     // The helper is told the limits when the rounds begin; after that it has to be told what changed.
-    if (!context.attempted('source', 'connect')) return
-    if (key !== 'streams' && (!context.attempted('source', 'precopy') || context.state.precopy !== null))
+    if (!session.attempted('source', 'connect')) return
+    if (key !== 'streams' && (!session.attempted('source', 'precopy') || session.state.precopy !== null))
       return
     const what = `set ${key} to ${setting.value}`
     try {
-      await context.step({ side: 'source', op: 'tune', params: setting.tune, text: what })
+      await session.step({ side: 'source', op: 'tune', params: setting.tune, text: what })
     } catch (error) {
       this.limits = before
       const reset = readSetting(key, textOf(key, before), before, null)
@@ -188,8 +183,8 @@ export class RunSteering implements Steering {
   }
 
   private async pause(at: CutoverPause): Promise<void> {
-    const { cancelled, detached } = this.input
-    const signal = AbortSignal.any([cancelled, detached, this.pauses.signal])
+    const { session } = this
+    const signal = AbortSignal.any([session.stopped, this.pauses.signal])
     let abort: { readonly code: string; readonly message: string } | undefined
     try {
       await this.hookRunner.run(at, signal)
@@ -198,23 +193,23 @@ export class RunSteering implements Steering {
       abort = { code, message }
     }
     if (signal.aborted) return
-    const context = this.input.context()
     try {
-      await context.step({
+      await session.step({
         side: 'source',
         op: 'continue',
         params: { at, ...(abort !== undefined && { abort }) },
         text: abort === undefined ? `go on after ${at}` : `undo the cutover: ${abort.message}`,
       })
     } catch (error) {
-      context.state.problems.push(errorBodyOf(error))
+      session.state.problems.push(errorBodyOf(error))
     }
   }
 
   /** Rejects when the run is cancelled, or a helper or the transfer between them ends, before `work` is done. */
   private unlessBroken(work: Promise<void>): Promise<void> {
-    const { cancelled: signal, destination, source } = this.input
-    const { receive } = this.input.context().state
+    const { cancelled, destination, source, state } = this.session
+    const { signal } = cancelled
+    const { receive } = state
     return new Promise((resolve, reject) => {
       const broken = (error: FerryError): void => reject(error)
       signal.addEventListener('abort', () => broken(cancelledError()), { once: true })
@@ -248,9 +243,9 @@ function receiveEndedError(
     ? ['link/lost', settled.reply.reason ?? settled.reply.outcome]
     : [settled.error.code, settled.error.message]
   return new FerryError({
-    code,
+    code: wireCode(code),
     exit: EXIT.error,
-    message: `the destination gave the run up while it was held: ${why}`,
+    message: `the destination discarded the run while it was held: ${why}`,
     side: 'destination',
   })
 }

@@ -1,4 +1,5 @@
 /** The answer to `ferry cutover`, as people read it. */
+import type { ErrorCode } from '../error-code.js'
 import type { CutoverAnswer } from '../run/hold-timer.js'
 import { forecastText, momentText } from './status-text.js'
 import { duration } from '../units.js'
@@ -17,7 +18,7 @@ export function cutoverText(answer: CutoverAnswer, atMs: number | undefined): st
 export function cutoverRefused(
   run: string,
   { answer, expectedUs, forecast, limitUs }: CutoverAnswer,
-): { readonly code: string; readonly message: string; readonly suggestions: readonly string[] } | null {
+): { readonly code: ErrorCode; readonly message: string; readonly suggestions: readonly string[] } | null {
   const status = `\`ferry status ${run}\` shows its state`
   switch (answer) {
     case 'accepted':

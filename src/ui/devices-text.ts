@@ -71,7 +71,7 @@ function nothingText(host: HostFacts, all: boolean, width: number): string {
   } else {
     lines.push(wrap('It has no PCI functions either, bound or not.', width, '  - '))
   }
-  lines.push(wrap('Profiles whose devices are simulated (`sim:`) run here all the same.', width, '  - '))
+  lines.push(wrap('Profiles whose devices are simulated (`sim:`) still run here.', width, '  - '))
   return lines.join('\n')
 }
 

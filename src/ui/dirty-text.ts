@@ -91,7 +91,7 @@ export function estimateText(
       ? `devices writing ${rate(found.dirtyBytesPerSecond)} as they did`
       : `and ${size(found.floorBytes)} in every round that no tracker tells apart, ` +
         (found.dirtyBytesPerSecond === 0n
-          ? 'with nothing seen beyond that'
+          ? 'with no other write seen'
           : `with ${rate(found.dirtyBytesPerSecond)} written beyond that as it was`)
   const fits = found.converges
     ? `fits the limit of ${duration(given.downtimeLimitUs)}`

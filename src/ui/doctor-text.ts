@@ -18,7 +18,7 @@ export function doctorText({ hosts }: Diagnosis, options: DoctorTextOptions = {}
 function hostText(host: HostReport, width: number): string {
   const lines = [heading(host), ...host.checks.map((check) => checkText(check, width))]
   if (host.unseen.length > 0) {
-    lines.push(wrap(`not looked at: ${host.unseen.join(', ')}`, width, '  '))
+    lines.push(wrap(`not checked: ${host.unseen.join(', ')}`, width, '  '))
   }
   lines.push(`  ${verdict(host)}`)
   return lines.join('\n')

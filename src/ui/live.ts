@@ -1,6 +1,7 @@
 /** The live view: at most eight lines on a terminal's stderr, painted over ten times a second. */
 import { styleText } from 'node:util'
 import type { EventRecord } from '../journal/event.js'
+import type { RunStatus } from '../journal/status.js'
 import { bars, gauge, isUtf8 } from './chart.js'
 import { forecastText } from './status-text.js'
 import { cut } from './table.js'
@@ -22,59 +23,61 @@ export interface Look {
 
 /** The lines for a state at a moment of the run. Pure. */
 export function liveLines(state: ViewState, nowUs: number, look: Look): readonly string[] {
-  const done = state.phases.map(({ elapsedUs, outcome, phase }) => {
+  const { cancelAsked, devices, held, phase, phases, round, run, workload } = state.status
+  const done = phases.map(({ elapsedUs, outcome, phase: past }) => {
     const mark = outcome === 'ok' ? (look.utf8 ? '✔' : 'ok') : look.utf8 ? '✘' : '!!'
-    return `${paint(look, outcome === 'ok' ? 'green' : 'red', mark)} ${phaseText(phase)} ${duration(elapsedUs)}`
+    return `${paint(look, outcome === 'ok' ? 'green' : 'red', mark)} ${phaseText(past)} ${duration(elapsedUs)}`
   })
-  const lines = [
-    `${state.profile}  run ${state.run}${state.cancelAsked ? '  (cancelling; Ctrl-C again detaches)' : ''}`,
-  ]
+  const lines = [`${workload}  run ${run}${cancelAsked ? '  (cancelling; Ctrl-C again detaches)' : ''}`]
   if (done.length > 0) lines.push(done.join('  '))
-  if (state.phase !== null) {
+  if (phase !== null) {
     const spent = duration(nowUs - state.phaseSinceUs)
-    lines.push(`${look.utf8 ? '▸' : '>'} ${phaseText(state.phase)} ${spent}  ${current(state)}`)
+    lines.push(`${look.utf8 ? '▸' : '>'} ${phaseText(phase)} ${spent}  ${current(state)}`)
   }
-  if (state.held !== null) {
-    const spent = duration(nowUs - state.held.sinceUs)
+  if (held !== null) {
+    const spent = duration(nowUs - held.sinceUs)
     lines.push(
-      `  ${paint(look, 'yellow', 'HELD')} ${state.held.point} for ${spent}: \`ferry cutover\` continues it`,
+      `  ${paint(look, 'yellow', 'HELD')} ${held.point} for ${spent}: \`ferry cutover\` continues it`,
     )
   }
-  if (state.phase === 'pre-copy' && state.round > 0) lines.push(...preCopyLines(state, look))
-  if (state.states.size > 0) lines.push(deviceLine(state))
+  if (phase === 'pre-copy' && round !== null) lines.push(...preCopyLines(state, round, look))
+  const known = devices.filter(({ destination, source }) => (source ?? destination) !== null)
+  if (known.length > 0) lines.push(deviceLine(known))
   // Colour codes have no width; only uncoloured lines can grow long.
   return lines.slice(0, MAX_LINES).map((line) => (line.includes('\u001b[') ? line : cut(line, look.width)))
 }
 
-function preCopyLines(state: ViewState, look: Look): readonly string[] {
-  const speed = state.bytesPerSecond === null ? '' : `  ${rate(state.bytesPerSecond)}`
-  const bar = gauge(state.sentBytes, state.roundBytes, 20, look.utf8)
-  const lines = [
-    `  round ${state.round}  ${bar}  ${size(state.sentBytes)} of ${size(state.roundBytes)}${speed}`,
-  ]
-  const last = state.dirty.at(-1)
+function preCopyLines(
+  { dirty, status: { forecast, limits } }: ViewState,
+  { bytesPerSecond, round, roundBytes, sentBytes }: NonNullable<RunStatus['round']>,
+  look: Look,
+): readonly string[] {
+  const speed = bytesPerSecond === null ? '' : `  ${rate(bytesPerSecond)}`
+  const bar = gauge(sentBytes, roundBytes, 20, look.utf8)
+  const lines = [`  round ${round}  ${bar}  ${size(sentBytes)} of ${size(roundBytes)}${speed}`]
+  const last = dirty.at(-1)
   if (last !== undefined) {
-    const max = state.dirty.reduce((high, value) => (value > high ? value : high), 0n)
-    lines.push(`  dirty after each round  ${bars(state.dirty, max, look.utf8)}  last ${size(last)}`)
+    const max = dirty.reduce((high, value) => (value > high ? value : high), 0n)
+    lines.push(`  dirty after each round  ${bars(dirty, max, look.utf8)}  last ${size(last)}`)
   }
-  if (state.estimatedBlackoutUs !== null && state.downtimeLimitUs !== null) {
-    const estimate = forecastText(state.estimatedBlackoutUs, state.forecast)
-    lines.push(`  blackout now about ${estimate}, limit ${duration(state.downtimeLimitUs)}`)
+  if (forecast !== null && limits.downtimeLimitUs !== null) {
+    const estimate = forecastText(forecast.expectedUs, forecast.range)
+    lines.push(`  blackout now about ${estimate}, limit ${duration(limits.downtimeLimitUs)}`)
   }
   return lines
 }
 
-function deviceLine(state: ViewState): string {
-  const parts = [...state.states].map(([device, { source, destination }]) => {
-    const there = destination === undefined ? '' : ` -> ${destination}`
+function deviceLine(devices: RunStatus['devices']): string {
+  const parts = devices.map(({ destination, device, source }) => {
+    const there = destination === null ? '' : ` -> ${destination}`
     return `${device} ${source ?? '?'}${there}`
   })
   return `  ${parts.join('  ')}`
 }
 
-function current(state: ViewState): string {
-  if (state.phase === 'cutover' && state.cutoverStep !== null) return state.cutoverStep
-  return [...state.doing.values()].at(-1) ?? ''
+function current({ cutoverStep, doing, status }: ViewState): string {
+  if (status.phase === 'cutover' && cutoverStep !== null) return cutoverStep
+  return [...doing.values()].at(-1) ?? ''
 }
 
 function paint(look: Look, colour: 'green' | 'red' | 'yellow', text: string): string {

@@ -86,7 +86,7 @@ export class PlainView {
 
   private isHeldRound({ atUs, body }: EventRecord): boolean {
     if (body.type !== 'helper' || body.event.event !== 'round-end') return false
-    if (this.state.held !== null && atUs - this.lastRoundUs < HELD_LINES_US) return true
+    if (this.state.status.held !== null && atUs - this.lastRoundUs < HELD_LINES_US) return true
     this.lastRoundUs = atUs
     return false
   }
@@ -94,23 +94,24 @@ export class PlainView {
   /** Only when nothing else was said for a while: a log must show that a long step is alive. */
   heartbeat(): void {
     const nowUs = this.nowUs()
-    const quiet = this.state.held === null ? HEARTBEAT_US : HELD_LINES_US
-    if (this.state.phase === null || nowUs - this.lastUs < quiet) return
+    const quiet = this.state.status.held === null ? HEARTBEAT_US : HELD_LINES_US
+    if (this.state.status.phase === null || nowUs - this.lastUs < quiet) return
     this.lastUs = nowUs
     this.write(`${stamp(nowUs)} ${heartbeatText(this.state, nowUs)}\n`)
   }
 }
 
-export function heartbeatText(state: ViewState, nowUs: number): string {
+export function heartbeatText({ doing, phaseSinceUs, status }: ViewState, nowUs: number): string {
+  const { phase, round } = status
   const held =
-    state.held === null ? '' : `, held ${state.held.point} for ${duration(nowUs - state.held.sinceUs)}`
-  const spent = `${phaseText(state.phase ?? '')}: ${duration(nowUs - state.phaseSinceUs)}${held}`
-  if (state.phase === 'pre-copy' && state.round > 0) {
-    const speed = state.bytesPerSecond === null ? '' : `, ${rate(state.bytesPerSecond)}`
-    const part = percent(state.sentBytes, state.roundBytes)
-    return `${spent}, round ${state.round}, ${part} of ${size(state.roundBytes)}${speed}`
+    status.held === null ? '' : `, held ${status.held.point} for ${duration(nowUs - status.held.sinceUs)}`
+  const spent = `${phaseText(phase ?? '')}: ${duration(nowUs - phaseSinceUs)}${held}`
+  if (phase === 'pre-copy' && round !== null) {
+    const speed = round.bytesPerSecond === null ? '' : `, ${rate(round.bytesPerSecond)}`
+    const part = percent(round.sentBytes, round.roundBytes)
+    return `${spent}, round ${round.round}, ${part} of ${size(round.roundBytes)}${speed}`
   }
-  return `${spent}, ${plural(state.doing.size, 'step')} under way: ${[...state.doing.values()].at(-1) ?? 'none'}`
+  return `${spent}, ${plural(doing.size, 'step')} under way: ${[...doing.values()].at(-1) ?? 'none'}`
 }
 
 /** Seconds since the run began: "[  12.345]". */

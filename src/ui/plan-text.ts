@@ -1,5 +1,6 @@
 /** A plan as people read it before they run it. Blockers stand last, where the eye rests when the screen has scrolled. */
 import type { InventoryDevice } from '../inventory/inventory.js'
+import type { OneSide } from '../plan/one-side.js'
 import type { Blocker, DevicePair, Plan, Step } from '../plan/plan.js'
 import type { Found } from '../forecast/sample.js'
 import type { PlanForecast } from '../journal/event.js'
@@ -33,6 +34,33 @@ export function planText(plan: Plan, options: PlanTextOptions = {}): string {
     options.explain && options.found !== undefined ? sampleText(options.found, options.width) : null,
     findingsText('WARNINGS', plan.warnings, width),
     findingsText('BLOCKERS', plan.blockers, width),
+  ]
+    .filter((section) => section !== null)
+    .join('\n\n')
+}
+
+/** What is known while the other host cannot be reached; the error says why it cannot. */
+export function oneSideText(profile: string, known: OneSide, width?: number): string {
+  const columns = textWidth(width)
+  const { blockers, devices, hostname, side, warnings } = known
+  const verdict = blockers.length === 0 ? 'nothing stands in the way' : plural(blockers.length, 'blocker')
+  return [
+    wrap(
+      `plan ${profile}: not complete, only the ${side} could be asked; on ${hostname} ${verdict}. Nothing has been changed.`,
+      columns,
+      '',
+      '  ',
+    ),
+    table(
+      [{ title: 'DEVICE' }, { title: side.toUpperCase() }, { title: 'MIGRATES' }],
+      devices.map(({ device, id, migratable }) => [
+        device,
+        id,
+        migratable === null ? 'not seen' : migratable ? 'yes' : 'no',
+      ]),
+    ),
+    findingsText('WARNINGS', warnings, columns),
+    findingsText('BLOCKERS', blockers, columns),
   ]
     .filter((section) => section !== null)
     .join('\n\n')

@@ -230,7 +230,7 @@ function troubles(report: Report): string | null {
     )
   if (report.outcome === 'incomplete') {
     for (const { side, text } of report.unfinished)
-      lines.push(`under way when the journal ended: ${side}: ${text}`)
+      lines.push(`unfinished when the journal ended: ${side}: ${text}`)
   }
   return lines.length === 0 ? null : lines.join('\n')
 }

@@ -1,6 +1,6 @@
 import type { Reason } from '../inventory/inventory.js'
 
-/** Width of text when nobody says: what a page of prose likes, and most terminals have. */
+/** Width of text when the terminal's is unknown: what a page of prose likes, and most terminals have. */
 export const TEXT_WIDTH = 100
 
 /** The width for running text on a terminal of `columns`: never so wide that lines are hard to follow. */

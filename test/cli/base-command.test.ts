@@ -126,7 +126,7 @@ describe('the envelope', () => {
 
   it.each(Object.values(EXIT))('sets the exit code %i', async (exit: ExitCode) => {
     const outcome = await run(['--json'], () => {
-      throw new FerryError({ code: 'x/y', exit, message: 'm' })
+      throw new FerryError({ code: 'run/busy', exit, message: 'm' })
     })
     expect(outcome.exitCode).toBe(exit)
     expect(envelope(outcome).exit).toBe(exit)
@@ -168,7 +168,7 @@ describe('without --json', () => {
   })
 
   it('throws the error for the entry to print', async () => {
-    const error = new FerryError({ code: 'x/y', exit: EXIT.rolledBack, message: 'm' })
+    const error = new FerryError({ code: 'run/busy', exit: EXIT.rolledBack, message: 'm' })
     const outcome = await run([], () => {
       throw error
     })

@@ -63,8 +63,8 @@ describe('a helper’s error', () => {
   })
 
   it('may be bare', () => {
-    const bare = fromHelperError({ code: 'a/b', message: 'm' })
-    expect(errorText(bare)).toBe('error[a/b]: m')
+    const bare = fromHelperError({ code: 'run/busy', message: 'm' })
+    expect(errorText(bare)).toBe('error[run/busy]: m')
     expect(bare.exit).toBe(EXIT.error)
   })
 })
@@ -72,12 +72,12 @@ describe('a helper’s error', () => {
 describe('other errors', () => {
   it('of the system keep their errno, positive', () => {
     const system = Object.assign(new Error('ENOENT: no such file'), { errno: -2, code: 'ENOENT' })
-    const error = fromSystemError(system, { code: 'a/b', exit: EXIT.error, message: 'gone' })
+    const error = fromSystemError(system, { code: 'run/busy', exit: EXIT.error, message: 'gone' })
     expect(error).toMatchObject({ errno: 2, errnoName: 'ENOENT', cause: system })
   })
 
   it('that we threw stay as they are', () => {
-    const own = new FerryError({ code: 'a/b', exit: EXIT.blocked, message: 'm' })
+    const own = new FerryError({ code: 'run/busy', exit: EXIT.blocked, message: 'm' })
     expect(toFerryError(own, EXIT.unknown)).toBe(own)
   })
 
@@ -135,7 +135,7 @@ describe('colour', () => {
   })
 
   it('adds nothing but escape sequences', () => {
-    const error = new FerryError({ code: 'a/b', exit: EXIT.error, message: 'm', suggestions: ['s'] })
+    const error = new FerryError({ code: 'run/busy', exit: EXIT.error, message: 'm', suggestions: ['s'] })
     // styleText of newer Nodes asks the stream; force it, as the text is what counts here.
     vi.stubEnv('FORCE_COLOR', '1')
     expect(errorText(error, true).replaceAll(/\u001b\[\d+m/gu, '')).toBe(errorText(error))

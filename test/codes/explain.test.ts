@@ -13,8 +13,18 @@ describe('ferry explain', () => {
   it('prints meaning, cause, remedy and place of a code and of an exit code', async () => {
     const { stdout, stderr, exit } = await ferry(['explain', 'device/busy', '6'])
     expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' })
-    expect(stdout).toMatch(/^device\/busy: .+\n\n {2}Cause: .+\n {2}What to do: .+\n {2}Comes up in: .+/u)
+    expect(stdout).toMatch(/^device\/busy: .+\n\n {2}Cause: .+\n {2}What to do: .+\n {2}Comes up in: .+/su)
     expect(stdout).toMatch(/^exit code 6: /mu)
+  })
+
+  it('breaks lines at 80 columns in a pipe, and no code in two', async () => {
+    const { stdout } = await ferry(['explain', ...allCodes()])
+    const long = stdout.split('\n').filter((line) => line.length > 80)
+    expect(long).toEqual([])
+    for (const code of allCodes())
+      expect(stdout).toContain(/^\d$/u.test(code) ? `exit code ${code}:` : `${code}:`)
+    const list = (await ferry(['explain'])).stdout
+    expect(list.split('\n').filter((line) => line.length > 80)).toEqual([])
   })
 
   it('names the nearest code for one that it does not know, and exits with 2', async () => {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { FAKE_HELPER } from '../support/fake-helper.js'
-import { fakeBuild, restoreEnvironment, standIn } from '../support/stand-in.js'
+import { fakeBuild, restoreEnvironment, RUNS, standIn } from '../support/stand-in.js'
 import { scene } from '../support/fake-scene.js'
 
 afterEach(restoreEnvironment)
@@ -49,8 +49,19 @@ describe('ferry doctor', { timeout: 60_000 }, () => {
       expect(stdout).toContain(`${host}: nothing answers on its ssh port [link/ssh]`)
       expect(stdout).toContain(`= check that sshd runs on ${host}`)
     }
-    expect(stdout).toContain('not looked at: helper, root, kernel')
+    expect(stdout).toContain('not checked: helper, root, kernel')
     expect(stderr).toContain('doctor/unsound')
+  })
+
+  it('looks at the host that is reached when the other one is not, exit 3', async () => {
+    standIn(`case $host in *node-b) echo "$host: Connection refused" >&2; exit 255;; esac\n${RUNS}`)
+    const { path } = fakeBuild()
+    const { exitCode, stdout } = await scene().ferry('doctor', 'node-a', 'node-b', '--helper', path, '--json')
+    const { hosts } = (JSON.parse(stdout) as { result: Shown }).result
+    expect(exitCode).toBe(3)
+    expect(hosts[0]?.unseen).toEqual([])
+    expect(hosts[0]?.checks).toContainEqual(expect.objectContaining({ layer: 'memory' }))
+    expect(hosts[1]?.checks).toMatchObject([{ layer: 'ssh', level: 'fail', code: 'link/ssh' }])
   })
 
   it('keeps its findings in the envelope of a failure', async () => {

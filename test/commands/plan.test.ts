@@ -73,6 +73,36 @@ describe('ferry plan', { timeout: 30_000 }, () => {
     ])
     expect(blocked.result.plan.steps).toEqual([])
   })
+  it('one host out of reach: what the other has, and the reason, exit 1', async () => {
+    const [here, file] = onLab(EDUS)
+    const half = ['--set', 'destination.helper=/nonexistent/ferry-helper']
+    const { exitCode, stderr, stdout } = await here.half('plan', file, ...half)
+    expect(exitCode).toBe(1)
+    expect(stdout).toMatch(/only the source could be asked/u)
+    expect(stdout).toContain('[generic-driver] source, uart')
+    expect(stderr).toContain('error[helper/missing]: destination: ')
+    const json = JSON.parse((await here.half('plan', file, ...half, '--json')).stdout)
+    expect(json).toMatchObject({
+      status: 'error',
+      exit: 1,
+      error: { code: 'helper/missing', side: 'destination' },
+    })
+    expect(json.result.reached).toMatchObject({
+      side: 'source',
+      devices: [{ device: 'uart', id: EDU, migratable: false }],
+      blockers: [{ code: 'generic-driver', side: 'source', device: 'uart' }],
+    })
+  })
+  it('both out of reach: both reasons at once', async () => {
+    const [here, file] = onLab(MDEV)
+    const none = (['source', 'destination'] as const).flatMap((side) => [
+      '--set',
+      `${side}.helper=/nonexistent/${side}`,
+    ])
+    const { error, result } = JSON.parse((await here.half('plan', file, ...none, '--json')).stdout)
+    expect(result).toBeNull()
+    expect(error.reasons).toMatchObject([{ side: 'source' }, { side: 'destination' }])
+  })
   it('tells the helper the profile’s simulated devices', async () => {
     const [here] = onLab('', reply([simulated('vgpu', 'mdev'), simulated('nic', 'function')]))
     const { exitCode, stdout } = await here.ferry('plan', 'profiles/quickstart.yaml')

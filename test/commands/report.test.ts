@@ -37,7 +37,7 @@ describe('ferry report', () => {
     const { exitCode, stderr, stdout } = await ferry('report', 'last')
     expect(exitCode).toBe(0)
     expect(stdout).toContain('done and verified')
-    expect(stderr).toContain('is cut off')
+    expect(stderr).toContain('is incomplete')
   })
 
   it('refuses a journal that is none, exit 1, naming the line', async () => {

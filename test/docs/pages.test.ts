@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { codeUnion } from '../../scripts/write-code-union.js'
 import { commandsPage } from '../../scripts/write-commands-page.js'
 import { picture } from '../../scripts/write-picture.js'
 import { profilePage } from '../../scripts/write-profile-page.js'
@@ -49,6 +50,7 @@ function anchors(text: string): readonly string[] {
 describe('generated pages', () => {
   it.each([
     ['docs/profile.md', profilePage],
+    ['src/error-code.ts', codeUnion],
     ['docs/commands.md', commandsPage],
     ['docs/live-view.svg', picture],
   ])('%s is as `npm run docs` writes it', (file, write) => {

@@ -120,7 +120,9 @@ describe.concurrent('ferry itself killed', () => {
     expect(unfinished).toContain('receive the workload')
 
     const text = await scene.ferry(['report', 'last']).ended
-    expect(text.stdout).toMatch(/INCOMPLETE[\s\S]*under way when the journal ended: source: send the memory/u)
+    expect(text.stdout).toMatch(
+      /INCOMPLETE[\s\S]*unfinished when the journal ended: source: send the memory/u,
+    )
 
     // The same devices, claimed in the same folder.
     const again = await scene.migrate(workload([device('nic')]))

@@ -96,7 +96,7 @@ describe('Journal', () => {
   })
 
   it.each([
-    ['empty', '', 'no whole record'],
+    ['empty', '', 'no complete record'],
     ['another program’s NDJSON', '{"level":30,"msg":"hi"}\n', 'line 1'],
     ['without its beginning', `${JSON.stringify(record(5, PHASE))}\n`, 'begins with phase-start'],
     [

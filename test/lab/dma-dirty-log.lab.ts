@@ -1,5 +1,5 @@
 // `ferry dirty-log` against the devices' own count of the pages they wrote: what each tracker really knows. Prints the
-// figures of the README's page "What the kernel really tracks".
+// figures of docs/kernel-tracking.md.
 import { describe, expect, it } from 'vitest'
 import { Lanes, NEUTRAL, pair, type DmaGuest } from './dma-devices.js'
 import { readKnob, setKnobs, type DmaKind, type PinMode } from './dma.js'

@@ -1,4 +1,4 @@
-// Device kind x backend x tracker: what Ferry does with each, as the README prints it and dma-table.lab.ts proves it.
+// Device kind x backend x tracker: what Ferry does with each, as docs/kernel-tracking.md prints it and dma-table.lab.ts proves it.
 import type { DmaKind } from './dma.js'
 
 export interface Cell {
@@ -61,7 +61,7 @@ const NAMES: Readonly<Record<DmaKind, string>> = {
   both: 'function with a DMA log behind an IOMMU with dirty bits',
 }
 
-/** The rows of the README's table. */
+/** The rows of the table in docs/kernel-tracking.md. */
 export function tableRows(): readonly string[] {
   return Object.entries(KINDS)
     .flatMap(([kind, trackers]) =>

@@ -1,7 +1,7 @@
 /** Everything a profile may say of hosts, connections, hooks and holding, as the loader gives it. */
 import fc from 'fast-check'
 import type { Hook, HostSpec, Profile, Then, Transport } from '../../src/profile/profile.js'
-import type { HookPoint } from '../../src/profile/schema/hook.js'
+import type { HookPoint } from '../../src/points.js'
 
 export const rate = fc.bigInt(1n, 2n ** 50n)
 export const nth = fc.integer({ min: 1, max: 99 })

@@ -51,7 +51,7 @@ const events: Record<HelperEvent['event'], true> = {
 }
 
 describe('protocol-samples.ndjson', () => {
-  const file = readFileSync(new URL('../link/protocol-samples.ndjson', import.meta.url), 'utf8')
+  const file = readFileSync(new URL('./protocol-samples.ndjson', import.meta.url), 'utf8')
 
   it('is the text of the typed samples', () => {
     expect(file).toBe(samplesText)

@@ -1,7 +1,7 @@
 /**
  * One line of every kind of request, reply and event, as typed values: the compiler holds them to protocol.ts, and
  * protocol-samples.ndjson is their text, which the Rust twin's tests parse. Write it anew after a change with
- * `node --import tsx test/protocol/samples.ts > test/link/protocol-samples.ndjson`.
+ * `node --import tsx test/protocol/samples.ts > test/protocol/protocol-samples.ndjson`.
  */
 import { pathToFileURL } from 'node:url'
 import { eventSamples } from '../link/samples/events.js'

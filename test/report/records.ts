@@ -55,6 +55,7 @@ export function started(command: 'migrate' | 'pin' | 'dirty-log' = 'migrate'): T
     profile: 'two-devices',
     file: 'two.yaml',
     version: '0.1.0',
+    limits: { downtimeLimitMs: 500, bandwidth: null, streams: 1 },
     plan: {
       pageSize: 4096,
       pairs: [

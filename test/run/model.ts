@@ -2,6 +2,7 @@
  * Two helpers in memory, with just the state that the runner's promises are about: does a device run, and where;
  * has the run been committed, discarded. Any request can be made to fail, or the helper to die at it.
  */
+import type { ErrorCode } from '../../src/error-code.js'
 import { FerryError } from '../../src/errors.js'
 import { EXIT } from '../../src/exit-codes.js'
 import { HelperRequestError } from '../../src/link/helper-error.js'
@@ -289,6 +290,6 @@ export class FakeSide implements Helper {
   }
 }
 
-function linkError(code: string, side: Role): FerryError {
+function linkError(code: ErrorCode, side: Role): FerryError {
   return new FerryError({ code, exit: EXIT.error, message: `${side}: ${code}`, side })
 }

@@ -20,7 +20,7 @@ describe('what can be set', () => {
     ['downtime-limit', '300', 'downtime-limit 300: a time needs a unit'],
     ['downtime-limit', '10us', 'whole number of milliseconds'],
     ['bandwidth', 'fast', 'write a rate'],
-    ['bandwidth', '0B/s', 'nothing moves'],
+    ['bandwidth', '0B/s', 'more than zero'],
     ['streams', '5', 'from 1 to 4'],
     ['streams', '0', 'from 1 to 4'],
     ['streams', 'two', 'from 1 to 4'],

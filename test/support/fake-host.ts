@@ -16,6 +16,8 @@ export interface FakeHost {
   readonly folder: string
   /** Runs ferry with this helper. */
   ferry(...args: readonly string[]): Promise<Ended>
+  /** The same, by the helpers the profile names, this one where it names none. */
+  half(command: string, ...args: readonly string[]): Promise<Ended>
   /** Operations the helpers were asked, in order. */
   requests(): { readonly op: string; readonly params: Record<string, unknown> }[]
   remove(): void
@@ -43,6 +45,8 @@ export function fakeHost(inventory: InventoryReply): FakeHost {
   return {
     folder,
     ferry: (...args) => startFerry([...args, '--helper', helper, '--state-dir', folder]),
+    half: (command, ...args) =>
+      startFerry([command, '--set', `source.helper=${helper}`, ...args, '--state-dir', folder]),
     requests: () =>
       readFileSync(requests, 'utf8')
         .split('\n')

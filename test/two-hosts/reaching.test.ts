@@ -62,7 +62,7 @@ describe.runIf(isRoot)('reaching a host', { timeout: 120_000 }, () => {
       const { checks, exit } = await network(profile())
       const failed = checks.filter(({ level }) => level === 'fail')
       expect(failed).toMatchObject([
-        { code: 'link/timeout', found: expect.stringMatching(/^no data gets from source to destination/u) },
+        { code: 'link/timeout', found: expect.stringMatching(/^no data can reach the destination/u) },
       ])
       expect(exit).toBe(EXIT.blocked)
     })

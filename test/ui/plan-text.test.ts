@@ -47,7 +47,7 @@ describe('planText', () => {
     const stuck = planText(blocked)
       .split('\n\n')
       .find((part) => part.startsWith('TRACKERS'))!
-    expect(stuck).toMatch(/^ {2}edu +none +\S+ +iommufd +none is left: see the blockers$/m)
+    expect(stuck).toMatch(/^ {2}edu +none +\S+ +iommufd +none is possible: see the blockers$/m)
   })
   it('--explain: reason, every refused alternative with its code, cost and container, device by device', () => {
     const text = planText(real, { width: 120, explain: true }).replaceAll(/\s+/g, ' ')

@@ -182,7 +182,7 @@ describe('reportText', () => {
       text: 'map 512 MiB',
       params: {},
     })
-    expect(text(tape)).toContain('under way when the journal ended: source: map 512 MiB')
+    expect(text(tape)).toContain('unfinished when the journal ended: source: map 512 MiB')
   })
 
   it('is cut at the width of a terminal', () => {

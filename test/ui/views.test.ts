@@ -20,7 +20,7 @@ function inPreCopy(): Tape {
       side: 'source',
       op: 'precopy',
       text: 'send the memory',
-      params: { downtimeLimitMs: 500 },
+      params: {},
     })
     .helper({ event: 'device-state', device: 'vgpu', from: 'RUNNING', to: 'PRE_COPY', elapsedUs: 9, atUs: 1 })
   for (const [round, dirty] of [

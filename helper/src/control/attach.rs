@@ -48,13 +48,13 @@ pub fn attach(path: &Path) -> Result<()> {
 
 fn connect(path: &Path) -> Result<UnixStream> {
     let nobody = |error: &io::Error| {
-        HelperError::os("attach/nobody", format!("connect {}", path.display()), error, "nobody is there")
+        HelperError::os("attach/nobody", format!("connect {}", path.display()), error, "no helper listens there")
     };
     let found = fs::symlink_metadata(path).map_err(|error| nobody(&error))?;
     let user = rustix::process::geteuid().as_raw();
     let unsafe_there = |what: &str| HelperError::new("attach/unsafe", format!("{} {what}", path.display()));
     if !found.file_type().is_socket() {
-        return Err(unsafe_there("is no socket"));
+        return Err(unsafe_there("is not a socket"));
     }
     if found.uid() != user && found.uid() != 0 {
         return Err(unsafe_there(&format!("belongs to user {}, not to {user} or root", found.uid())));

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::desk::Id;
 use super::lines::{Line, read_line};
 use super::output::Output;
+use super::ownership::Id;
 use super::probe;
 use super::service::Service;
 use super::value::{json, nothing, panicked, params};

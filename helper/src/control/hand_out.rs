@@ -60,7 +60,12 @@ impl HandOut {
         }
         let bound = Bound::at(path)?;
         let failed = |operation: &str, error: &io::Error| {
-            HelperError::os("hand-out/user", format!("{operation} {}", path.display()), error, "nobody could take them")
+            HelperError::os(
+                "hand-out/user",
+                format!("{operation} {}", path.display()),
+                error,
+                "no process can connect to take them",
+            )
         };
         if own.as_raw() != to.uid {
             let owner = Some(Uid::from_raw(to.uid));
@@ -145,7 +150,8 @@ fn safe_folder(folder: &Path) -> Result<()> {
             let own = rustix::process::geteuid().as_raw();
             let shared = found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0;
             if !found.is_dir() || shared || (found.uid() != own && found.uid() != 0) {
-                let message = format!("{} is no folder in which only user {own} and root may write", folder.display());
+                let message =
+                    format!("{} is not a folder in which only user {own} and root may write", folder.display());
                 return Err(HelperError::new("hand-out/folder", message).suggest("choose another handOut.socket"));
             }
             Ok(())

@@ -2,17 +2,17 @@
 
 pub mod attach;
 mod connection;
-mod desk;
-mod doors;
 mod guard;
 mod hand_out;
 pub mod host;
 pub mod lines;
 mod output;
+mod ownership;
 mod probe;
 pub mod process;
 pub mod server;
 mod service;
 mod socket;
+mod sockets;
 mod value;
 mod worker;

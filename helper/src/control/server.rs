@@ -31,7 +31,7 @@ pub fn serve() -> Result<()> {
     let output = stdout()
         .as_fd()
         .try_clone_to_owned()
-        .map_err(|error| HelperError::os("helper/stdout", "dup of stdout", &error, "there is nobody to answer to"))?;
+        .map_err(|error| HelperError::os("helper/stdout", "dup of stdout", &error, "there is no way to answer"))?;
     let Some(connection) = service.connect(Output::new(output), None)? else { return Ok(()) };
     let worker = Worker::new(Arc::clone(&service), Arc::clone(&connection.identity));
     let worker = thread::spawn(move || worker.work_off(&queue));

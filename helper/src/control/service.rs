@@ -1,4 +1,4 @@
-//! What the connections, the worker and the signals share: the desk, and the carrying out of what it decides.
+//! What the connections, the worker and the signals share: who owns the run, and the carrying out of what it decides.
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::connection::{Connection, listen_to};
-use super::desk::{Action, Desk, Event, Id};
 use super::output::Output;
+use super::ownership::{Action, Event, Id, Ownership};
 use super::value::{json, nothing, params};
 use super::{process, socket};
 use crate::error::{HelperError, Result};
@@ -54,7 +54,7 @@ impl EventSink for ToOwner {
 }
 
 struct Inner {
-    desk: Desk,
+    ownership: Ownership,
     /// In here so that the queue has the order of the decisions.
     work: Sender<Work>,
     connections: BTreeMap<Id, Arc<Connection>>,
@@ -71,7 +71,7 @@ impl Service {
     pub fn new(work: Sender<Work>) -> Self {
         let events = Arc::new(ToOwner::default());
         let shared = Arc::new(Shared::new(Arc::clone(&events) as Arc<dyn EventSink>));
-        let inner = Inner { desk: Desk::default(), work, connections: BTreeMap::new(), next: 0 };
+        let inner = Inner { ownership: Ownership::default(), work, connections: BTreeMap::new(), next: 0 };
         Self { inner: Mutex::new(inner), events, shared }
     }
 
@@ -122,7 +122,7 @@ impl Service {
     /// A request of a run. Answered here when it must not wait for the worker; `None`: the worker will.
     pub fn asked(&self, connection: &Arc<Connection>, request: Request) -> Option<Result<Value>> {
         let mut inner = self.lock();
-        let actions = inner.desk.on(Event::Asked(connection.id));
+        let actions = inner.ownership.on(Event::Asked(connection.id));
         if !actions.contains(&Action::Serve) {
             drop(inner);
             return Some(Err(if actions.contains(&Action::Busy) { self.busy() } else { ending() }));
@@ -165,7 +165,7 @@ impl Service {
         let Some(connection) = inner.connections.remove(&id) else { return };
         connection.mark_gone();
         connection.output.last_words(LAST_WORDS);
-        let actions = inner.desk.on(Event::Gone(id));
+        let actions = inner.ownership.on(Event::Gone(id));
         let settling = actions.contains(&Action::Settle);
         self.carry_out(&inner, &actions, Some(Arc::clone(&connection)));
         drop(inner);
@@ -184,7 +184,7 @@ impl Service {
     }
 
     pub fn has_children(&self) -> bool {
-        self.lock().desk.has_children()
+        self.lock().ownership.has_children()
     }
 
     pub fn child_ended(&self) {
@@ -198,12 +198,12 @@ impl Service {
 
     fn on(&self, event: Event) {
         let mut inner = self.lock();
-        let actions = inner.desk.on(event);
+        let actions = inner.ownership.on(event);
         self.carry_out(&inner, &actions, None);
     }
 
     pub fn has_ended(&self) -> bool {
-        self.lock().desk.has_ended()
+        self.lock().ownership.has_ended()
     }
 
     fn carry_out(&self, inner: &Inner, actions: &[Action], leaving: Option<Arc<Connection>>) {

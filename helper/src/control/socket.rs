@@ -81,7 +81,7 @@ fn clear(path: &Path) -> Result<()> {
         Err(error) => return Err(HelperError::os("socket/bind", format!("stat {}", path.display()), &error, "")),
     };
     if !found.file_type().is_socket() {
-        let message = format!("{} is there and is no socket", path.display());
+        let message = format!("{} exists and is not a socket", path.display());
         return Err(HelperError::new("socket/not-a-socket", message).suggest("move it away"));
     }
     match UnixStream::connect(path) {

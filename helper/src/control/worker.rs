@@ -8,10 +8,10 @@ use std::thread;
 use serde_json::Value;
 
 use super::connection::Connection;
-use super::doors::{Doors, Purpose};
 use super::guard::Guard;
 use super::hand_out::HandOut;
 use super::service::{Service, Work};
+use super::sockets::{Purpose, Sockets};
 use super::value::{json, nothing, panicked, params};
 use crate::error::{HelperError, Result};
 use crate::log::say;
@@ -25,7 +25,7 @@ pub struct Worker {
     service: Arc<Service>,
     session: Session,
     guard: Guard,
-    doors: Doors,
+    sockets: Sockets,
     hand_out: Option<HandOut>,
 }
 
@@ -35,13 +35,13 @@ impl Worker {
         Self {
             session: Session::new(identity, Arc::clone(&service.shared)),
             guard: Guard::new(),
-            doors: Doors::new(Arc::clone(&service)),
+            sockets: Sockets::new(Arc::clone(&service)),
             hand_out: None,
             service,
         }
     }
 
-    /// Until the desk says that this is the end.
+    /// Until `Ownership` says that this is the end.
     pub fn work_off(mut self, queue: &Receiver<Work>) {
         while let Ok(work) = queue.recv() {
             match work {
@@ -60,7 +60,7 @@ impl Worker {
                         Standing::Nothing => say("ended by a signal"),
                         Standing::Holding => say("ended by a signal: what it held is closed"),
                         Standing::Unfinished => say(
-                            "ended by a signal with a run past COMMIT that nobody released: its devices are closed, \
+                            "ended by a signal with a run past COMMIT that was not released: its devices are closed, \
                              its record tells the rest",
                         ),
                     }
@@ -132,10 +132,10 @@ impl Worker {
     /// The socket first: a run that could not be reached later does not begin.
     fn claim(&mut self, from: &Arc<Connection>, run: &str, epoch: u64, asked: &ClaimParams) -> Result<Value> {
         self.session.may_claim()?;
-        self.doors.open(Purpose::Run, &asked.socket)?;
+        self.sockets.open(Purpose::Run, &asked.socket)?;
         let claimed = self.session.claim(run, epoch, asked, &from.identity);
         if claimed.is_err() {
-            self.doors.close(Purpose::Run);
+            self.sockets.close(Purpose::Run);
         }
         json(&claimed?)
     }
@@ -148,17 +148,17 @@ impl Worker {
             .as_ref()
             .map(|to| HandOut::open(to, &asked.workload, self.session.descriptors()?, &self.service.shared))
             .transpose()?;
-        self.doors.open(Purpose::Holder, &asked.socket)?;
+        self.sockets.open(Purpose::Holder, &asked.socket)?;
         self.session.stay(&asked.workload)?;
         self.hand_out = hand_out;
-        self.doors.close(Purpose::Run);
+        self.sockets.close(Purpose::Run);
         nothing()
     }
 
     fn release(&mut self, asked: &ReleaseParams) -> Result<Value> {
         if asked.keep && self.session.is_holder() {
             self.session.keep()?;
-            self.doors.close(Purpose::Run);
+            self.sockets.close(Purpose::Run);
         } else {
             if !asked.give_up {
                 self.session.note_settled();
@@ -172,15 +172,15 @@ impl Worker {
     fn close_all(&mut self) {
         self.hand_out = None;
         self.session.release();
-        self.doors.close(Purpose::Run);
-        self.doors.close(Purpose::Holder);
+        self.sockets.close(Purpose::Run);
+        self.sockets.close(Purpose::Holder);
     }
 
     fn settle(&mut self) -> Standing {
         let standing = self.session.settle();
         match standing {
             Standing::Nothing => self.close_all(),
-            Standing::Holding => self.doors.close(Purpose::Run),
+            Standing::Holding => self.sockets.close(Purpose::Run),
             Standing::Unfinished => {}
         }
         if standing != Standing::Unfinished {

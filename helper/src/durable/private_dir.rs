@@ -17,7 +17,7 @@ pub fn private_dir(dir: &Path) -> Result<()> {
     if !metadata.is_dir() || metadata.uid() != owner || metadata.mode() & 0o022 != 0 {
         return Err(HelperError::new(
             "claim/unsafe-dir",
-            format!("{} is not a folder of user {owner} that nobody else may write", dir.display()),
+            format!("{} is not a folder that only user {owner} may write", dir.display()),
         )
         .suggest("give it to that user with mode 0700, or choose another --state-dir"));
     }

@@ -71,7 +71,7 @@ impl FileRecord {
         if !found.is_dir() || found.uid() != owner || found.mode() & 0o022 != 0 {
             return Err(HelperError::new(
                 "record/unsafe-dir",
-                format!("{} is not a folder of user {owner} that nobody else may write", dir.display()),
+                format!("{} is not a folder that only user {owner} may write", dir.display()),
             )
             .suggest("give it to that user with mode 0700, or choose another folder"));
         }

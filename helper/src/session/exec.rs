@@ -90,8 +90,8 @@ impl Session {
 fn failed(operation: &str, error: &io::Error) -> HelperError {
     let meaning = match error.raw_os_error().unwrap_or(0) {
         libc::ENOENT => "there is no such program, or its interpreter is missing",
-        libc::EACCES => "it is no program this helper's user may run",
-        libc::ENOEXEC => "it is no program for this machine",
+        libc::EACCES => "the helper's user may not run it",
+        libc::ENOEXEC => "it is not a program for this machine",
         _ => "",
     };
     HelperError::os("exec/failed", operation, error, meaning).suggest("mend the command; the devices still run here")

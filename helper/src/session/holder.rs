@@ -25,9 +25,9 @@ impl Held {
             wrong.push("a holder's devices run, and nothing can be loaded into them".to_owned());
         }
         let known = self.claim.as_ref().map(|claim| claim.devices().to_vec()).unwrap_or_default();
-        let strangers: Vec<_> = claim.devices.iter().filter(|device| !known.contains(device)).cloned().collect();
-        if !strangers.is_empty() {
-            wrong.push(format!("it does not hold {} (it holds {})", strangers.join(", "), known.join(", ")));
+        let unknown: Vec<_> = claim.devices.iter().filter(|device| !known.contains(device)).cloned().collect();
+        if !unknown.is_empty() {
+            wrong.push(format!("it does not hold {} (it holds {})", unknown.join(", "), known.join(", ")));
         }
         self.asked.clear();
         mismatch(&self.workload, wrong)

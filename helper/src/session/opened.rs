@@ -4,11 +4,11 @@ use std::ops::{Deref, DerefMut};
 
 use crate::error::Result;
 use crate::iommu::iommufd::IommufdBackend;
-#[cfg(feature = "sim")]
-use crate::iommu::sim::SimBackend;
 use crate::iommu::type1::Type1Backend;
 use crate::iommu::{Backend, BackendKind};
 use crate::message::ContainerParams;
+#[cfg(feature = "sim")]
+use crate::sim::iommu::SimBackend;
 
 pub(super) enum Opened {
     Kernel(Box<dyn Backend>),

@@ -3,12 +3,12 @@
 
 use super::opened::Opened;
 use crate::device::Device;
-use crate::device::sim::{Probe, check};
 use crate::error::{HelperError, Result};
 use crate::memory::{Memory, Region};
 use crate::message::num::{Bytes, Iova};
 use crate::message::{CheckReply, FillSpec, LostPage, Role, SimSpec};
-use crate::stamps::{Fill, fill};
+use crate::sim::device::{Probe, check};
+use crate::sim::stamps::{Fill, fill};
 
 #[derive(Default)]
 pub(super) struct Simulated {
@@ -56,7 +56,7 @@ impl Simulated {
         if self.probes.is_empty() {
             return Err(HelperError::new(
                 "check/no-sim",
-                "no simulated device: nobody knows what the memory must hold",
+                "no simulated device: the expected content of the memory is unknown",
             ));
         }
         let initial = |region: &str| self.fills.iter().find(|(name, _)| name == region).map(|(_, content)| *content);

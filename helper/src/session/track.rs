@@ -20,7 +20,7 @@ impl Session {
             return Err(HelperError::new("request/duplicate", "the trackers are on"));
         }
         if params.trackers.is_empty() {
-            return Err(HelperError::new("request/bad-params", "no tracker: nobody would see what the devices write"));
+            return Err(HelperError::new("request/bad-params", "no tracker: no writes of the devices would be seen"));
         }
         let trackers = params.trackers.iter().map(|spec| self.tracker(spec)).collect::<Result<Vec<_>>>()?;
         let mut union = Union::new(memory.page_size(), memory.areas(), trackers);

@@ -68,11 +68,12 @@ impl Session {
         };
         let cancel = self.shared.cancel_flag();
         let link = listener.accept(&cancel, &self.events())?;
-        let mut destination =
-            Destination::new(link, memory, self.events(), cancel).note_doubt(self.shared.doubt_flag());
+        let destination = Destination::new(link, memory, self.events(), cancel).note_doubt(self.shared.doubt_flag());
+        // In its place before it serves: whatever becomes of this call, its machine knows how far the run is.
+        let side = self.side.insert(Side::Destination(Box::new(destination)));
+        let Side::Destination(destination) = side else { return Err(out_of_order("receive")) };
         self.shared.set_phase(Phase::PreCopy);
         let reply = destination.receive(&mut self.devices, &mut record);
-        self.side = Some(Side::Destination(Box::new(destination)));
         self.note_end(reply.as_ref().ok());
         reply
     }

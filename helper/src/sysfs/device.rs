@@ -8,13 +8,13 @@ use crate::iommu::node::{DeviceNode, link_name};
 use crate::message::{CdevFacts, DeviceFacts, DeviceKind, ProbeFacts};
 
 /// A device with its facts so far.
-pub struct Seen {
+pub struct ListedDevice {
     pub node: DeviceNode,
     pub facts: DeviceFacts,
 }
 
 /// mdevs, then PCI functions bound to a VFIO driver (with `all`: every function), each by id.
-pub fn list(root: &Path, all: bool, unseen: &mut Vec<String>) -> Vec<Seen> {
+pub fn list(root: &Path, all: bool, unseen: &mut Vec<String>) -> Vec<ListedDevice> {
     let mut seen = Vec::new();
     for (bus, kind) in [("mdev", DeviceKind::Mdev), ("pci", DeviceKind::Function)] {
         let directory = PathBuf::from(format!("/sys/bus/{bus}/devices"));
@@ -30,7 +30,7 @@ pub fn list(root: &Path, all: bool, unseen: &mut Vec<String>) -> Vec<Seen> {
                     let vfio = driver.as_deref().is_some_and(is_vfio_driver) || is_vfio_device(&node.path);
                     if kind == DeviceKind::Mdev || all || vfio {
                         let facts = facts(root, &path, &node, kind, driver);
-                        seen.push(Seen { node, facts });
+                        seen.push(ListedDevice { node, facts });
                     }
                 }
                 // It may have gone between the two looks.

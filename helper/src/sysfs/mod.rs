@@ -11,8 +11,6 @@ mod simulated;
 #[cfg(test)]
 mod tests;
 mod trackers;
-#[cfg(test)]
-pub(crate) mod tree;
 
 use std::path::Path;
 

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::ask::{Answers, ask};
-use super::device::Seen;
+use super::device::ListedDevice;
 use crate::device::kernel::{DeviceFd, shared};
 use crate::error::{HelperError, Result};
 use crate::iommu::holders::Holder;
@@ -28,7 +28,7 @@ const DEVICE_INODE: &str = "anon_inode:[vfio-device]";
 static ANSWERED: Mutex<BTreeMap<String, (ProbeFacts, Answers)>> = Mutex::new(BTreeMap::new());
 
 /// Asks one device; fills `probe` and returns what it said.
-pub fn probe(seen: &mut Seen, holders: &[Holder]) -> Option<Answers> {
+pub fn probe(seen: &mut ListedDevice, holders: &[Holder]) -> Option<Answers> {
     let (probe, answers) = match ours(seen, holders, std::process::id()) {
         Some((probe, answers)) => (probe, Some(answers)),
         None => attempt(seen, holders),
@@ -42,7 +42,7 @@ pub fn probe(seen: &mut Seen, holders: &[Holder]) -> Option<Answers> {
 }
 
 /// What the device said before this process opened it to hold it.
-fn ours(seen: &Seen, holders: &[Holder], pid: u32) -> Option<(ProbeFacts, Answers)> {
+fn ours(seen: &ListedDevice, holders: &[Holder], pid: u32) -> Option<(ProbeFacts, Answers)> {
     let node = |node: Option<&String>| node.map(PathBuf::from);
     let group = node(seen.facts.group.as_ref().and_then(|group| group.node.as_ref()));
     let cdev = node(seen.facts.cdev.as_ref().and_then(|cdev| cdev.node.as_ref()));
@@ -53,7 +53,7 @@ fn ours(seen: &Seen, holders: &[Holder], pid: u32) -> Option<(ProbeFacts, Answer
     mine.then(|| answered.get(&seen.facts.id).cloned()).flatten()
 }
 
-fn attempt(seen: &Seen, holders: &[Holder]) -> (ProbeFacts, Option<Answers>) {
+fn attempt(seen: &ListedDevice, holders: &[Holder]) -> (ProbeFacts, Option<Answers>) {
     let id = seen.facts.id.as_str();
     let group_node = seen.facts.group.as_ref().and_then(|group| group.node.clone()).map(PathBuf::from);
     let cdev_node = seen.facts.cdev.as_ref().and_then(|cdev| cdev.node.clone()).map(PathBuf::from);
@@ -81,7 +81,7 @@ fn attempt(seen: &Seen, holders: &[Holder]) -> (ProbeFacts, Option<Answers>) {
     }
 }
 
-fn through_cdev(seen: &Seen, iommufd: &Iommufd) -> Result<Answers> {
+fn through_cdev(seen: &ListedDevice, iommufd: &Iommufd) -> Result<Answers> {
     let bound = open_cdev(&seen.facts.id, &seen.node, iommufd)?;
     let mut answers = ask(&seen.facts.id, &bound.fd)?;
     // An mdev's id is an access id and its DMA passes no IOMMU.
@@ -91,7 +91,7 @@ fn through_cdev(seen: &Seen, iommufd: &Iommufd) -> Result<Answers> {
     Ok(answers)
 }
 
-fn through_group(seen: &Seen) -> Result<Answers> {
+fn through_group(seen: &ListedDevice) -> Result<Answers> {
     let container = ContainerFd::open()?;
     let group = Group::open(&seen.facts.id, &seen.node)?;
     group.set_container(&seen.facts.id, &container)?;
@@ -118,7 +118,7 @@ enum User {
 
 /// Who uses the device, as far as /proc shows. A cdev descriptor names its device. A group's device descriptors are
 /// anonymous, so one is certain only in a process that has one such descriptor and this one group of one member.
-fn user(seen: &Seen, holders: &[Holder], group_node: Option<&Path>, cdev_node: Option<&Path>) -> Option<User> {
+fn user(seen: &ListedDevice, holders: &[Holder], group_node: Option<&Path>, cdev_node: Option<&Path>) -> Option<User> {
     let has = |holder: &Holder, node: Option<&Path>| {
         holder.fds.iter().find(|(_, to)| Some(to.as_path()) == node).map(|fd| fd.0)
     };
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use crate::message::MigrationFacts;
     use crate::sysfs::device::list;
-    use crate::sysfs::tree::Tree;
+    use ferry_testing::Tree;
 
     const UUID: &str = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
 
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn only_a_descriptor_that_is_certainly_the_devices_is_borrowed() {
-        let tree = Tree::new();
+        let tree = Tree::default();
         tree.mdev(UUID, 7, "mtty-2");
         let seen = list(tree.path(), false, &mut Vec::new()).remove(0);
         let (group, cdev) = (Path::new("/dev/vfio/7"), Path::new("/dev/vfio/devices/vfio0"));
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_device_held_by_this_process_answers_as_it_did_before() {
-        let tree = Tree::new();
+        let tree = Tree::default();
         tree.mdev(UUID, 7, "mtty-2");
         let seen = list(tree.path(), false, &mut Vec::new()).remove(0);
         let held = [holder(9, &[(4, "/dev/vfio/7"), (5, DEVICE_INODE)])];

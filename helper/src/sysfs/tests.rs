@@ -1,9 +1,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use super::tree::Tree;
 use super::*;
 use crate::dirty::TrackerKind;
+use ferry_testing::Tree;
 
 const UUID: &str = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001";
 
@@ -18,7 +18,7 @@ fn tracker(device: &DeviceFacts, kind: TrackerKind) -> (Option<bool>, String) {
 
 #[test]
 fn an_mdev_is_emulated_alone_and_viable_although_its_group_is_called_noiommu() {
-    let tree = Tree::new();
+    let tree = Tree::default();
     tree.mdev(UUID, 7, "mtty-2");
     let found = look(&tree, false);
     assert_eq!(found.devices.len(), 1);
@@ -41,7 +41,7 @@ fn an_mdev_is_emulated_alone_and_viable_although_its_group_is_called_noiommu() {
 
 #[test]
 fn a_directory_without_dev_is_no_cdev_and_a_noiommu_group_is_known_by_its_node() {
-    let tree = Tree::new();
+    let tree = Tree::default();
     let device = tree.function("0000:41:00.2", Some("vfio-pci"), Some(9));
     fs::create_dir_all(device.join("vfio-dev/vfio3")).expect("tree");
     fs::create_dir_all(tree.path().join("sys/class/vfio/noiommu-9")).expect("tree");
@@ -54,7 +54,7 @@ fn a_directory_without_dev_is_no_cdev_and_a_noiommu_group_is_known_by_its_node()
 
 #[test]
 fn one_host_driver_in_the_group_blocks_it_for_all() {
-    let tree = Tree::new();
+    let tree = Tree::default();
     let virtual_function = tree.function("0000:41:00.1", Some("mlx5_vfio_pci"), Some(12));
     symlink(tree.path().join("sys/devices/pci0000:00/0000:41:00.0"), virtual_function.join("physfn")).expect("link");
     let physical = tree.function("0000:41:00.0", Some("mlx5_core"), Some(12));
@@ -82,7 +82,7 @@ fn one_host_driver_in_the_group_blocks_it_for_all() {
 
 #[test]
 fn a_vfio_device_is_known_by_what_its_driver_registered_whatever_the_driver_and_the_pci_domain_are_called() {
-    let tree = Tree::new();
+    let tree = Tree::default();
     // Domains of five and more digits are those of VMD and of other bridges that make domains of their own.
     for (bdf, group) in [("10000:00:00.0", 20), ("0000:00:04.0", 21), ("abcdef01:3b:1f.7", 22)] {
         let device = tree.function(bdf, Some("some_edu"), Some(group));
@@ -105,7 +105,7 @@ fn a_vfio_device_is_known_by_what_its_driver_registered_whatever_the_driver_and_
 
 #[test]
 fn a_device_in_use_is_not_opened() {
-    let tree = Tree::new();
+    let tree = Tree::default();
     tree.mdev(UUID, 7, "mtty-2");
     // Two device descriptors: which one is ours cannot be told.
     let fds = [(5, "/dev/vfio/7"), (6, "anon_inode:[vfio-device]"), (7, "anon_inode:[vfio-device]")];
@@ -119,7 +119,7 @@ fn a_device_in_use_is_not_opened() {
 
 #[test]
 fn only_the_devices_asked_for_are_opened() {
-    let tree = Tree::new();
+    let tree = Tree::default();
     tree.mdev(UUID, 7, "mtty-2");
     let asked = |only: &[&str]| {
         let only = Some(only.iter().map(|id| (*id).to_owned()).collect());
@@ -135,7 +135,7 @@ fn only_the_devices_asked_for_are_opened() {
 #[cfg(feature = "sim")]
 #[test]
 fn the_reply_has_the_names_of_the_control_line() {
-    let tree = Tree::new();
+    let tree = Tree::default();
     tree.mdev(UUID, 7, "mtty-2");
     let sim = r#"{"all":false,"probe":false,"sim":[{"name":"nic-0","spec":{"model":"function","flags":["stop-copy"],
         "trackers":["device"],"stateBytes":"65536","precopyBytes":"0","seed":1,

@@ -26,7 +26,7 @@ pub fn judge(facts: &DeviceFacts, container: Container, iommufd: bool, answers: 
 fn pinned(kind: Option<IommuKind>, container: Container) -> (Option<bool>, &'static str) {
     match kind {
         None => (Some(false), "the device has no IOMMU group"),
-        Some(IommuKind::Noiommu) => (Some(false), "a noiommu group is mapped by nobody"),
+        Some(IommuKind::Noiommu) => (Some(false), "a noiommu group has no IOMMU mapping"),
         Some(IommuKind::Physical) => (
             Some(false),
             "a physical group makes every page of its container dirty; only emulated groups have this scope",

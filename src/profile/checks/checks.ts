@@ -2,14 +2,14 @@
  * Everything beyond the shape. Parts whose shape is broken are left out and the rest is checked all the same, so that
  * an operator sees all problems at once.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { checkDevices, checkSims } from './devices.js'
 import { checkHolders, checkSockets } from './holders.js'
 import { checkHooks } from './hooks.js'
 import { checkHosts, sameHost } from './hosts.js'
 import { checkMemory, type Placed } from './memory.js'
 import { checkTransport } from './transport.js'
-import type { Finding } from '../findings/finding.js'
+import type { ProfileFinding } from '../findings/finding.js'
 import { hookSchema } from '../schema/hook.js'
 import { destinationSchema, sourceSchema, transportSchema } from '../schema/host.js'
 import { regionSchema } from '../schema/memory.js'
@@ -18,7 +18,7 @@ import { deviceSchema, migrationSchema, releaseSchema, trackersSchema } from '..
 /** Only this of `migration` matters to other parts; the rest of it may be broken. */
 const limitSchema = z.object({ downtimeLimit: migrationSchema.shape.downtimeLimit })
 
-export function checkMeaning(raw: unknown): Finding[] {
+export function checkMeaning(raw: unknown): ProfileFinding[] {
   if (typeof raw !== 'object' || raw === null) return []
   const profile = raw as Record<string, unknown>
   const source = part(sourceSchema, profile['source'])

@@ -1,6 +1,6 @@
 /** What no shape can say about devices: identity, the two sides of one device, choices that can never go together. */
 import { duplicates, hex, PAGE_BYTES, type Placed } from './memory.js'
-import type { Finding, Path } from '../findings/finding.js'
+import type { ProfileFinding, Path } from '../findings/finding.js'
 import { formatSize } from '../schema/quantity.js'
 import type { RegionInput } from '../schema/memory.js'
 import type { DeviceInput } from '../schema/schema.js'
@@ -8,7 +8,11 @@ import type { DeviceInput } from '../schema/schema.js'
 type Device = Placed<DeviceInput>
 const SIDES = ['source', 'destination'] as const
 
-export function checkDevices(devices: readonly Device[], oneHost: boolean, forbidAll: boolean): Finding[] {
+export function checkDevices(
+  devices: readonly Device[],
+  oneHost: boolean,
+  forbidAll: boolean,
+): ProfileFinding[] {
   return [
     ...duplicates(devices, 'profile/duplicate-device', 'device'),
     ...sameDevice(devices, oneHost),
@@ -18,9 +22,9 @@ export function checkDevices(devices: readonly Device[], oneHost: boolean, forbi
 }
 
 /** One kernel device cannot play two parts: twice on one side, or on both sides of a move within one host. */
-function sameDevice(devices: readonly Device[], oneHost: boolean): Finding[] {
+function sameDevice(devices: readonly Device[], oneHost: boolean): ProfileFinding[] {
   const seen = new Map<string, string>()
-  const findings: Finding[] = []
+  const findings: ProfileFinding[] = []
   for (const { path, value: device } of devices) {
     for (const side of SIDES) {
       const key = (['mdev', 'function'] as const).find((kind) => device[side][kind] !== undefined)
@@ -34,9 +38,9 @@ function sameDevice(devices: readonly Device[], oneHost: boolean): Finding[] {
         findings.push({
           code: 'profile/device-twice',
           path: [...path, side, key],
-          message: `${id} is already ${user}`,
+          found: `${id} is already ${user}`,
           label: 'named twice',
-          help: oneHost
+          remedy: oneHost
             ? 'both sides are on one host; each part needs a device of its own'
             : 'each part needs a device of its own',
         })
@@ -46,7 +50,7 @@ function sameDevice(devices: readonly Device[], oneHost: boolean): Finding[] {
   return findings
 }
 
-function checkSides({ path, value: device }: Device): Finding[] {
+function checkSides({ path, value: device }: Device): ProfileFinding[] {
   const { source, destination } = device
   if ((source.sim === undefined) !== (destination.sim === undefined)) {
     const simulated = source.sim === undefined ? 'destination' : 'source'
@@ -60,7 +64,7 @@ function checkSides({ path, value: device }: Device): Finding[] {
     ]
   }
   if (source.sim === undefined || destination.sim === undefined) return []
-  const findings: Finding[] = []
+  const findings: ProfileFinding[] = []
   if (source.sim.model !== destination.sim.model) {
     findings.push(
       mismatch(
@@ -85,19 +89,24 @@ function checkSides({ path, value: device }: Device): Finding[] {
   return findings
 }
 
-function mismatch(path: Path, name: string, message: string, help: string): Finding {
-  return { code: 'profile/sim-mismatch', path, message: `simulated device \`${name}\`: ${message}`, help }
+function mismatch(path: Path, name: string, message: string, help: string): ProfileFinding {
+  return {
+    code: 'profile/sim-mismatch',
+    path,
+    found: `simulated device \`${name}\`: ${message}`,
+    remedy: help,
+  }
 }
 
 /** Only what no host can offer; what this or that host cannot is the planner's to say. */
-function checkChoices({ path, value: device }: Device, forbidAll: boolean): Finding[] {
-  const findings: Finding[] = []
+function checkChoices({ path, value: device }: Device, forbidAll: boolean): ProfileFinding[] {
+  const findings: ProfileFinding[] = []
   const never = (key: string, message: string, help: string): void => {
     findings.push({
       code: 'profile/impossible-choice',
       path: [...path, key],
-      message: `device \`${device.name}\`: ${message}`,
-      help,
+      found: `device \`${device.name}\`: ${message}`,
+      remedy: help,
     })
   }
   const simulated = device.source.sim !== undefined || device.destination.sim !== undefined
@@ -122,7 +131,7 @@ function checkChoices({ path, value: device }: Device, forbidAll: boolean): Find
 }
 
 /** One container is of one backend. */
-function checkContainers(devices: readonly Device[]): Finding[] {
+function checkContainers(devices: readonly Device[]): ProfileFinding[] {
   const first = new Map<string, { readonly name: string; readonly backend: string }>()
   return devices.flatMap(({ path, value: { name, container, backend, source } }) => {
     const kind = source.sim === undefined ? backend : 'sim'
@@ -134,27 +143,30 @@ function checkContainers(devices: readonly Device[]): Finding[] {
       {
         code: 'profile/impossible-choice' as const,
         path: [...path, 'container'],
-        message: `the container \`${container}\` would be both ${owner.backend} (\`${owner.name}\`) and ${kind}`,
-        help: 'devices of one container have one backend',
+        found: `the container \`${container}\` would be both ${owner.backend} (\`${owner.name}\`) and ${kind}`,
+        remedy: 'devices of one container have one backend',
       },
     ]
   })
 }
 
 /** Windows and state sizes of simulated devices; `regions` is null when some region could not be read. */
-export function checkSims(devices: readonly Device[], regions: readonly RegionInput[] | null): Finding[] {
+export function checkSims(
+  devices: readonly Device[],
+  regions: readonly RegionInput[] | null,
+): ProfileFinding[] {
   return devices.flatMap(({ path, value: device }) =>
     SIDES.flatMap((side) => {
       const { sim } = device[side]
       if (sim === undefined) return []
-      const findings: Finding[] = []
+      const findings: ProfileFinding[] = []
       const base = [...path, side, 'sim']
-      const say = (code: Finding['code'], key: string, message: string, help: string): void => {
+      const say = (code: ProfileFinding['code'], key: string, message: string, help: string): void => {
         findings.push({
           code,
           path: [...base, key],
-          message: `simulated device \`${device.name}\`: ${message}`,
-          help,
+          found: `simulated device \`${device.name}\`: ${message}`,
+          remedy: help,
         })
       }
       if (sim.state === 0n) say('profile/sim-state', 'state', 'its state is empty', 'give it at least 1B')

@@ -1,14 +1,15 @@
 /** What no shape can say about who has the devices before and after a run. */
+import { SOCKET_PATH_BYTES } from '../../limits.js'
 import { posix } from 'node:path'
 import { sameHost, type DestinationInput, type SourceInput } from './hosts.js'
-import type { Finding } from '../findings/finding.js'
+import type { ProfileFinding } from '../findings/finding.js'
 
 /** A state folder has one holder of a workload at a time; a run that keeps both sides' would make two. */
 export function checkHolders(
   source: SourceInput | undefined,
   destination: DestinationInput | undefined,
   releaseSource: 'on-commit' | 'by-hand' | null | undefined,
-): Finding[] {
+): ProfileFinding[] {
   if (source === undefined || destination === undefined || releaseSource === undefined) return []
   const kept = source.from === 'holder' || releaseSource === 'by-hand'
   if (!kept || destination.then !== 'hold' || !sameHost(source, destination)) return []
@@ -18,14 +19,13 @@ export function checkHolders(
     {
       code: 'profile/hold',
       path: ['destination', 'then'],
-      message: `${why}, and the destination would be a second holder of this workload in one state folder`,
-      help: 'give the two sides different folders with stateDir, or write then: close or exec',
+      found: `${why}, and the destination would be a second holder of this workload in one state folder`,
+      remedy: 'give the two sides different folders with stateDir, or write then: close or exec',
     },
   ]
 }
 
-/** The kernel takes 107 bytes of a socket's path, and it would be found out only when the socket is made. */
-const SOCKET_BYTES = 107
+// That a path is too long would be found out only when the socket is made.
 const RUN_SOCKET = '/sockets/20261122T151733-4f2a-destination.sock'
 
 /** Whether the helper's sockets in the state folders, of a run and of a holder, can have their names. */
@@ -33,7 +33,7 @@ export function checkSockets(
   source: SourceInput | undefined,
   destination: DestinationInput | undefined,
   name: unknown,
-): Finding[] {
+): ProfileFinding[] {
   const holder = typeof name === 'string' ? `/holders/${name}.sock` : ''
   const below = Math.max(RUN_SOCKET.length, Buffer.byteLength(holder))
   return [
@@ -41,15 +41,15 @@ export function checkSockets(
     { side: 'destination', host: destination } as const,
   ].flatMap(({ host, side }) => {
     const { stateDir = null } = host ?? {}
-    const over = Buffer.byteLength(stateDir ?? '') + below - SOCKET_BYTES
+    const over = Buffer.byteLength(stateDir ?? '') + below - SOCKET_PATH_BYTES
     if (stateDir === null || over <= 0) return []
     return [
       {
         code: 'profile/path' as const,
         path: [side, 'stateDir'],
-        message: `the ${side}'s sockets would have a path of more than ${SOCKET_BYTES} bytes, which is all a unix socket has`,
+        found: `the ${side}'s sockets would have a path of more than ${SOCKET_PATH_BYTES} bytes, which is all a unix socket has`,
         label: `${over} byte${over === 1 ? '' : 's'} too long`,
-        help:
+        remedy:
           below > RUN_SOCKET.length
             ? 'give a shorter folder, or the profile a shorter name'
             : 'give a shorter folder',

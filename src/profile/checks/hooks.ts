@@ -1,7 +1,8 @@
 /** What no shape can say about hooks: where one may stand still with the devices, and what its failure can mean. */
 import { duplicates, type Placed } from './memory.js'
-import type { Finding } from '../findings/finding.js'
-import { BLACKOUT_POINTS, FINAL_POINTS, type HookInput } from '../schema/hook.js'
+import type { ProfileFinding } from '../findings/finding.js'
+import type { HookInput } from '../schema/hook.js'
+import { BLACKOUT_POINTS, FINAL_POINTS } from '../../points.js'
 import { formatTime } from '../schema/quantity.js'
 
 type PlacedHook = Placed<HookInput>
@@ -9,7 +10,7 @@ type PlacedHook = Placed<HookInput>
 const includes = (points: readonly string[], { value }: PlacedHook): boolean => points.includes(value.at)
 
 /** `downtimeLimitMs` is null when it could not be read. */
-export function checkHooks(hooks: readonly PlacedHook[], downtimeLimitMs: number | null): Finding[] {
+export function checkHooks(hooks: readonly PlacedHook[], downtimeLimitMs: number | null): ProfileFinding[] {
   return [
     ...duplicates(hooks, 'profile/hook', 'hook'),
     ...hooks.flatMap((hook) => [...checkBlackout(hook), ...checkFailure(hook)]),
@@ -17,7 +18,7 @@ export function checkHooks(hooks: readonly PlacedHook[], downtimeLimitMs: number
   ]
 }
 
-function checkBlackout(hook: PlacedHook): Finding[] {
+function checkBlackout(hook: PlacedHook): ProfileFinding[] {
   const { path, value } = hook
   const inside = includes(BLACKOUT_POINTS, hook)
   if (inside === value.inBlackout) return []
@@ -26,9 +27,9 @@ function checkBlackout(hook: PlacedHook): Finding[] {
       {
         code: 'profile/hook',
         path: [...path, 'at'],
-        message: `hook \`${value.name}\`: the devices stand still at ${value.at} until it ends`,
+        found: `hook \`${value.name}\`: the devices stand still at ${value.at} until it ends`,
         label: 'inside the blackout',
-        help: 'say inBlackout: true if that is meant; pre-cutover is the last point outside',
+        remedy: 'write inBlackout: true if you want that; pre-cutover is the last point outside',
       },
     ]
   }
@@ -36,21 +37,21 @@ function checkBlackout(hook: PlacedHook): Finding[] {
     {
       code: 'profile/hook',
       path: [...path, 'inBlackout'],
-      message: `hook \`${value.name}\`: ${value.at} is outside the blackout`,
-      help: `drop it; inside are ${BLACKOUT_POINTS.join(', ')}`,
+      found: `hook \`${value.name}\`: ${value.at} is outside the blackout`,
+      remedy: `drop it; inside are ${BLACKOUT_POINTS.join(', ')}`,
     },
   ]
 }
 
-function checkFailure(hook: PlacedHook): Finding[] {
+function checkFailure(hook: PlacedHook): ProfileFinding[] {
   const { path, value } = hook
   if (value.onFailure !== 'abort' || !includes(FINAL_POINTS, hook)) return []
   return [
     {
       code: 'profile/hook',
       path: [...path, 'onFailure'],
-      message: `hook \`${value.name}\`: at ${value.at} there is nothing left to abort`,
-      help: 'write warn, or drop it: a failure is reported',
+      found: `hook \`${value.name}\`: at ${value.at} nothing can be rolled back any more`,
+      remedy: 'write warn, or drop it: a failure is reported',
     },
   ]
 }
@@ -59,7 +60,7 @@ function checkFailure(hook: PlacedHook): Finding[] {
  * Hooks inside the blackout count with all the time they may take; if that alone is the limit, no cutover would ever
  * begin. Reported at the hook with which the limit is reached.
  */
-function checkTimeouts(hooks: readonly PlacedHook[], downtimeLimitMs: number): Finding[] {
+function checkTimeouts(hooks: readonly PlacedHook[], downtimeLimitMs: number): ProfileFinding[] {
   let total = 0
   for (const hook of hooks) {
     const { path, value } = hook
@@ -72,11 +73,11 @@ function checkTimeouts(hooks: readonly PlacedHook[], downtimeLimitMs: number): F
       {
         code: 'profile/hook',
         path: [...path, 'timeout'],
-        message:
+        found:
           before === 0
             ? `hook \`${value.name}\` may take ${took} of a downtime limit of ${limit}`
             : `with hook \`${value.name}\` those inside the blackout may take ${took} of a downtime limit of ${limit}`,
-        help: 'give it a shorter timeout, or raise migration.downtimeLimit',
+        remedy: 'give it a shorter timeout, or raise migration.downtimeLimit',
       },
     ]
   }

@@ -1,8 +1,8 @@
 /** What no shape can say about the two hosts and the addresses between them. */
 import { isIP } from 'node:net'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { formatListen, isLoopback, isWildcard, splitHost, type ListenAddress } from '../schema/address.js'
-import type { Finding } from '../findings/finding.js'
+import type { ProfileFinding } from '../findings/finding.js'
 import type { destinationSchema, sourceSchema } from '../schema/host.js'
 
 export type SourceInput = z.output<typeof sourceSchema>
@@ -25,7 +25,7 @@ export function sameHost(
 export function checkHosts(
   source: SourceInput | undefined,
   destination: DestinationInput | undefined,
-): Finding[] {
+): ProfileFinding[] {
   const known = source !== undefined && destination !== undefined
   return [
     ...becomes('source', source),
@@ -35,20 +35,20 @@ export function checkHosts(
   ]
 }
 
-function becomes(side: string, host: SourceInput | DestinationInput | undefined): Finding[] {
+function becomes(side: string, host: SourceInput | DestinationInput | undefined): ProfileFinding[] {
   if (host?.become !== 'sudo' || host.host !== 'local') return []
   return [
     {
       code: 'profile/become',
       path: [side, 'become'],
-      message: 'a helper of this host is what ferry is',
+      found: 'the helper on this host runs as the user of ferry',
       label: 'only for another host',
-      help: 'drop it, and run ferry itself with sudo where root is needed',
+      remedy: 'drop it, and run ferry itself with sudo where root is needed',
     },
   ]
 }
 
-function checkListen(destination: DestinationInput | undefined, apart: boolean): Finding[] {
+function checkListen(destination: DestinationInput | undefined, apart: boolean): ProfileFinding[] {
   if (destination === undefined) return []
   const { interface: name, listen } = destination
   const path = ['destination', 'listen']
@@ -57,9 +57,9 @@ function checkListen(destination: DestinationInput | undefined, apart: boolean):
       {
         code: 'profile/exactly-one',
         path: ['destination', 'interface'],
-        message: 'destination has both `listen` and `interface`',
+        found: 'destination has both `listen` and `interface`',
         label: `\`listen\` says ${formatListen(listen)}`,
-        help: 'the address, or the interface that has it: drop one of the two',
+        remedy: 'the address, or the interface that has it: drop one of the two',
       },
     ]
   }
@@ -70,8 +70,8 @@ function checkListen(destination: DestinationInput | undefined, apart: boolean):
         code: 'profile/missing-key',
         path: ['destination'],
         at: 'key',
-        message: 'destination needs `listen` or `interface` when it is another host than the source',
-        help: 'the IP address of the destination that the source can reach, e.g. listen: 192.0.2.7:0',
+        found: 'destination needs `listen` or `interface` when it is another host than the source',
+        remedy: 'the IP address of the destination that the source can reach, e.g. listen: 192.0.2.7:0',
       },
     ]
   }
@@ -80,9 +80,9 @@ function checkListen(destination: DestinationInput | undefined, apart: boolean):
       {
         code: 'profile/listen',
         path,
-        message: `the source cannot connect to ${listen.address}`,
+        found: `the source cannot connect to ${listen.address}`,
         label: 'every address of the host',
-        help: 'name the one address the source connects to, or its interface',
+        remedy: 'name the one address the source connects to, or its interface',
       },
     ]
   }
@@ -91,19 +91,19 @@ function checkListen(destination: DestinationInput | undefined, apart: boolean):
     {
       code: 'profile/listen',
       path,
-      message: `the source cannot reach ${formatListen(listen)} of another host`,
+      found: `the source cannot reach ${formatListen(listen)} of another host`,
       label: 'a loopback address',
-      help: 'give an address of the destination that the source can reach',
+      remedy: 'give an address of the destination that the source can reach',
     },
   ]
 }
 
 /** The address the connections leave from must be one that can reach the other's. */
-function checkAddress(source: SourceInput, destination: DestinationInput | undefined): Finding[] {
+function checkAddress(source: SourceInput, destination: DestinationInput | undefined): ProfileFinding[] {
   const { address } = source
   if (address === null) return []
-  const say = (message: string, help: string): Finding[] => [
-    { code: 'profile/address', path: ['source', 'address'], message, help },
+  const say = (message: string, help: string): ProfileFinding[] => [
+    { code: 'profile/address', path: ['source', 'address'], found: message, remedy: help },
   ]
   if (isWildcard(address)) {
     return say(`nothing can leave from ${address}`, 'name one address of the source, or drop it')

@@ -1,5 +1,5 @@
 /** What no shape can say about memory: pages, ends, overlaps, names, files. */
-import type { Finding, Path } from '../findings/finding.js'
+import type { ProfileFinding, Path } from '../findings/finding.js'
 import { formatSize } from '../schema/quantity.js'
 import type { BackingInput, RegionInput } from '../schema/memory.js'
 
@@ -16,7 +16,7 @@ const ADDRESS_SPACE = 2n ** 64n
 export const hex = (value: bigint): string => `0x${value.toString(16)}`
 
 /** `oneHost`: source and destination are the same host, so a file must not serve both. */
-export function checkMemory(regions: readonly Placed<RegionInput>[], oneHost: boolean): Finding[] {
+export function checkMemory(regions: readonly Placed<RegionInput>[], oneHost: boolean): ProfileFinding[] {
   return [
     ...regions.flatMap(checkRegion),
     ...duplicates(regions, 'profile/duplicate-region', 'memory region'),
@@ -25,15 +25,15 @@ export function checkMemory(regions: readonly Placed<RegionInput>[], oneHost: bo
   ]
 }
 
-function checkRegion({ path, value: region }: Placed<RegionInput>): Finding[] {
-  const findings: Finding[] = []
+function checkRegion({ path, value: region }: Placed<RegionInput>): ProfileFinding[] {
+  const findings: ProfileFinding[] = []
   const size = [...path, 'size']
-  const invalid = (code: Finding['code'], where: Path, label: string, help?: string): void => {
+  const invalid = (code: ProfileFinding['code'], where: Path, label: string, help?: string): void => {
     findings.push({
       code,
       path: where,
-      message: `memory region \`${region.name}\`: ${label}`,
-      ...(help !== undefined && { help }),
+      found: `memory region \`${region.name}\`: ${label}`,
+      ...(help !== undefined && { remedy: help }),
     })
   }
   if (region.iova % PAGE_BYTES !== 0n) {
@@ -78,9 +78,9 @@ function largestPage(region: RegionInput): bigint {
 /** Named items (regions, devices) whose name stood before. */
 export function duplicates(
   items: readonly Placed<{ readonly name: string }>[],
-  code: Finding['code'],
+  code: ProfileFinding['code'],
   what: string,
-): Finding[] {
+): ProfileFinding[] {
   const seen = new Set<string>()
   return items.flatMap(({ path, value: { name } }) => {
     if (!seen.has(name)) {
@@ -91,20 +91,20 @@ export function duplicates(
       {
         code,
         path: [...path, 'name'],
-        message: `a second ${what} is named \`${name}\``,
-        help: 'names are used once',
+        found: `a second ${what} is named \`${name}\``,
+        remedy: 'names are used once',
       },
     ]
   })
 }
 
 /** Each region that begins before an earlier one (by address) has ended; reported at the one later in the file. */
-function overlaps(regions: readonly Placed<RegionInput>[]): Finding[] {
+function overlaps(regions: readonly Placed<RegionInput>[]): ProfileFinding[] {
   const order = regions.map((region, index) => ({ ...region, index }))
   order.sort((a, b) =>
     a.value.iova < b.value.iova ? -1 : a.value.iova > b.value.iova ? 1 : a.index - b.index,
   )
-  const findings: Finding[] = []
+  const findings: ProfileFinding[] = []
   let reach: (typeof order)[number] | undefined
   for (const region of order) {
     if (region.value.size === 0n) continue
@@ -113,9 +113,9 @@ function overlaps(regions: readonly Placed<RegionInput>[]): Finding[] {
       findings.push({
         code: 'profile/region-overlap',
         path: [...second.path, 'iova'],
-        message: `memory region \`${second.value.name}\` overlaps \`${first.value.name}\``,
+        found: `memory region \`${second.value.name}\` overlaps \`${first.value.name}\``,
         label: `${hex(second.value.iova)}..${hex(end(second.value))}`,
-        help: `\`${first.value.name}\` is ${hex(first.value.iova)}..${hex(end(first.value))}`,
+        remedy: `\`${first.value.name}\` is ${hex(first.value.iova)}..${hex(end(first.value))}`,
       })
     }
     if (reach === undefined || end(region.value) > end(reach.value)) reach = region
@@ -128,9 +128,9 @@ function end(region: RegionInput): bigint {
 }
 
 /** A file that backs two regions of one host would be written through both. */
-function sharedFiles(regions: readonly Placed<RegionInput>[], oneHost: boolean): Finding[] {
+function sharedFiles(regions: readonly Placed<RegionInput>[], oneHost: boolean): ProfileFinding[] {
   const users = new Map<string, string>()
-  const findings: Finding[] = []
+  const findings: ProfileFinding[] = []
   for (const { path, value: region } of regions) {
     for (const side of ['source', 'destination'] as const) {
       const file = fileOf(region, side)
@@ -143,8 +143,8 @@ function sharedFiles(regions: readonly Placed<RegionInput>[], oneHost: boolean):
         findings.push({
           code: 'profile/same-file',
           path: [...path, 'backing'],
-          message: `\`${file}\` backs both ${user} and ${here}`,
-          help:
+          found: `\`${file}\` backs both ${user} and ${here}`,
+          remedy:
             oneHost && user.startsWith(`${region.name} (`)
               ? 'both sides are on one host: give each its own file with {source: …, destination: …}'
               : 'give each region its own file',

@@ -1,8 +1,8 @@
 /** What no shape can say about the data connections: where data in the clear may go, and how many there are. */
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { formatListen, isLoopback } from '../schema/address.js'
 import type { DestinationInput, SourceInput } from './hosts.js'
-import type { Finding } from '../findings/finding.js'
+import type { ProfileFinding } from '../findings/finding.js'
 import type { transportSchema } from '../schema/host.js'
 
 type TransportInput = z.output<typeof transportSchema>
@@ -11,7 +11,7 @@ export function checkTransport(
   transport: TransportInput | undefined,
   source: SourceInput | undefined,
   destination: DestinationInput | undefined,
-): Finding[] {
+): ProfileFinding[] {
   if (transport === undefined) return []
   return [
     ...checkStreams(transport),
@@ -19,32 +19,32 @@ export function checkTransport(
   ]
 }
 
-function checkStreams({ maxStreams, streams }: TransportInput): Finding[] {
+function checkStreams({ maxStreams, streams }: TransportInput): ProfileFinding[] {
   if (maxStreams === null || maxStreams >= streams) return []
   return [
     {
       code: 'profile/streams',
       path: ['transport', 'maxStreams'],
-      message: `${maxStreams} connections cannot carry ${streams} streams`,
+      found: `${maxStreams} connections cannot carry ${streams} streams`,
       label: `at least ${streams}`,
-      help: 'maxStreams is what `ferry set RUN streams` can go up to: raise it, or drop it',
+      remedy: 'maxStreams is what `ferry set RUN streams` can go up to: raise it, or drop it',
     },
   ]
 }
 
-/** Nobody outside may see what travels in the clear: both ends are here, and so is all between them. */
+/** Data in the clear never leaves this host: both ends are here. */
 function checkLoopback(
   transport: TransportInput,
   source: SourceInput | undefined,
   destination: DestinationInput | undefined,
-): Finding[] {
-  const findings: Finding[] = []
+): ProfileFinding[] {
+  const findings: ProfileFinding[] = []
   if (transport.insecure !== null) {
     findings.push({
       code: 'profile/transport',
       path: ['transport', 'insecure'],
-      message: 'a run over loopback needs no reason to be in the clear',
-      help: '`loopback` for two helpers of this host, `insecure` for a network: drop one of the two',
+      found: 'a run over loopback needs no reason to be in the clear',
+      remedy: '`loopback` for two helpers of this host, `insecure` for a network: drop one of the two',
     })
   }
   const away = [source?.host, destination?.host].find((host) => host !== undefined && host !== 'local')
@@ -52,9 +52,9 @@ function checkLoopback(
     findings.push({
       code: 'profile/transport',
       path: ['transport', 'loopback'],
-      message: `the loopback of this host does not reach ${away}`,
+      found: `the loopback of this host does not reach ${away}`,
       label: 'only when both hosts are `local`',
-      help: 'drop it, and the data is encrypted; or say with `insecure` why it need not be',
+      remedy: 'drop it, and the data is encrypted; or say with `insecure` why it need not be',
     })
   }
   const { interface: name = null, listen } = destination ?? {}
@@ -62,17 +62,17 @@ function checkLoopback(
     findings.push({
       code: 'profile/interface',
       path: ['destination', 'interface'],
-      message: `a run over loopback does not use ${name}`,
-      help: 'drop `interface`, or transport.loopback',
+      found: `a run over loopback does not use ${name}`,
+      remedy: 'drop `interface`, or transport.loopback',
     })
   }
   if (listen !== undefined && !isLoopback(listen.address)) {
     findings.push({
       code: 'profile/transport',
       path: ['destination', 'listen'],
-      message: `the data would be in the clear at ${formatListen(listen)}`,
+      found: `the data would be in the clear at ${formatListen(listen)}`,
       label: 'not a loopback address',
-      help: 'listen on 127.0.0.1:0, or drop transport.loopback',
+      remedy: 'listen on 127.0.0.1:0, or drop transport.loopback',
     })
   }
   return findings

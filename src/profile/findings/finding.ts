@@ -1,3 +1,4 @@
+import type { Finding } from '../../finding.js'
 import type { ProfileCode } from './codes.js'
 import type { Span } from './source-text.js'
 
@@ -5,16 +6,15 @@ import type { Span } from './source-text.js'
 export type Path = readonly (string | number)[]
 
 /** Something wrong with a profile: a place, a stable code, what is wrong there, what would be right. */
-export interface Finding {
+export interface ProfileFinding extends Finding {
   readonly code: ProfileCode
   /** Where, by key; `span` overrules it where there is no key to point at. */
   readonly path: Path
   readonly at?: 'key' | 'value'
   readonly span?: Span
-  readonly message: string
   /** Stands beside the caret. */
   readonly label?: string
-  readonly help?: string
+  readonly remedy?: string
 }
 
 /** "devices[0].source.mdev", or "the profile" for the root. */

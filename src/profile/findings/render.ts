@@ -9,10 +9,10 @@
  *       = help: did you mean `tracker`?
  */
 import type { Diagnostic } from '../../errors.js'
-import type { Finding } from './finding.js'
+import type { ProfileFinding } from './finding.js'
 import { positionOf, type Span } from './source-text.js'
 
-export type PlacedFinding = Finding & { readonly span: Span }
+export type PlacedFinding = ProfileFinding & { readonly span: Span }
 
 /** Longest piece of a source line that is shown. */
 const MAX_SHOWN = 100
@@ -20,7 +20,7 @@ const MAX_SHOWN = 100
 const MAX_PRINTED = 40
 
 export function toDiagnostic(finding: PlacedFinding): Diagnostic {
-  const { span, label, help } = finding
+  const { span, label, remedy: help } = finding
   const { line, column, lineEnd } = positionOf(span.source, span.start)
   return {
     code: finding.code,
@@ -28,7 +28,7 @@ export function toDiagnostic(finding: PlacedFinding): Diagnostic {
     line,
     column,
     endColumn: column + Math.max(1, Math.min(span.end, lineEnd) - span.start),
-    message: label === undefined ? finding.message : `${finding.message}: ${label}`,
+    message: label === undefined ? finding.found : `${finding.found}: ${label}`,
     ...(help !== undefined && { help }),
   }
 }
@@ -40,7 +40,7 @@ export function renderFindings(findings: readonly PlacedFinding[]): string {
   return blocks.join('\n\n')
 }
 
-function renderFinding({ code, message, label, help, span }: PlacedFinding): string {
+function renderFinding({ code, found: message, label, remedy: help, span }: PlacedFinding): string {
   const { source, start, end } = span
   const { line, column, lineStart, lineEnd } = positionOf(source, start)
   const gutter = ' '.repeat(String(line).length)

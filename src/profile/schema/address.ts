@@ -41,7 +41,7 @@ export interface HostName {
   readonly port: number | null
 }
 
-const HOST_FORMS = 'write `local`, or a host as ssh takes it: [user@]host or ssh://[user@]host[:port]'
+const HOST_FORMS = 'write `local`, or a host for ssh: [user@]host or ssh://[user@]host[:port]'
 
 /**
  * "local", or what ssh takes: [user@]host, or ssh://[user@]host[:port]. Never an option: ssh would read a leading dash

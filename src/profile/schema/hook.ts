@@ -1,31 +1,7 @@
 /** Commands at points of a run: the shape of `hooks:`. */
-import { z } from 'zod'
+import * as z from 'zod'
+import { HOOK_POINTS } from '../../points.js'
 import * as of from './scalars.js'
-
-/** In the order a run comes to them. */
-export const HOOK_POINTS = [
-  'pre-pin',
-  'post-pin',
-  'post-dirty-log',
-  'pre-cutover',
-  'post-quiesce',
-  'post-stop',
-  'pre-resume',
-  'post-commit',
-  'post-rollback',
-] as const
-/** A point of a run at which commands may run. */
-export type HookPoint = (typeof HOOK_POINTS)[number]
-
-/** Points at which the devices stand still. */
-export const BLACKOUT_POINTS = [
-  'post-quiesce',
-  'post-stop',
-  'pre-resume',
-] as const satisfies readonly HookPoint[]
-
-/** Points after which there is nothing left to undo. */
-export const FINAL_POINTS = ['post-commit', 'post-rollback'] as const satisfies readonly HookPoint[]
 
 export const hookSchema = z
   .strictObject({
@@ -34,15 +10,15 @@ export const hookSchema = z
     on: z
       .enum(['source', 'destination', 'ferry'])
       .default('ferry')
-      .meta({ description: 'where it runs; ferry: where ferry itself does' }),
+      .meta({ description: 'where it runs; ferry: on the host where ferry runs' }),
     command: of.command().meta({ description: 'program and arguments; no shell reads them' }),
     timeout: of
       .milliseconds()
       .prefault('30s')
-      .meta({ description: 'it has failed when it is not over by then' }),
+      .meta({ description: 'the hook fails when it has not ended by then' }),
     onFailure: z.enum(['abort', 'warn']).nullable().default(null).meta({
       description:
-        'abort: the run goes back; warn: it goes on. Default: abort, and warn at post-commit and post-rollback, where nothing can be undone',
+        'abort: the run is rolled back; warn: it goes on. Default: abort, and warn at post-commit and post-rollback, where nothing can be undone',
     }),
     inBlackout: z.boolean().default(false).meta({
       description: 'needed at post-quiesce, post-stop and pre-resume, where the devices stand still',

@@ -1,5 +1,7 @@
 /** The two hosts and the data connections between them: the shape of `source:`, `destination:` and `transport:`. */
-import { z } from 'zod'
+import { DEFAULT_KEEPALIVE_MS } from '../../limits.js'
+import { formatTime } from './quantity.js'
+import * as z from 'zod'
 import * as of from './scalars.js'
 
 const hostFields = {
@@ -31,11 +33,9 @@ export const sourceSchema = z
     from: z.enum(['open', 'holder']).default('open').meta({
       description: 'open: ferry opens the devices; holder: a running `ferry hold` of this workload has them',
     }),
-    address: of
-      .ip()
-      .nullable()
-      .default(null)
-      .meta({ description: 'local IP address the data connections leave from; null: as the host routes' }),
+    address: of.ip().nullable().default(null).meta({
+      description: 'local IP address the data connections leave from; null: the host’s routes decide',
+    }),
   })
   .meta({ description: 'the host the devices leave' })
 const thenSchema = z
@@ -52,7 +52,7 @@ const thenSchema = z
   )
   .meta({
     description:
-      'what becomes of the devices once they run: hold: the helper stays and keeps them; exec: a command gets them; close: they are closed',
+      'what happens to the devices once they run: hold: the helper stays and keeps them; exec: a command gets them; close: they are closed',
   })
 export const destinationSchema = z
   .strictObject({
@@ -76,17 +76,16 @@ export const transportSchema = z
       .nullable()
       .default(null)
       .meta({ description: 'why memory and device state may travel in the clear; null: TLS 1.3, always' }),
-    loopback: z
-      .boolean()
-      .default(false)
-      .meta({ description: 'both sides on this host: in the clear over loopback, which does not leave it' }),
+    loopback: z.boolean().default(false).meta({
+      description: 'both sides on this host: in the clear over loopback, which does not leave the host',
+    }),
     streams: of.count(1, 16).default(1).meta({ description: 'connections that carry pages' }),
     maxStreams: of.count(1, 16).nullable().default(null).meta({
       description: 'connections opened, so that `ferry set RUN streams` can go up to it; null: as `streams`',
     }),
     keepalive: of
       .milliseconds()
-      .prefault('6s')
+      .prefault(formatTime(DEFAULT_KEEPALIVE_MS * 1000))
       .meta({ description: 'a dead host or network is noticed within this time' }),
   })
   .meta({ description: 'the data connection' })

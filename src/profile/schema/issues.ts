@@ -1,17 +1,17 @@
 /** zod's issues as findings: the place, our code, and words an operator knows. */
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { didYouMean } from '../../did-you-mean.js'
 import { PROFILE_CODES, type ProfileCode } from '../findings/codes.js'
-import { pathText, type Finding, type Path } from '../findings/finding.js'
+import { pathText, type ProfileFinding, type Path } from '../findings/finding.js'
 import { profileJsonSchema } from './schema.js'
 
 type Issue = z.core.$ZodIssue
 
-export function issuesToFindings(issues: readonly Issue[], raw: unknown): Finding[] {
+export function issuesToFindings(issues: readonly Issue[], raw: unknown): ProfileFinding[] {
   return issues.flatMap((issue) => issueToFindings(issue, raw))
 }
 
-function issueToFindings(issue: Issue, raw: unknown): Finding[] {
+function issueToFindings(issue: Issue, raw: unknown): ProfileFinding[] {
   const path = issue.path as Path
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey([...path, key]))
   if (issue.code === 'invalid_union') {
@@ -28,7 +28,7 @@ function issueToFindings(issue: Issue, raw: unknown): Finding[] {
   return [valueFinding(issue, path, found)]
 }
 
-function unknownKey(path: Path): Finding {
+function unknownKey(path: Path): ProfileFinding {
   const key = String(path.at(-1))
   const parent = path.slice(0, -1)
   const known = knownKeys(parent)
@@ -37,15 +37,15 @@ function unknownKey(path: Path): Finding {
     code: 'profile/unknown-key',
     path,
     at: 'key',
-    message: `unknown key \`${key}\` in ${pathText(parent)}`,
+    found: `unknown key \`${key}\` in ${pathText(parent)}`,
     label: 'unknown key',
     ...(known.length > 0 && {
-      help: near === undefined ? `known here: ${known.join(', ')}` : `did you mean \`${near}\`?`,
+      remedy: near === undefined ? `known here: ${known.join(', ')}` : `did you mean \`${near}\`?`,
     }),
   }
 }
 
-function missingKey(path: Path): Finding {
+function missingKey(path: Path): ProfileFinding {
   const description = schemaAt(path)
     .map((node) => node['description'])
     .find((text) => typeof text === 'string')
@@ -53,23 +53,23 @@ function missingKey(path: Path): Finding {
     code: 'profile/missing-key',
     path: path.slice(0, -1),
     at: 'key',
-    message: `${pathText(path.slice(0, -1))} needs \`${String(path.at(-1))}\``,
-    ...(typeof description === 'string' && { help: description }),
+    found: `${pathText(path.slice(0, -1))} needs \`${String(path.at(-1))}\``,
+    ...(typeof description === 'string' && { remedy: description }),
   }
 }
 
-function customFinding(issue: Issue, path: Path): Finding {
+function customFinding(issue: Issue, path: Path): ProfileFinding {
   const code = (issue as { params?: { code?: unknown } }).params?.code
   const known = typeof code === 'string' && Object.hasOwn(PROFILE_CODES, code)
   return {
     code: known ? (code as ProfileCode) : 'profile/invalid-value',
     path,
-    message: `invalid ${pathText(path)}`,
+    found: `invalid ${pathText(path)}`,
     label: issue.message,
   }
 }
 
-function valueFinding(issue: Issue, path: Path, found: unknown): Finding {
+function valueFinding(issue: Issue, path: Path, found: unknown): ProfileFinding {
   const where = pathText(path)
   switch (issue.code) {
     case 'invalid_type':
@@ -86,8 +86,8 @@ function valueFinding(issue: Issue, path: Path, found: unknown): Finding {
         return {
           code: 'profile/version',
           path,
-          message: `version ${shown(found)} is not known`,
-          help: 'this ferry reads version: 1',
+          found: `version ${shown(found)} is not known`,
+          remedy: 'this ferry reads version: 1',
         }
       }
       return choice(path, issue.values.map(String), found)
@@ -97,10 +97,10 @@ function valueFinding(issue: Issue, path: Path, found: unknown): Finding {
     case 'too_big': {
       const bound = issue.code === 'too_small' ? `at least ${issue.minimum}` : `at most ${issue.maximum}`
       const text = issue.origin === 'array' ? issue.message : `this must be ${bound}`
-      return { code: 'profile/invalid-value', path, message: `invalid ${where}`, label: text }
+      return { code: 'profile/invalid-value', path, found: `invalid ${where}`, label: text }
     }
     default:
-      return { code: 'profile/invalid-value', path, message: `invalid ${where}`, label: issue.message }
+      return { code: 'profile/invalid-value', path, found: `invalid ${where}`, label: issue.message }
   }
 }
 
@@ -113,32 +113,32 @@ const kindNames: Readonly<Record<string, string>> = {
   record: 'a mapping',
 }
 
-function wrongType(path: Path, expected: string, found: unknown): Finding {
+function wrongType(path: Path, expected: string, found: unknown): ProfileFinding {
   const quotable = expected === 'text' && ['number', 'boolean'].includes(typeof found)
   return {
     code: 'profile/wrong-type',
     path,
-    message: path.length === 0 ? 'a profile is a mapping of keys' : `wrong type for ${pathText(path)}`,
+    found: path.length === 0 ? 'a profile is a mapping of keys' : `wrong type for ${pathText(path)}`,
     label: `expected ${expected}, found ${shown(found)}`,
-    ...(quotable && { help: `put it in quotes to make it text: '${String(found)}'` }),
+    ...(quotable && { remedy: `put it in quotes to make it text: '${String(found)}'` }),
   }
 }
 
-function choice(path: Path, values: readonly string[], found: unknown): Finding {
+function choice(path: Path, values: readonly string[], found: unknown): ProfileFinding {
   const near = typeof found === 'string' ? didYouMean(found, values) : undefined
   return {
     code: 'profile/invalid-value',
     path,
-    message: `invalid ${pathText(path)}`,
+    found: `invalid ${pathText(path)}`,
     ...(values.length > 0 && { label: `expected ${values.join(', ')}` }),
-    ...(near !== undefined && { help: `did you mean \`${near}\`?` }),
+    ...(near !== undefined && { remedy: `did you mean \`${near}\`?` }),
   }
 }
 
 /** The word that was meant, where some words stand for themselves and a mapping says the rest. */
-function meant(path: Path, found: unknown): { readonly help?: string } {
+function meant(path: Path, found: unknown): { readonly remedy?: string } {
   const near = typeof found === 'string' ? didYouMean(found, constants(path)) : undefined
-  return near === undefined ? {} : { help: `did you mean \`${near}\`?` }
+  return near === undefined ? {} : { remedy: `did you mean \`${near}\`?` }
 }
 
 function shown(value: unknown): string {

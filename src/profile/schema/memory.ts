@@ -1,5 +1,5 @@
 /** Memory regions and what they are made of: the shape of `memory:`. */
-import { z } from 'zod'
+import * as z from 'zod'
 import * as of from './scalars.js'
 
 const memfdSchema = z

@@ -1,6 +1,7 @@
 /** zod schemas of the values that have a syntax of their own: they check the text and give the value it stands for. */
+import { SOCKET_PATH_BYTES } from '../../limits.js'
 import { isIP } from 'node:net'
-import { z } from 'zod'
+import * as z from 'zod'
 import { parseBdf, parseHost, parseListen, parseUuid } from './address.js'
 import type { ProfileCode } from '../findings/codes.js'
 import { parsePercent, parseRate, parseSize, parseTime, type Parsed } from './quantity.js'
@@ -78,12 +79,15 @@ export const absolutePath = () =>
       ? { ok: true, value: input }
       : { ok: false, problem: 'write an absolute path' },
   )
-/** A unix socket: the kernel takes 107 bytes of path. */
+/** The path of a unix socket. */
 export const socketPath = () =>
   text('profile/path', (input) =>
-    input.startsWith('/') && !input.includes('\0') && Buffer.byteLength(input) <= 107
+    input.startsWith('/') && !input.includes('\0') && Buffer.byteLength(input) <= SOCKET_PATH_BYTES
       ? { ok: true, value: input }
-      : { ok: false, problem: 'write an absolute path of at most 107 bytes, which is all a unix socket has' },
+      : {
+          ok: false,
+          problem: `write an absolute path of at most ${SOCKET_PATH_BYTES} bytes, which is all a unix socket has`,
+        },
   )
 /** Program and arguments. */
 export const command = () =>

@@ -3,8 +3,9 @@
  * editors read, is generated from it (`npm run schema`). What no shape can say (overlaps, duplicates, the two sides of
  * a device) is in checks.ts.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { hookSchema } from './hook.js'
+import { HOLD_POINTS } from '../../points.js'
 import { destinationSchema, sourceSchema, transportSchema } from './host.js'
 import { regionSchema } from './memory.js'
 import * as of from './scalars.js'
@@ -31,7 +32,7 @@ export const deviceSchema = z
       .default('auto')
       .meta({ description: 'what maps its memory: type1 (group and container) or iommufd (cdev)' }),
     tracker: z.enum(['auto', 'pinned', 'device', 'iommu', 'all']).default('auto').meta({
-      description: 'what knows which pages it wrote; auto: the planner chooses and gives the reason',
+      description: 'how Ferry learns which pages it wrote; auto: the planner chooses and gives the reason',
     }),
     container: of
       .name()
@@ -53,7 +54,7 @@ export const trackersSchema = z
       .meta({ description: 'refuse a plan in which every page counts as dirty in every round' }),
     mixedContainers: z.enum(['refuse', 'allow']).default('refuse').meta({
       description:
-        'allow: emulated and physical groups may be named into one type1 container, to measure its price: every page dirty in every round',
+        'allow: the profile may put emulated and physical groups into one type1 container, to measure its cost: every page is dirty in every round',
     }),
     iommuHugePages: z.enum(['split', 'keep']).default('split').meta({
       description:
@@ -64,10 +65,9 @@ export const trackersSchema = z
 
 export const migrationSchema = z
   .strictObject({
-    downtimeLimit: of
-      .milliseconds()
-      .prefault('300ms')
-      .meta({ description: 'ceiling of the blackout; nothing raises it' }),
+    downtimeLimit: of.milliseconds().prefault('300ms').meta({
+      description: 'longest blackout allowed: a run that would pass it is undone (`ferry set` changes it)',
+    }),
     precopy: z
       .strictObject({
         rounds: of.count(1, 100_000).default(30).meta({ description: 'at most this many rounds' }),
@@ -92,18 +92,18 @@ export const migrationSchema = z
       .milliseconds()
       .prefault('30s')
       .meta({ description: 'silence while something is due on a data connection after which the run fails' }),
-    hold: z.enum(['after-pin', 'after-dirty-log', 'before-cutover']).nullable().default(null).meta({
+    hold: z.enum(HOLD_POINTS).nullable().default(null).meta({
       description: 'where the run waits for `ferry cutover`; before-cutover: pre-copy goes on while it waits',
     }),
     holdTimeout: of
       .milliseconds()
       .nullable()
       .default(null)
-      .meta({ description: 'how long it may be held; null: for ever' }),
+      .meta({ description: 'longest hold; null: no limit' }),
     holdEnd: z
       .enum(['cancel', 'cutover'])
       .default('cancel')
-      .meta({ description: 'what happens when the holdTimeout is over' }),
+      .meta({ description: 'what happens when holdTimeout is over' }),
   })
   .meta({ description: 'how the move is made' })
 

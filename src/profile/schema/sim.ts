@@ -1,5 +1,5 @@
 /** The `sim:` block: a device that exists only inside the helper. */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { DeviceState } from '../../protocol/protocol.js'
 import { count, iova, microseconds, rate, size } from './scalars.js'
 
@@ -49,7 +49,7 @@ const faultSchema = z.discriminatedUnion('kind', [
     .meta({ description: 'a read of the dirty log fails with EIO' }),
   z
     .strictObject({ kind: z.literal('drop-dirty-bit'), nth: count(1).meta({ description: 'at which read' }) })
-    .meta({ description: 'one dirty page is kept quiet about: what full verification must find' }),
+    .meta({ description: 'one dirty page is not reported: full verification must find it' }),
   z
     .strictObject({ kind: z.literal('precopy-ends-with-zero') })
     .meta({ description: 'a drained PRE_COPY read returns 0 instead of ENOMSG, as several drivers do' }),
@@ -91,7 +91,7 @@ export const simSchema = z
       .partialRecord(z.enum(STATES), microseconds())
       .default({})
       .meta({ description: 'delay of each transition, by target state' }),
-    faults: z.array(faultSchema).default([]).meta({ description: 'what goes wrong, on purpose' }),
+    faults: z.array(faultSchema).default([]).meta({ description: 'faults to simulate' }),
   })
   .meta({ description: 'a simulated device' })
 

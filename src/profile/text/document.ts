@@ -14,7 +14,7 @@ import {
   visit,
 } from 'yaml'
 import type { Node, Pair, YAMLMap } from 'yaml'
-import type { Finding, Path } from '../findings/finding.js'
+import type { ProfileFinding, Path } from '../findings/finding.js'
 import type { SourceText, Span } from '../findings/source-text.js'
 import { aliasFindings, MAX_ALIASES, repeatedKeys, syntaxFindings, thrownFinding, tooDeep } from './syntax.js'
 
@@ -40,12 +40,12 @@ export interface ProfileDocument {
 /** Parses; syntax errors are findings. Never throws. */
 export function readDocument(source: SourceText): {
   readonly doc?: ProfileDocument
-  readonly findings: Finding[]
+  readonly findings: ProfileFinding[]
 } {
   const deep = tooDeep(source)
   if (deep !== undefined) return { findings: [deep] }
   let document: Document
-  let shape: Finding[]
+  let shape: ProfileFinding[]
   try {
     document = parseDocument(source.text, PARSE)
     shape = [...repeatedKeys(document, source), ...aliasFindings(document, source)]
@@ -63,7 +63,7 @@ export function readDocument(source: SourceText): {
 export function readValue(
   source: SourceText,
   offset: number,
-): { readonly node?: Node; readonly findings: Finding[] } {
+): { readonly node?: Node; readonly findings: ProfileFinding[] } {
   // Blanks in front keep the offsets those of the whole `--set` text.
   const padded = { file: source.file, text: ' '.repeat(offset) + source.text.slice(offset) }
   const { doc, findings } = readDocument(padded)
@@ -76,7 +76,10 @@ export function readValue(
 }
 
 /** The document's value. Integers beyond 2^53 become their text, which the size parser reads exactly. */
-export function toValue(doc: ProfileDocument): { readonly value?: unknown; readonly findings: Finding[] } {
+export function toValue(doc: ProfileDocument): {
+  readonly value?: unknown
+  readonly findings: ProfileFinding[]
+} {
   try {
     visit(doc.document, {
       Scalar(_key, node) {

@@ -9,14 +9,14 @@
 import { Scalar, visit } from 'yaml'
 import { didYouMean } from '../../did-you-mean.js'
 import { locate, type ProfileDocument } from './document.js'
-import type { Finding } from '../findings/finding.js'
+import type { ProfileFinding } from '../findings/finding.js'
 import type { Span } from '../findings/source-text.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** Replaces variables in place and returns what could not be replaced. */
-export function interpolate(doc: ProfileDocument, env: Environment): Finding[] {
-  const findings: Finding[] = []
+export function interpolate(doc: ProfileDocument, env: Environment): ProfileFinding[] {
+  const findings: ProfileFinding[] = []
   visit(doc.document, {
     // The shell has expanded what came by --set already.
     Collection(_key, node) {
@@ -148,7 +148,7 @@ function typed(text: string): unknown {
 }
 
 /** The expression itself when the text shows it as written, otherwise the whole value. */
-function place(doc: ProfileDocument, node: Scalar, problem: Problem): Finding {
+function place(doc: ProfileDocument, node: Scalar, problem: Problem): ProfileFinding {
   const { code, message, help, expression } = problem
   const [start, end] = node.range ?? [0, 1]
   const offset = doc.source.text.slice(start, end).indexOf(expression)
@@ -156,5 +156,5 @@ function place(doc: ProfileDocument, node: Scalar, problem: Problem): Finding {
     offset === -1
       ? { source: doc.source, start, end }
       : { source: doc.source, start: start + offset, end: start + offset + expression.length }
-  return { code, path: [], span: node.range ? span : locate(doc, []), message, help }
+  return { code, path: [], span: node.range ? span : locate(doc, []), found: message, remedy: help }
 }

@@ -6,11 +6,11 @@ import { isAlias, isMap, isScalar, isSeq, Scalar, visit } from 'yaml'
 import type { Document, Node, Pair, YAMLMap, YAMLSeq } from 'yaml'
 import { didYouMean } from '../../did-you-mean.js'
 import { findPair, readValue, type ProfileDocument } from './document.js'
-import type { Finding } from '../findings/finding.js'
+import type { ProfileFinding } from '../findings/finding.js'
 import type { SourceText, Span } from '../findings/source-text.js'
 
 /** Applies them in order; those that cannot be applied are findings. */
-export function applyOverrides(doc: ProfileDocument, sets: readonly string[]): Finding[] {
+export function applyOverrides(doc: ProfileDocument, sets: readonly string[]): ProfileFinding[] {
   return sets.flatMap((text, index) => applyOne(doc, { file: '--set', text, order: index + 1 }))
 }
 
@@ -19,7 +19,7 @@ interface Step {
   readonly span: Span
 }
 
-function applyOne(doc: ProfileDocument, source: SourceText): Finding[] {
+function applyOne(doc: ProfileDocument, source: SourceText): ProfileFinding[] {
   const equals = source.text.indexOf('=')
   const whole = { source, start: 0, end: Math.max(1, source.text.length) }
   const steps = equals === -1 ? [] : stepsOf(source, equals)
@@ -44,7 +44,7 @@ function stepsOf(source: SourceText, end: number): Step[] {
 }
 
 /** Walks to the last step, making mappings that are not there, and puts the value. */
-function put(doc: ProfileDocument, steps: readonly Step[], value: Node): Finding[] {
+function put(doc: ProfileDocument, steps: readonly Step[], value: Node): ProfileFinding[] {
   const { document } = doc
   if (!isMap(document.contents)) return []
   let node: YAMLMap | YAMLSeq = document.contents
@@ -132,13 +132,13 @@ function names(seq: YAMLSeq): (string | undefined)[] {
   })
 }
 
-function noItem(seq: YAMLSeq, key: string, span: Span): Finding {
+function noItem(seq: YAMLSeq, key: string, span: Span): ProfileFinding {
   const known = names(seq).filter((name) => name !== undefined)
   const near = didYouMean(key, known)
   const help = near === undefined ? `there are: ${known.join(', ')}` : `did you mean \`${near}\`?`
   return finding(span, `there is no item \`${key}\` in this list of ${seq.items.length}`, help)
 }
 
-function finding(span: Span, message: string, help: string): Finding {
-  return { code: 'profile/override', path: [], span, message, help }
+function finding(span: Span, message: string, help: string): ProfileFinding {
+  return { code: 'profile/override', path: [], span, found: message, remedy: help }
 }

@@ -1,6 +1,6 @@
 /** YAML's own complaints as findings, and the limits that keep a hostile text from its parser. */
 import { isScalar, visit, type Document, type YAMLError } from 'yaml'
-import type { Finding } from '../findings/finding.js'
+import type { ProfileFinding } from '../findings/finding.js'
 import { positionOf, type SourceText, type Span } from '../findings/source-text.js'
 
 /** More than any profile needs; a hundred aliases of aliases are an attack. */
@@ -9,7 +9,7 @@ export const MAX_ALIASES = 100
 const MAX_DEPTH = 64
 
 /** One slip makes a parser complain several times on its line; the first says it. */
-export function syntaxFindings(document: Document, source: SourceText): Finding[] {
+export function syntaxFindings(document: Document, source: SourceText): ProfileFinding[] {
   const lines = new Map<number, YAMLError>()
   for (const error of [...document.errors, ...document.warnings]) {
     const { line } = positionOf(source, error.pos[0])
@@ -18,24 +18,24 @@ export function syntaxFindings(document: Document, source: SourceText): Finding[
   return [...lines.values()].map((error) => syntaxFinding(error, source))
 }
 
-function syntaxFinding(error: YAMLError, source: SourceText): Finding {
+function syntaxFinding(error: YAMLError, source: SourceText): ProfileFinding {
   const [start, end] = error.pos
   const span = { source, start, end: Math.max(end, start + 1) }
-  const plain = { path: [], span, message: error.message }
+  const plain = { path: [], span, found: error.message }
   switch (error.code) {
     case 'TAB_AS_INDENT':
       return {
         ...plain,
         code: 'profile/tab-indent',
-        message: 'a tab is used for indentation',
-        help: 'indent with spaces',
+        found: 'a tab is used for indentation',
+        remedy: 'indent with spaces',
       }
     case 'MULTIPLE_DOCS':
       return {
         ...plain,
         code: 'profile/syntax',
-        message: 'a profile is one YAML document',
-        help: 'remove the `---`',
+        found: 'a profile is one YAML document',
+        remedy: 'remove the `---`',
       }
     default:
       return { ...plain, code: 'profile/syntax', ...braceHelp(source, start) }
@@ -43,26 +43,26 @@ function syntaxFinding(error: YAMLError, source: SourceText): Finding {
 }
 
 /** `{mdev: ${UUID}}`: inside { } YAML ends an unquoted value at the brace. */
-function braceHelp(source: SourceText, offset: number): { readonly help?: string } {
+function braceHelp(source: SourceText, offset: number): { readonly remedy?: string } {
   const { lineStart, lineEnd } = positionOf(source, offset)
   if (!/\{.*[^'"]\$\{/u.test(source.text.slice(lineStart, lineEnd))) return {}
-  return { help: 'inside { }, put a value with ${…} in quotes' }
+  return { remedy: 'inside { }, put a value with ${…} in quotes' }
 }
 
 /** What yaml throws instead of collecting: depth, aliases, `<<` of something that is not a mapping. Rethrows the rest. */
-export function thrownFinding(error: unknown, source: SourceText): Finding {
+export function thrownFinding(error: unknown, source: SourceText): ProfileFinding {
   const span = { source, start: 0, end: 1 }
   if (!(error instanceof Error)) throw error
   if (error instanceof RangeError && error.message.includes('call stack')) return deepFinding(span)
   if (error instanceof ReferenceError && /alias/iu.test(error.message)) return tooManyAliases(span)
   if (error.name !== 'Error') throw error
-  return { code: 'profile/syntax', path: [], span, message: error.message }
+  return { code: 'profile/syntax', path: [], span, found: error.message }
 }
 
 /** Too many aliases, or ones that stand for nothing. */
-export function aliasFindings(document: Document, source: SourceText): Finding[] {
+export function aliasFindings(document: Document, source: SourceText): ProfileFinding[] {
   let count = 0
-  const findings: Finding[] = []
+  const findings: ProfileFinding[] = []
   visit(document, {
     Alias(_key, alias) {
       const [start, end] = alias.range ?? [0, 1]
@@ -78,8 +78,8 @@ export function aliasFindings(document: Document, source: SourceText): Finding[]
           code: 'profile/syntax',
           path: [],
           span,
-          message,
-          help: `write &${alias.source} before the value`,
+          found: message,
+          remedy: `write &${alias.source} before the value`,
         })
       }
       return undefined
@@ -88,13 +88,13 @@ export function aliasFindings(document: Document, source: SourceText): Finding[]
   return findings
 }
 
-function tooManyAliases(span: Span): Finding {
+function tooManyAliases(span: Span): ProfileFinding {
   return {
     code: 'profile/too-many-aliases',
     path: [],
     span,
-    message: 'aliases expand to too much, or to themselves',
-    help: `write the values out; at most ${MAX_ALIASES} aliases are followed`,
+    found: 'aliases expand to too much, or to themselves',
+    remedy: `write the values out; at most ${MAX_ALIASES} aliases are followed`,
   }
 }
 
@@ -103,7 +103,7 @@ function tooManyAliases(span: Span): Finding {
  * before it sees the text, by brackets that are open and by indentation. Brackets in strings count as well, which
  * no profile will notice.
  */
-export function tooDeep(source: SourceText): Finding | undefined {
+export function tooDeep(source: SourceText): ProfileFinding | undefined {
   let open = 0
   for (const match of source.text.matchAll(/[[\]{}]|^(?:[ \t]*[-?:!&][^\s]*[ \t]){64}|^[ ]{256}/gmu)) {
     const [found] = match
@@ -115,13 +115,13 @@ export function tooDeep(source: SourceText): Finding | undefined {
   return undefined
 }
 
-function deepFinding(span: Span): Finding {
-  return { code: 'profile/too-deep', path: [], span, message: 'nested too deeply to be a profile' }
+function deepFinding(span: Span): ProfileFinding {
+  return { code: 'profile/too-deep', path: [], span, found: 'nested too deeply to be a profile' }
 }
 
 /** Keys that stand twice in one mapping. yaml's own check compares all keys with all others. */
-export function repeatedKeys(document: Document, source: SourceText): Finding[] {
-  const findings: Finding[] = []
+export function repeatedKeys(document: Document, source: SourceText): ProfileFinding[] {
+  const findings: ProfileFinding[] = []
   visit(document, {
     Map(_key, map) {
       const seen = new Set<unknown>()
@@ -133,8 +133,8 @@ export function repeatedKeys(document: Document, source: SourceText): Finding[] 
             code: 'profile/duplicate-key',
             path: [],
             span,
-            message: 'this key stands twice in one mapping',
-            help: 'keep one of them',
+            found: 'this key is given twice in one mapping',
+            remedy: 'keep one of them',
           })
         }
         seen.add(key.value)

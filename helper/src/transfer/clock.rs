@@ -1,7 +1,0 @@
-//! Durations as both sides tell them.
-
-use std::time::Duration;
-
-pub(in crate::transfer) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}

@@ -1,0 +1,8 @@
+//! What the kernel offers: devices and their migration, IOMMU backends, dirty trackers, and the memory that is mapped.
+
+pub mod device;
+pub mod dirty;
+pub mod iommu;
+pub mod memory;
+
+use ferry_base::{area, error, message, state};
