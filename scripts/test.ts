@@ -19,6 +19,8 @@ const { args: RELEASE, env: RELEASE_ENV } = await release()
 const CARGO_TEST = ['test', ...RELEASE] as const
 /** What a helper without the simulator says of it; the other tests hold for both. */
 const CARGO_PRODUCTION = [...CARGO_TEST, ...PRODUCTION, '--test', 'production'] as const
+/** As the tests are built, so that what C code the dependencies have is compiled once. */
+const CLIPPY = ['clippy', ...RELEASE, '--all-targets', '--quiet'] as const
 const NONE: Tally = { passed: 0, failed: 0 }
 
 interface Part {
@@ -60,23 +62,15 @@ const CHECK_RUST: readonly Part[] = [
   { name: 'format (rustfmt)', command: ['cargo', 'fmt', '--all', '--check'], cwd: helper },
   {
     name: 'lint (clippy)',
-    command: ['cargo', 'clippy', '--locked', '--all-targets', '--quiet', '--', '-D', 'warnings'],
+    command: ['cargo', ...CLIPPY, '--', '-D', 'warnings'],
     cwd: helper,
+    env: RELEASE_ENV,
   },
   {
     name: 'lint (clippy, production)',
-    command: [
-      'cargo',
-      'clippy',
-      '--locked',
-      ...PRODUCTION,
-      '--all-targets',
-      '--quiet',
-      '--',
-      '-D',
-      'warnings',
-    ],
+    command: ['cargo', ...CLIPPY, '-p', 'ferry-helper', ...PRODUCTION, '--', '-D', 'warnings'],
     cwd: helper,
+    env: RELEASE_ENV,
   },
 ]
 

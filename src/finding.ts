@@ -1,4 +1,4 @@
-/** What every finding says, whoever makes it: the checks of a profile, a plan, an inventory, a host. */
+/** What every finding says, from any check: the checks of a profile, a plan, an inventory, a host. */
 export interface Finding {
   /** Stable, "area/what" (an inventory's reasons: one word): what a script branches on. */
   readonly code: string

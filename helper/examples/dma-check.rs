@@ -11,7 +11,7 @@
 //!               "position": "1000", "from": 1}]}
 //! ```
 //!
-//! `initial` is what the region held before anybody wrote; with none (absent or null), bytes nobody wrote are not
+//! `initial` is what the region held before anybody wrote; with none (absent or null), bytes no one wrote are not
 //! looked at. One beside `memory` holds for all regions that do not have the key. With `from`, the report counts the
 //! distinct pages of the writes from that one to `position`.
 //!

@@ -80,7 +80,7 @@ fn bare(here: &Arc<Memory>, there: &Arc<Memory>) -> Result<f64> {
         while done < bytes as usize {
             let count = BARE.min(bytes as usize - done);
             // SAFETY: the range lies in the destination's mapping, which the caller keeps until this thread is
-            // joined, and nobody else touches it meanwhile.
+            // joined, and no one else touches it meanwhile.
             let into = unsafe { std::slice::from_raw_parts_mut((to + done) as *mut u8, count) };
             done += tcp.read(into)?;
         }
@@ -90,7 +90,7 @@ fn bare(here: &Arc<Memory>, there: &Arc<Memory>) -> Result<f64> {
     let from = here.region_at(0).map_or(0, Region::host_address) as usize;
     let began = Instant::now();
     for done in (0..bytes as usize).step_by(BARE) {
-        // SAFETY: the range lies in the source's mapping, and nobody writes to it during a measurement.
+        // SAFETY: the range lies in the source's mapping, and no one writes to it during a measurement.
         let part = unsafe { std::slice::from_raw_parts((from + done) as *const u8, BARE.min(bytes as usize - done)) };
         tcp.write_all(part).map_err(failed)?;
     }

@@ -1,6 +1,6 @@
 //! The kernel backends, trackers and devices against a real VFIO kernel. They run in the lab's guest only (see
 //! test/lab/README.md), from test/helper/kernel.lab.ts, which makes the devices and names them:
-//! FERRY_LAB_MDEV, a mtty mdev nobody uses; FERRY_LAB_FUNCTION, a PCI function bound to vfio-pci. Both sysfs paths.
+//! FERRY_LAB_MDEV, a mtty mdev no one uses; FERRY_LAB_FUNCTION, a PCI function bound to vfio-pci. Both sysfs paths.
 //! One at a time: they share the devices.
 
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
  * so that a crash loses nothing; never to stdout, which belongs to results.
  */
 import { openSync } from 'node:fs'
-import { pino, type Logger as Pino } from 'pino'
+import { pino, type DestinationStream, type Logger as Pino } from 'pino'
 import { fromSystemError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 
@@ -15,7 +15,7 @@ export type Logger = Pick<Pino, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 
 export function openLog(options: { readonly level?: LogLevel; readonly file?: string }): Logger {
   const level = options.level ?? 'info'
   const bindings = { base: { pid: process.pid }, level, timestamp: pino.stdTimeFunctions.isoTime }
-  if (options.file === undefined) return pino(bindings, pino.destination({ dest: 2, sync: true }))
+  if (options.file === undefined) return pino(bindings, destination(2))
   // Opened here, because pino's destination reports a failed open by an event that has no listener yet.
   let fd: number
   try {
@@ -28,5 +28,12 @@ export function openLog(options: { readonly level?: LogLevel; readonly file?: st
       suggestions: ['give a path in a folder that exists and that you may write to'],
     })
   }
-  return pino(bindings, pino.destination({ dest: fd, sync: true }))
+  return pino(bindings, destination(fd))
+}
+
+/** Without a listener a full disk would throw into whatever was logging, and a run must not end for its log. */
+function destination(dest: number): DestinationStream {
+  const stream = pino.destination({ dest, sync: true })
+  stream.on('error', () => undefined)
+  return stream
 }

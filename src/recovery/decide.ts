@@ -57,7 +57,7 @@ const GONE = new Set<SourceFound>(['gone-committed', 'gone-open', 'ran'])
 /**
  * INVARIANTS (one runner): `go-back` only when the destination can never run this run again: it answers without COMMIT
  * and is told to discard, or is gone and its record says, or is made to say, discarded; `resumeSource` alone overrides
- * it, for a destination whose helper is gone, and with it its devices, unless a command was given them: then whoever
+ * it, for a destination whose helper is gone, and with it its devices, unless a command was given them: then anyone who
  * gives the flag was told to look. `finish` only when the source recorded COMMIT and
  * its helper is gone.
  */

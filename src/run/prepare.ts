@@ -49,14 +49,22 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
   }
   try {
     const failed = opened.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
-    if (failed.length > 0) throw await notOpenedError(failed, clients[0], options)
+    if (failed.length > 0) throw await notAskedError(failed, () => askOne(clients[0], options))
     const [source, destination = null] = clients
     if (source === undefined) throw new Error('no helper was opened')
     const { profile, purpose } = options
     const stateDir = stateDirOf(source, profile.source, options.stateDir)
     // One after the other: asking opens each device, and on one host the two would find each other's busy.
-    const here = await ask(source, profile)
-    const there = destination === null ? null : await ask(destination, profile)
+    const here = await ask(source, profile).catch(async (error: unknown) => {
+      throw await notAskedError([error], () => askOne(destination ?? undefined, options))
+    })
+    const there =
+      destination &&
+      (await ask(destination, profile).catch(async (error: unknown) => {
+        throw await notAskedError([error], async () =>
+          options.partly ? planOneSide(profile, 'source', here) : null,
+        )
+      }))
     const plan = makePlan(profile, here, there, {
       stateDir,
       ...(destination !== null && {
@@ -84,15 +92,19 @@ export interface ReachedResult {
   readonly reached: OneSide
 }
 
-/** Why a plan cannot be made: of both hosts when neither was reached, else with what the other one has. */
-async function notOpenedError(
+/**
+ * Why a plan cannot be made: of both hosts when neither could be asked, else with what the other one has. What the other
+ * one has is worth less than the reason, and never takes its place.
+ */
+async function notAskedError(
   failed: readonly unknown[],
-  other: HelperClient | undefined,
-  { partly = false, profile }: PrepareOptions,
+  askOther: () => Promise<OneSide | null>,
 ): Promise<unknown> {
-  const [first, second] = failed
-  if (!(first instanceof FerryError)) return first
-  if (second instanceof FerryError && second.message !== first.message) {
+  const bug = failed.find((error) => !(error instanceof FerryError))
+  if (bug !== undefined) return bug
+  const [first, second] = failed as readonly FerryError[]
+  if (first === undefined) throw new Error('nothing failed')
+  if (second !== undefined && second.message !== first.message) {
     const { side: _side, ...facts } = first.info
     return new FerryError({
       ...facts,
@@ -107,10 +119,17 @@ async function notOpenedError(
       })),
     })
   }
-  // One cause for both, or none that the other host could add to.
-  if (other === undefined || !partly) return first
-  const reached = planOneSide(profile, other.side, await ask(other, profile))
-  return first.with({ result: { reached } satisfies ReachedResult })
+  const reached = await askOther().catch(() => null)
+  return reached === null ? first : first.with({ result: { reached } satisfies ReachedResult })
+}
+
+/** What the one host has that was reached; null when it is not wanted, or one cause keeps both from being reached. */
+async function askOne(
+  client: HelperClient | undefined,
+  { partly = false, profile }: PrepareOptions,
+): Promise<OneSide | null> {
+  if (client === undefined || !partly) return null
+  return planOneSide(profile, client.side, await ask(client, profile))
 }
 
 function idOf(ref: DeviceRef): readonly string[] {

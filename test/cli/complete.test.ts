@@ -109,10 +109,9 @@ describe('ferry completion', () => {
     async (shell, { skip }) => {
       const found = (process.env['PATH'] ?? '').split(':').some((path) => existsSync(join(path, shell)))
       if (!found) skip(`${shell} is not here`)
-      const { exitCode, stderr } = await execa(shell, ['-n'], {
-        input: COMPLETION_SCRIPTS[shell],
-        reject: false,
-      })
+      const script = join(folder, `completion.${shell}`)
+      writeFileSync(script, COMPLETION_SCRIPTS[shell])
+      const { exitCode, stderr } = await execa(shell, ['-n', script], { reject: false })
       expect([exitCode, stderr]).toEqual([0, ''])
     },
   )

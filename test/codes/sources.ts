@@ -79,7 +79,7 @@ export function codesInUse(): Map<string, string[]> {
     if (file.startsWith('src/doctor/')) note(file, codesOfDoctor(text))
     if (/fromOclif/u.test(text)) note(file, codesOfOclif(text))
   }
-  // Wherever a crate of the workspace lies. Examples and tests show their codes to nobody.
+  // Wherever a crate of the workspace lies. Examples and tests show their codes to no one.
   const elsewhere = /\/(?:target|tests|examples|fuzz|benches|tests\.rs|testing\.rs)$/u
   for (const file of filesBelow('helper', '.rs', elsewhere)) note(file, codesOfRust(read(file)))
   return used

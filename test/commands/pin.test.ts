@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { scene } from '../support/fake-scene.js'
 
 describe('ferry pin', () => {
-  it('pins on the source alone, reports time, pages, rate and memlock, and lets go', async () => {
+  it('pins on the source alone, reports time, pages, rate and memlock, and unpins', async () => {
     const { requests, start } = scene()
     const { exitCode, stdout } = await start('pin')
     expect(exitCode).toBe(0)

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { EDU, edu, mtty, reply, simulated, UUID_A, UUID_B } from '../inventory/fixtures.js'
+import { PROTOCOL_VERSION } from '../../src/protocol/protocol.js'
 import { fakeHost, type FakeHost } from '../support/fake-host.js'
 import { scene } from '../support/fake-scene.js'
 
@@ -31,6 +32,11 @@ function onLab(profile: string, inventory = reply([mtty(UUID_A), mtty(UUID_B), e
   writeFileSync(file, profile)
   return [host, file]
 }
+
+const HELLO = JSON.stringify({
+  id: 1,
+  ok: { protocol: PROTOCOL_VERSION, version: '0.1.0', build: '', pid: 1, uid: 0, stateDir: '/nowhere' },
+})
 
 describe('ferry plan', { timeout: 30_000 }, () => {
   it('prints pairs, choices with reasons, steps and forecast; changes nothing', async () => {
@@ -106,6 +112,19 @@ describe('ferry plan', { timeout: 30_000 }, () => {
       devices: [{ device: 'uart', id: EDU, migratable: false }],
       blockers: [{ code: 'generic-driver', side: 'source', device: 'uart' }],
     })
+  })
+  it('a helper that dies when it is asked: what the other host has, and the reason', async () => {
+    const [here, file] = onLab(MDEV)
+    const dying = join(here.folder, 'dying-helper')
+    writeFileSync(
+      dying,
+      `#!/bin/sh\n[ "$1" = --serve ] || exit 1\nread -r line\nprintf '%s\\n' '${HELLO}'\nread -r line\nexit 3\n`,
+      { mode: 0o755 },
+    )
+    const run = await here.half('plan', file, '--set', `destination.helper=${dying}`, '--json')
+    const { error, exit, result } = JSON.parse(run.stdout)
+    expect([exit, error.code, error.side]).toEqual([1, 'helper/died', 'destination'])
+    expect(result.reached).toMatchObject({ side: 'source', devices: [{ migratable: true }] })
   })
   it('both out of reach: both reasons at once', async () => {
     const [here, file] = onLab(MDEV)

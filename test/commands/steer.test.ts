@@ -19,7 +19,7 @@ async function held(forecasts: readonly number[], ...flags: string[]): Promise<{
 const json = (text: string) => JSON.parse(text).result
 
 describe('ferry migrate --detach', () => {
-  it('goes on without its terminal, is held, let go, and moves the workload', async () => {
+  it('goes on without its terminal, is held, continued, and moves the workload', async () => {
     const { here, run } = await held(FITS)
     const waited = await here.ferry('await', run, '--condition', 'held', '--timeout', '20s')
     expect(waited.exitCode).toBe(0)
@@ -106,7 +106,7 @@ describe('ferry cutover', () => {
     expect(never.exitCode).toBe(4)
   })
 
-  it('lets go once a raised limit makes it fit', async () => {
+  it('continues once a raised limit makes it fit', async () => {
     const { here, run } = await held(NEVER_FITS, '--max-rounds', '3')
     await here.ferry('await', run, '--condition', 'held')
     const waiting = here.ferry('cutover', run, '--within', '20s')
@@ -125,7 +125,7 @@ describe('ferry cutover', () => {
   })
 })
 
-describe('a hold that nobody ends', () => {
+describe('a hold that no one ends', () => {
   it('cancels by its watchdog, exit 4', async () => {
     const { exitCode, stderr } = await scene().start(
       'migrate',
@@ -161,7 +161,7 @@ describe('ferry status --watch', () => {
 })
 
 describe('a runtime folder that goes with its user’s last session', () => {
-  it('takes no detached run with it: it is asked and let go as before', async () => {
+  it('takes no detached run with it: it is asked and continued as before', async () => {
     const { here, run } = await held(FITS)
     await here.ferry('await', run, '--condition', 'held', '--timeout', '20s')
     const socket = here.socketOf(run)

@@ -64,7 +64,7 @@ async function scene(over: Partial<RunControl> = {}): Promise<Scene> {
   events.emit(START)
   const open = async (): Promise<RunConnection> => {
     const connection = await RunConnection.connect(served.socket)
-    if (connection === null) throw new Error('nobody listens')
+    if (connection === null) throw new Error('no one listens')
     closing.unshift(async () => connection.close())
     return connection
   }

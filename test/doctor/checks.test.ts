@@ -70,7 +70,7 @@ describe('what is missing', () => {
     ['no VFIO, and none needed', BARE, SIMULATED, []],
     ['no IOMMU for functions', { iommus: 0 }, FUNCTIONS, ['fail iommu']],
     ['no IOMMU for mdevs', { iommus: 0 }, MDEVS, []],
-    ['no IOMMU, nobody said', { iommus: 0 }, UNSAID, ['warn iommu']],
+    ['no IOMMU, no one said', { iommus: 0 }, UNSAID, ['warn iommu']],
     ['no type1, iommufd is enough', { container: { state: 'absent' } }, FUNCTIONS, ['warn vfio-node']],
     [
       'no type1, which is named',

@@ -76,7 +76,7 @@ describe('readFacts', () => {
   it.each([
     ['a number that is none', /(\tMemTotal\t).*/u, '$1lots'],
     ['a torn line', /(\tuser\t).*/u, '$1a\tb'],
-    ['an option nobody asked for', /(\tbegin\t1)/u, '$1\nferry-doctor\toption\tVFIO_NEW=y'],
+    ['an option no one asked for', /(\tbegin\t1)/u, '$1\nferry-doctor\toption\tVFIO_NEW=y'],
     ['a module in an unknown state', /(\tmodule\tvfio ).*/u, '$1asleep'],
     ['a fact said twice', /(\tuid\t(.*))/u, '$1\nferry-doctor\tuid\t$2'],
     ['a fact that is missing', /.*\tiommus\t.*/u, ''],

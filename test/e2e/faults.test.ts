@@ -101,7 +101,7 @@ describe.concurrent('a device that does not come back by itself: exit 6, with it
     ended(result, scene, 'needsPerson')
     expect(result.envelope?.error).toMatchObject({ code: 'device/set-failed', device: 'nic' })
     expect(result.envelope?.error.message).toContain(found)
-    // The source gave the run away: nobody starts it again.
+    // The source gave the run away: no one starts it again.
     const journal = scene.journal()
     expect(journal.states('source', 'nic').at(-1)).toBe('STOP_COPY')
     expect(journal.states('destination', 'nic').at(-1)).toBe(found)

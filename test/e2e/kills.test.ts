@@ -1,4 +1,4 @@
-/** Processes that die without a word: whoever is left puts back what may be put back, and says what is known. */
+/** Processes that die without a word: the side that is left puts back what may be put back, and says what is known. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -106,7 +106,7 @@ describe.concurrent('ferry itself killed', () => {
     running.kill('SIGKILL')
     expect((await running.ended).signal).toBe('SIGKILL')
     await gone(...pids)
-    // Nobody saw it, so each wrote down how it ended.
+    // No one saw it, so each wrote down how it ended.
     expect(decisions(scene)).toEqual({ source: 'settled', destination: 'discard' })
 
     const [name = ''] = scene.runs()

@@ -14,7 +14,7 @@ function nothingCommitted(scene: Scene): void {
   const records = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.json')) : []
   for (const name of records) {
     const { decision, role } = JSON.parse(readFileSync(join(folder, name), 'utf8'))
-    // settled: the source's devices ran again before it let go.
+    // settled: the source's devices ran again before it closed them.
     expect(decision).toBe(role === 'source' ? 'settled' : 'discard')
   }
 }

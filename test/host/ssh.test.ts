@@ -84,7 +84,7 @@ describe('explainHelper', () => {
     ['a helper that is not there', target, 127, 'sh: 1: /opt/ferry-helper: not found', 'helper/missing'],
     ['one that may not run', target, 126, 'Permission denied', 'helper/missing'],
     ['an older C library', target, 1, "version `GLIBC_2.38' not found", 'helper/missing'],
-    ['nobody at the socket', { ...target, attach: '/s' }, 3, 'attach: /s: Connection refused', 'holder/none'],
+    ['no one at the socket', { ...target, attach: '/s' }, 3, 'attach: /s: Connection refused', 'holder/none'],
     ['a password', { ...target, become: 'sudo' as const }, 1, 'sudo: a password is required', 'link/sudo'],
     ['a rule', { ...target, become: 'sudo' as const }, 1, 'Sorry, user ops is not allowed to', 'link/sudo'],
     ['no sudo', { ...target, become: 'sudo' as const }, 127, 'bash: sudo: command not found', 'link/sudo'],

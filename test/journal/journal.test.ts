@@ -196,7 +196,7 @@ describe('Journal', () => {
     expect(again).toThrow(busy)
     journal.close()
     expect(() => takeUp(saved, stateDir, RUN)).toThrow(busy)
-    // One that died with it keeps nobody out, also when its number is another's by now.
+    // One that died with it keeps no one out, also when its number is another's by now.
     writeFileSync(drivenBy(stateDir, RUN), `${process.pid} 1`)
     again().journal.close()
     const { records, torn } = readJournal(first.path)

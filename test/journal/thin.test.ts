@@ -51,7 +51,7 @@ describe('rounds in the journal', () => {
     expect(starts.length).toBeGreaterThan(100)
   })
 
-  it('are all kept again once it was let go', () => {
+  it('are all kept again once it was continued', () => {
     expect(kept([HELD, { ...HELD, state: 'released' } as Event], 200).starts).toHaveLength(200)
   })
 })

@@ -151,7 +151,7 @@ describe.sequential('two functions that write to each other’s window', () => {
     const runs = (arc: Arc): boolean => arc.from === 'RUNNING_P2P' && arc.to === 'RUNNING'
     const wakes = (arc: Arc): boolean => arc.from === 'STOP' && arc.to === 'RUNNING_P2P'
     expectAllBefore(resumed, to, wakes, runs)
-    // The devices' own word: nobody wrote into the window of one that stood still.
+    // The devices' own word: no one wrote into the window of one that stood still.
     for (const device of [...from, ...to]) expect(await readKnob(guest, device, 'violations')).toBe('0')
   })
 

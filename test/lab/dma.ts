@@ -124,7 +124,7 @@ function call(
   return [device.sysfsPath, 'set', ...set.map(([name, value]) => `${name}=${String(value)}`)]
 }
 
-/** Programs devices that nobody has open. They write as soon as somebody opens and maps them. */
+/** Programs devices that no one has open. They write as soon as somebody opens and maps them. */
 export async function applyPrograms(guest: Guest, calls: readonly ProgramCall[]): Promise<void> {
   await guest.ok([regsProgram, ...calls.flatMap((each, index) => (index === 0 ? each : ['--', ...each]))])
 }

@@ -79,7 +79,7 @@ describe('ferry pin', () => {
     expect(await vfioUsers(guest)).toBe('')
   })
 
-  it.each(['type1', 'iommufd'])('pins every page for a function through %s, and lets go', async (backend) => {
+  it.each(['type1', 'iommufd'])('pins every page for a function through %s, and unpins them', async (backend) => {
     const idle = await pinnedPages()
     const run = await ferry<PinResult>(guest, ['pin', functionProfile], { ...env, BACKEND: backend })
     expectExit(run, 0)
@@ -87,7 +87,7 @@ describe('ferry pin', () => {
       { side: 'source', bytes: String(BYTES), pages: PAGES, lockedBytes: String(BYTES) },
     ])
     expect(await vfioUsers(guest)).toBe('')
-    // The kernel's own count of pages that were pinned and not let go.
+    // The kernel's own count of pages that were pinned and not unpinned.
     expect(await pinnedPages()).toBe(idle)
   })
 

@@ -50,7 +50,7 @@ export async function createMtty(guest: Guest, uuid: string, type: MttyType = 'm
   return mdevPath(uuid)
 }
 
-/** Waits for whoever has the device open. */
+/** Waits for the process that has the device open. */
 export async function removeMtty(guest: Guest, uuid: string): Promise<void> {
   await guest.ok(`echo 1 > ${mdevPath(uuid)}/remove`, { timeoutMs: 20_000 })
 }

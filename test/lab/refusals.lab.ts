@@ -30,7 +30,7 @@ beforeEach(async () => {
   before = await traces(guest)
 })
 
-/** No journal, no claim, no open device: nobody began anything. */
+/** No journal, no claim, no open device: no one began anything. */
 async function expectNothingDone(run: FerryRun<unknown>): Promise<void> {
   expectExit(run, 3)
   expect(run.error).toMatchObject({ code: 'plan/blocked' })

@@ -1,4 +1,4 @@
-// ferry as somebody who is nobody: no root, no capability, no group.
+// ferry as somebody who is no one: no root, no capability, no group.
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Guest } from './guest.js'

@@ -107,7 +107,7 @@ function profileOf(workload: Workload): object {
     version: 1,
     name: workload.name,
     source: { host: 'local', ...workload.source },
-    // Nobody is there to take the devices over, and the next test wants them.
+    // No one is there to take the devices over, and the next test wants them.
     destination: { host: 'local', listen: '127.0.0.1:0', then: 'close', ...workload.destination },
     ...(workload.transport !== undefined && { transport: workload.transport }),
     memory: workload.memory.map((region) => ({
@@ -232,7 +232,7 @@ export async function expectMoved(
   const report = await check(guest, workload, 'destination')
   expect(report).toMatchObject({ lostPages: 0, lost: [] })
   for (const part of workload.parts) {
-    // The source gave its program away; whoever still had one could write with it.
+    // The source gave its program away; a process that still had one could write with it.
     expect([part.name, await position(guest, part.from)]).toEqual([part.name, 0])
     expect([part.name, (await position(guest, part.to)) > 0]).toEqual([part.name, true])
   }

@@ -172,7 +172,7 @@ describe('HelperClient', () => {
     const error = await failure(gone.hello())
     const pid = Number(readFileSync(pidFile, 'utf8'))
     expect(error.message).toContain('status 7')
-    // Still there: nobody waited for it.
+    // Still there: no one waited for it.
     expect(() => process.kill(pid, 'SIGKILL')).not.toThrow()
   })
 

@@ -58,7 +58,7 @@ describe('finding the helper', () => {
 
 describe('what root runs', () => {
   it.each([
-    ['root’s own, for nobody else to write', { uid: 0, mode: REGULAR | 0o755 }, false, 0],
+    ['root’s own, for no one else to write', { uid: 0, mode: REGULAR | 0o755 }, false, 0],
     ['another user’s', { uid: 1000, mode: REGULAR | 0o755 }, false, 1],
     ['writable by the group', { uid: 0, mode: REGULAR | 0o775 }, false, 1],
     ['writable by everybody', { uid: 0, mode: REGULAR | 0o757 }, false, 1],

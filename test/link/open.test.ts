@@ -75,7 +75,7 @@ describe('a helper over ssh', () => {
 })
 
 describe('a helper that runs already', () => {
-  it.each(['local', 'ssh'])('that nobody serves is holder/none, %s', async (way) => {
+  it.each(['local', 'ssh'])('that no one serves is holder/none, %s', async (way) => {
     standIn()
     const program = join(temporaryFolder(), 'ferry-helper')
     writeFileSync(program, '#!/bin/sh\n[ "$1" = --attach ] && echo "attach: $2: nobody" >&2; exit 3\n', {

@@ -199,7 +199,7 @@ export const BAD_HOSTS: readonly BadInput[] = [
     findings: [['profile/invalid-value', 'onCommmit']],
   },
   {
-    what: 'nobody to hand out to',
+    what: 'no one to hand out to',
     text: `${VALID}handOut: { socket: /run/vm/devices.sock, uid: 4294967295 }\n`,
     findings: [['profile/invalid-value', '4294967295']],
   },

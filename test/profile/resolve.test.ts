@@ -33,7 +33,7 @@ describe('hosts', () => {
     expect(parse(between('host: local', remote)).destination.become).toBe('sudo')
   })
 
-  it('are the same by name and port, whoever logs in', () => {
+  it('are the same by name and port, for any user', () => {
     const file = '{ name: ram, iova: 0, size: 4KiB, backing: { file: /dev/hugepages/a } }'
     const both = (a: string, b: string): string =>
       changed(

@@ -36,7 +36,7 @@ const from = fc.constantFrom('open' as const, 'holder' as const)
 const streams = fc
   .tuple(fc.integer({ min: 1, max: 16 }), fc.integer({ min: 1, max: 16 }), ms)
   .map(([a, b, keepaliveMs]) => ({ streams: Math.min(a, b), maxStreams: Math.max(a, b), keepaliveMs }))
-const reason = fc.string({ maxLength: 20 }).map((text) => `a line nobody else has a tap on: ${text}`)
+const reason = fc.string({ maxLength: 20 }).map((text) => `a line no one else has a tap on: ${text}`)
 const overNetwork: fc.Arbitrary<Transport> = fc
   .tuple(streams, fc.option(reason))
   .map(([counts, insecure]) => ({ ...counts, insecure, loopback: false, encrypt: insecure === null }))

@@ -91,7 +91,7 @@ describe('scripted-cutover.sh', () => {
   })
 
   it.each([5, 6, 9])(
-    'when the run was let go and ends with %i: neither cancelled nor released',
+    'when the run was continued and ends with %i: neither cancelled nor released',
     async (exit) => {
       const { calls, exitCode, stderr } = await carryOut({ 'condition ended': exit })
       expect(calls).toEqual(upTo('condition ended'))

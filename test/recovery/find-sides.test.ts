@@ -81,7 +81,7 @@ describe('a source', () => {
   const find = async (at: Answers, record: RecordReply['record']) =>
     (await findSource(host(at, record), SEAT, RUN)).found
 
-  it('that is gone is lost, unless it wrote down that its devices ran when it let go', async () => {
+  it('that is gone is lost, unless it wrote down that its devices ran when it closed them', async () => {
     expect(await find({}, 'none')).toBe('gone-open')
     expect(await find({}, 'discarded')).toBe('gone-open')
     expect(await find({}, 'settled')).toBe('ran')

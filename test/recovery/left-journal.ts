@@ -7,7 +7,7 @@ import { temporaryFolder } from '../support/temporary-folder.js'
 
 const folder = temporaryFolder()
 
-/** How far the two helpers came by themselves once the cutover was begun, whoever heard of it. */
+/** How far the two helpers came by themselves once the cutover was begun, heard or not. */
 export const MOMENTS = [
   'stopped',
   'source committed',

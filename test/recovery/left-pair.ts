@@ -1,6 +1,6 @@
 /**
  * What a ferry that died may have left: two helpers, or what they wrote down. Each answers as helpers do, with just the
- * state that the promises of `recover` are about. Whoever is killed loses its devices, and keeps its record.
+ * state that the promises of `recover` are about. A helper that is killed loses its devices, and keeps its record.
  */
 import { FerryError } from '../../src/errors.js'
 import { EXIT } from '../../src/exit-codes.js'
@@ -63,7 +63,7 @@ export class LeftPair {
     if (side.devices !== 'handed') side.devices = 'closed'
   }
 
-  /** At the run's socket its own helper answers, at the holder's whoever holds. */
+  /** At the run's socket its own helper answers, at the holder's any holder. */
   readonly reach: Reach = {
     attach: async (role, address, socket) => {
       const side = this[role]

@@ -64,7 +64,7 @@ describe('recovering a run', { timeout: 120_000 }, () => {
         pair.again([])
         const last = await recover(pair, saved)
         holdsAfter(pair, last)
-        // Nobody is missing: it must have come to a good end.
+        // No one is missing: it must have come to a good end.
         if (!pair.lostOne && pair.sourceHolds && last.outcome === 'rolled-back')
           expect(pair.running).toEqual(['source'])
         if (!pair.lostOne) expect(['done', 'rolled-back']).toContain(last.outcome)

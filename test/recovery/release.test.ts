@@ -1,4 +1,4 @@
-/** `ferry release RUN`: what it lets go of, and what it will not. */
+/** `ferry release RUN`: what it closes, and what it will not. */
 import { describe, expect, it } from 'vitest'
 import type { Event, Outcome } from '../../src/journal/event.js'
 import { readJournal } from '../../src/journal/read.js'
@@ -44,7 +44,7 @@ describe('releasing a run', () => {
     given.pair.again([])
     expect(await given.release(true)).toMatchObject({ released: true })
     expect(devices(given.pair)).toEqual(['closed', 'closed'])
-    // Nobody may take it for a run that ended well.
+    // No one may take it for a run that ended well.
     expect(given.pair.destination.record).toBe('committed')
   })
 

@@ -79,7 +79,7 @@ describe('a run that was steered', () => {
     `)
   })
 
-  it('was held until its end when nobody let it go', () => {
+  it('was held until its end when it was never continued', () => {
     const tape = heldTape().add({ type: 'cancel-asked' }, 2_000_000)
     expect(buildReport(tape.records).interventions.holds).toMatchObject([
       { state: 'ended', heldUs: 2_000_010 },

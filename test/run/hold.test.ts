@@ -47,7 +47,7 @@ const released = (outputs: readonly (readonly HoldOutput[])[]) =>
   outputs.flat().filter(({ type }) => type === 'release').length
 
 describe('a hold before the cutover', () => {
-  it('lets go when asked while the forecast fits, and only then', () => {
+  it('continues when asked while the forecast fits, and only then', () => {
     expect(answers(feed([reached(0), ask(1)]).outputs)).toEqual([[1, 'refused']])
     expect(answers(feed([reached(0), forecast(1, LIMIT + 1), ask(2)]).outputs)).toEqual([[1, 'refused']])
     const { outputs, state } = feed([reached(0), forecast(1, LIMIT), ask(2)])
@@ -69,7 +69,7 @@ describe('a hold before the cutover', () => {
     expect(feed([...start, time(1010)]).state.stage).toBe('held')
   })
 
-  it('lets go at a time, not before it, and not when the machine slept through it', () => {
+  it('continues at a time, not before it, and not when the machine slept through it', () => {
     const start = [reached(0), forecast(0, 1), ask(10, 1, 5000)]
     expect(released(feed([...start, time(4999)]).outputs)).toBe(0)
     expect(released(feed([...start, time(5003)]).outputs)).toBe(1)
@@ -138,7 +138,7 @@ describe('whatever comes in whatever order', () => {
     end: fc.constantFrom('cancel' as const, 'cutover' as const),
   })
 
-  it('is let go at most once, while held, within the limit, in a window asked for or by its watchdog; never after a cancel; everybody is answered once', () => {
+  it('is continued at most once, while held, within the limit, in a window asked for or by its watchdog; never after a cancel; everybody is answered once', () => {
     fc.assert(
       fc.property(first, inputs, ({ end, point }, steps) => {
         let state = newHold(point, LIMIT, end)
@@ -183,7 +183,7 @@ describe('whatever comes in whatever order', () => {
           const next = nextMoment(state, nowMs)
           if (next !== null) expect(state.stage === 'held' || state.stage === 'ahead').toBe(true)
         }
-        // Whoever is not answered is the one that still waits.
+        // The one that is not answered is the one that still waits.
         const open = asked.filter(({ id }) => !answered.has(id)).map(({ id }) => id)
         expect(open.every((id) => state.asked?.id === id)).toBe(true)
       }),

@@ -142,7 +142,7 @@ describe('a failure before COMMIT', () => {
           .filter((sent) => Object.values(UNDO).includes(sent.op))
           .map((sent) => key(sent, sent.op))
         expect(undone).toEqual(due.reverse())
-        // The source is rolled back and looked at, then both are let go; nothing else comes after.
+        // The source is rolled back and looked at, then both are closed; nothing else comes after.
         const last = rest.map((sent) => `${sent.side} ${sent.op}`)
         expect(last[0]).toBe('source rollback')
         const tail = last.slice(last.findLastIndex((line) => /unmap|untrack|rollback/u.test(line)) + 1)
@@ -208,7 +208,7 @@ describe('a failure before COMMIT', () => {
     expect(pair.source.state).toBe('RUNNING')
   })
 
-  it('that leaves a device not RUNNING names it, whoever tells', async () => {
+  it('that leaves a device not RUNNING names it, from any side', async () => {
     const devices = [{ device: 'vgpu', state: 'ERROR' as const }]
     const stuck = { code: 'device/reset', message: 'reset failed', device: 'vgpu' }
     const mishaps: Mishap[] = [{ side: 'source', op: 'precopy', kind: 'error' }]
@@ -267,7 +267,7 @@ describe('the ceiling and the other side', () => {
     expect(pair.trace).not.toContain('source rollback')
   })
 
-  it('a destination lost before its devices were held or closed: the source is not let go', async () => {
+  it('a destination lost before its devices were held or closed: the source is not closed', async () => {
     const { exit, outcome, pair, error } = await run({
       mishaps: [{ side: 'destination', op: 'status', kind: 'dies' }],
     })

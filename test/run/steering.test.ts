@@ -98,7 +98,7 @@ describe('a hold', () => {
     ['after-pin', 'connect', 'track'],
     ['after-dirty-log', 'track', 'precopy'],
     ['before-cutover', 'precopy', 'proceed'],
-  ] as const)('%s stops between %s and %s until it is let go', async (hold, before, after) => {
+  ] as const)('%s stops between %s and %s until it is continued', async (hold, before, after) => {
     let traceAtHold: readonly string[] = []
     const { outcome, pair, records } = await run({
       migration: { hold },
@@ -130,7 +130,7 @@ describe('a hold', () => {
     expect(seen).toEqual(['after-pin', null])
   })
 
-  it('is reached with the bounds when the rest does not fit, is not let go then, and cancelled puts all back', async () => {
+  it('is reached with the bounds when the rest does not fit, is not continued then, and cancelled puts all back', async () => {
     const answers: string[] = []
     const { exit, pair } = await run({
       migration: { hold: 'before-cutover', precopy: { maxRounds: 2, maxTimeMs: 60_000 } },

@@ -82,7 +82,7 @@ export function scene({ forecasts, ...replies }: Script = {}): Scene {
           return false
         }
       })
-      if (found === undefined) throw new Error(`nobody carries out run ${run}`)
+      if (found === undefined) throw new Error(`no one carries out run ${run}`)
       return Number(found)
     },
     ferry,

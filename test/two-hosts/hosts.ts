@@ -269,7 +269,7 @@ const ENDS: Readonly<Record<Link, readonly (readonly [Host, string, string])[]>>
 }
 
 /**
- * Sends frames to a hardware address that nobody has: they leave, and are lost on the way, as behind a switch whose
+ * Sends frames to a hardware address that no one has: they leave, and are lost on the way, as behind a switch whose
  * cable was pulled. (A queue that drops them would tell TCP so, and TCP does not count what it knows was never sent.)
  */
 function cutting(link: Link): readonly (readonly string[])[] {

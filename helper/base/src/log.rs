@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-/// A line on stderr, for whoever reads it. That nobody does is no reason to fail.
+/// A line on stderr, for a reader. Without one it does not fail.
 pub fn say(message: &str) {
     let _ = writeln!(io::stderr(), "ferry-helper: {message}");
 }

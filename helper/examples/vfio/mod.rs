@@ -111,7 +111,7 @@ fn open_by_group(sysfs: &Path) -> Result<Device> {
     let name = sysfs.file_name().and_then(|n| n.to_str()).ok_or("the device's path has no name")?;
     let name = CString::new(name)?;
     let fd = vfio_ioctl(&group, 6, "VFIO_GROUP_GET_DEVICE_FD", name.as_ptr() as libc::c_ulong)?;
-    // SAFETY: the ioctl returned a new descriptor that nobody else owns.
+    // SAFETY: the ioctl returned a new descriptor that no one else owns.
     let file = unsafe { File::from_raw_fd(fd) };
     Ok(Device { file, _held: vec![group, container] })
 }

@@ -111,6 +111,14 @@ impl Destination {
             SendPrepared, SendRunning,
         };
         let discard = Some(State::Doing(Discard));
+        let sends = matches!(action, SendPrepared | Hash | SendRunning | SendDiscarded | SendFailed);
+        let event = match event {
+            // Of an action that sends nothing, a failure of any kind is its own.
+            Event::LinkLost | Event::RollbackAsked | Event::PeerAborted if !sends => Event::Failed,
+            // The decision is made: only the link, or the lack of it, is left to fail.
+            Event::RollbackAsked | Event::PeerAborted if !matches!(action, SendPrepared | Hash) => Event::Failed,
+            other => other,
+        };
         match (action, event) {
             (CheckManifest, Event::Succeeded) => Some(State::Doing(Load)),
             (Load, Event::Succeeded) => Some(State::Doing(SendPrepared)),
@@ -266,16 +274,8 @@ mod tests {
     fn every_failure_of_every_action_leads_on() {
         for state in every_state() {
             let State::Doing(action) = state.state() else { continue };
-            let mut events = vec![Event::Failed, Event::Interrupted];
-            if matches!(
-                action,
-                Action::SendPrepared | Action::Hash | Action::SendRunning | Action::SendDiscarded | Action::SendFailed
-            ) {
-                events.push(Event::LinkLost);
-            }
-            if state.heeds_abort() {
-                events.push(Event::PeerAborted);
-            }
+            // All that the loop makes of an error, whatever kind it is of.
+            let events = [Event::Failed, Event::Interrupted, Event::LinkLost, Event::RollbackAsked, Event::PeerAborted];
             for event in events {
                 let mut after = state;
                 let next = after.on(event);

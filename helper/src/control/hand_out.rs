@@ -1,6 +1,6 @@
 //! Duplicates of a held workload's descriptors, for the one user its profile names.
 //!
-//! Whoever connects gets one line of JSON, with the descriptors in its order by SCM_RIGHTS, and the end. The kernel takes
+//! A client that connects gets one line of JSON, with the descriptors in its order by SCM_RIGHTS, and the end. The kernel takes
 //! 253 of them a message: the line carries the first, and for each further 253 a message of one newline follows.
 
 use std::fs::{self, DirBuilder};
@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::socket::{Bound, LONGEST_PATH, peer_uid};
 use crate::error::{HelperError, Result};
 use crate::log::say;
-use crate::message::HandOut as Asked;
+use crate::message::HandOut as HandOutParams;
 use crate::session::descriptors::Descriptor;
 use crate::session::shared::Shared;
 
@@ -48,7 +48,12 @@ impl HandOut {
     ///
     /// # Errors
     /// `hand-out/user` when this helper cannot give to that user; `hand-out/folder`; those of [`Bound::at`].
-    pub fn open(to: &Asked, workload: &str, descriptors: Vec<Descriptor>, shared: &Arc<Shared>) -> Result<Self> {
+    pub fn open(
+        to: &HandOutParams,
+        workload: &str,
+        descriptors: Vec<Descriptor>,
+        shared: &Arc<Shared>,
+    ) -> Result<Self> {
         let path = Path::new(&to.socket);
         let own = rustix::process::geteuid();
         if !own.is_root() && own.as_raw() != to.uid {
@@ -140,7 +145,7 @@ fn send(stream: &UnixStream, text: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<
     Ok(sendmsg(stream, &[IoSlice::new(text)], &mut ancillary, SendFlags::NOSIGNAL)?)
 }
 
-/// The socket's folder is there and nobody else can replace what is in it, or it is made, open to look into.
+/// The socket's folder is there and no one else can replace what is in it, or it is made, open to look into.
 fn safe_folder(folder: &Path) -> Result<()> {
     let failed = |operation: &str, error: &io::Error| {
         HelperError::os("hand-out/folder", format!("{operation} {}", folder.display()), error, "")

@@ -9,7 +9,7 @@ use crate::session::Standing;
 /// Of a connection.
 pub type Id = u64;
 
-/// The one over stdin and stdout, of whoever started this helper.
+/// The one over stdin and stdout, of the process that started this helper.
 pub const STDIN: Id = 0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub enum Action {
     Settle,
     /// Queue the settling and the end of everything that stands.
     GiveUp,
-    /// Let go of the terminal and of the pipes of whoever started this helper.
+    /// Close the terminal and the pipes of the process that started this helper.
     Detach,
     End,
 }
@@ -110,7 +110,7 @@ impl Ownership {
             actions.extend(self.settle());
             return actions;
         }
-        // Whoever started this helper and drove nothing: only whether the process ends is open.
+        // The process that started this helper and drove nothing: only whether the process ends is open.
         if id == STDIN && self.owner.is_none() { self.settle() } else { Vec::new() }
     }
 

@@ -1,4 +1,4 @@
-//! This process as the system sees it: its signals, and what it lets go of when it outlives whoever started it.
+//! This process as the system sees it: its signals, and what it closes when it outlives the process that started it.
 
 use std::fs::OpenOptions;
 use std::os::fd::AsRawFd;
@@ -39,7 +39,7 @@ pub fn take_signals(end: impl Fn() + Send + 'static) {
     });
 }
 
-/// Lets go of the terminal, the working folder and the pipes of whoever started this process, so that an ssh session
+/// Closes the terminal, the working folder and the pipes of the process that started this process, so that an ssh session
 /// can close.
 pub fn detach() {
     // EPERM: it leads a session already.

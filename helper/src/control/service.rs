@@ -16,7 +16,7 @@ use super::ownership::{Action, Event, Id, Ownership};
 use super::value::{json, nothing, params};
 use super::{process, socket};
 use crate::error::{HelperError, Result};
-use crate::message::{Event as Told, EventSink, Request};
+use crate::message::{Event as Notice, EventSink, Request};
 use crate::session::Standing;
 use crate::session::shared::Shared;
 use crate::transfer::net::tls::Identity;
@@ -34,7 +34,7 @@ pub enum Work {
     GiveUp,
 }
 
-/// Events, to whoever owns the run now.
+/// Events, to the owner of the run now.
 #[derive(Default)]
 struct ToOwner(Mutex<Option<Arc<Output>>>);
 
@@ -45,7 +45,7 @@ impl ToOwner {
 }
 
 impl EventSink for ToOwner {
-    fn emit(&self, event: Told) {
+    fn emit(&self, event: Notice) {
         let output = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(output) = output {
             output.emit(event);

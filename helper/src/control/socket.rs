@@ -1,4 +1,4 @@
-//! Unix sockets at which this helper answers: made so that nobody else can take their place, and gone with it.
+//! Unix sockets at which this helper answers: made so that no one else can take their place, and gone with it.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -15,7 +15,7 @@ use crate::error::{HelperError, Result};
 /// Longest path of a unix socket on Linux, in bytes: `sun_path` less its NUL.
 pub const LONGEST_PATH: usize = 107;
 
-/// A listening socket. Dropping it wakes whoever accepts on it and unlinks its path, unless another took it over.
+/// A listening socket. Dropping it wakes the thread that accepts on it and unlinks its path, unless another took it over.
 pub struct Bound {
     listener: UnixListener,
     path: PathBuf,
@@ -73,7 +73,7 @@ impl Drop for Bound {
     }
 }
 
-/// Removes a socket on which nobody answers.
+/// Removes a socket on which no one answers.
 fn clear(path: &Path) -> Result<()> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,

@@ -7,7 +7,7 @@ use crate::durable::record::{Decision, FileRecord};
 use crate::error::{HelperError, Result};
 use crate::message::{RecordParams, RecordReply, RecordState};
 
-/// Reads the record; with `discard` makes it durable that the run was dropped, so that nobody can commit it late.
+/// Reads the record; with `discard` makes it durable that the run was dropped, so that no one can commit it late.
 ///
 /// # Errors
 /// `record/committed` when it is to be discarded and says COMMIT; those of reading and writing records.
@@ -18,7 +18,7 @@ pub fn look(params: &RecordParams) -> Result<RecordReply> {
     } else if !dir.exists() {
         return Ok(RecordReply { record: RecordState::None });
     }
-    // The epoch is the one of whoever wrote; ours is none of that run.
+    // The epoch is the one of the writer; ours is none of that run.
     let record = FileRecord::new(dir, &params.run, 0, params.role)?;
     let found = if params.discard { Some(discard(&record)?) } else { record.read()?.map(|found| found.decision) };
     let state = match found {

@@ -1,4 +1,4 @@
-//! Folders that nobody else may write.
+//! Folders that no one else may write.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};

@@ -1,4 +1,4 @@
-//! The records a helper keeps of its own COMMIT and DISCARD, for whoever asks after a crash: durable before anything
+//! The records a helper keeps of its own COMMIT and DISCARD, for anyone who asks after a crash: durable before anything
 //! is said or done that rests on them.
 
 use std::fs::{self, File, OpenOptions};
@@ -19,7 +19,7 @@ pub enum Decision {
     Commit,
     Discard,
     /// A destination that committed, ran, and handed its devices on or closed them as the run said; a source whose
-    /// devices ran again before it let go.
+    /// devices ran again before it closed them.
     Settled,
 }
 

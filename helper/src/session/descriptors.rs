@@ -9,7 +9,7 @@ use crate::error::{HelperError, Result};
 use crate::iommu::Handle;
 use crate::message::num::{Bytes, Iova};
 
-/// What a descriptor is, for whoever gets it.
+/// What a descriptor is, for the receiver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Facts {

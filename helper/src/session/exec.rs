@@ -1,7 +1,7 @@
 //! `exec`: the workload's command takes the devices over, by systemd's LISTEN_FDS convention (sd_listen_fds(3)).
 //!
 //! It gets the descriptors from 3 on, their names in LISTEN_FDNAMES, a session of its own, the usual signals, umask 022,
-//! the folder `/`, and /dev/null for stdin, stdout and stderr: ours belong to whoever started us. It inherits what
+//! the folder `/`, and /dev/null for stdin, stdout and stderr: ours belong to the process that started us. It inherits what
 //! capabilities this helper kept and may gain none (no_new_privs).
 //!
 //! What is mapped for the devices stays mapped, and an mdev's driver pins its pages through the process that mapped
@@ -219,7 +219,7 @@ unsafe fn become_command(
         for (number, fd) in (FIRST..).zip(&prepared.fds) {
             done = done.min(libc::dup2(fd.as_raw_fd(), number));
         }
-        // What whoever started us left open is none of the command's; kernels before 5.11 cannot tell.
+        // What the process that started us left open is none of the command's; kernels before 5.11 cannot tell.
         let others = FIRST as libc::c_uint + prepared.fds.len() as libc::c_uint;
         libc::syscall(libc::SYS_close_range, others, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
         if done >= 0 {

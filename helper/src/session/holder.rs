@@ -49,7 +49,7 @@ impl Session {
     }
 
     /// # Errors
-    /// `request/out-of-order` when there is nothing to hold, or a run is not over: what is held runs here, and nobody
+    /// `request/out-of-order` when there is nothing to hold, or a run is not over: what is held runs here, and no one
     /// else may run it.
     pub fn may_stay(&mut self) -> Result<()> {
         let refuse = |why: String| Err(HelperError::new("request/out-of-order", format!("cannot be held: {why}")));

@@ -35,7 +35,7 @@ impl Session {
         }
     }
 
-    /// Begins a run. Its data connections are made with `identity`: the one whoever claims was told.
+    /// Begins a run. Its data connections are made with `identity`: the one that the claimant was told.
     pub fn claim(
         &mut self,
         run: &str,

@@ -129,7 +129,7 @@ impl Session {
         let reply = match &mut self.side {
             Some(Side::Source(source)) => source.rollback(&mut self.devices, params, &mut record)?,
             Some(Side::Destination(destination)) => destination.rollback(&mut self.devices, &mut record)?,
-            // Nobody was ever connected, so no device left RUNNING.
+            // No one was ever connected, so no device left RUNNING.
             Some(Side::Listening(_)) | None => RollbackReply { devices: self.states()?, needs_person: Vec::new() },
         };
         self.shared.set_phase(if role == Role::Source { Phase::RolledBack } else { Phase::Discarded });
@@ -166,7 +166,7 @@ impl Session {
     fn is_back(&mut self) -> bool {
         let undone = match &self.side {
             Some(Side::Source(source)) => source.is_back(),
-            // Nobody was ever connected.
+            // No one was ever connected.
             None => true,
             Some(Side::Listening(_) | Side::Destination(_)) => false,
         };

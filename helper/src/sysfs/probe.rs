@@ -1,6 +1,6 @@
 //! Asking devices what only their driver knows.
 //!
-//! A device nobody has open is opened for it. That is not free of consequences: vfio-pci resets a function at open
+//! A device no one has open is opened for it. That is not free of consequences: vfio-pci resets a function at open
 //! and at close, which is why it is only done when asked for (`probe`) and never to a device somebody uses. A device
 //! in use is asked through a duplicate of its user's descriptor (pidfd_getfd), which disturbs nothing, and only where
 //! that descriptor is certain to be this device's.
@@ -64,7 +64,7 @@ fn attempt(seen: &ListedDevice, holders: &[Holder]) -> (ProbeFacts, Option<Answe
         return match user {
             User::Certain { pid, fd, via } => match borrow(id, pid, fd).and_then(|fd| ask(id, &fd)) {
                 Ok(answers) => (ProbeFacts::done(via).held_by(pid), Some(answers)),
-                // Its user may have let go of it meanwhile, or may be out of our reach.
+                // Its user may have closed it meanwhile, or may be out of our reach.
                 Err(_) => (ProbeFacts::skipped("busy").held_by(pid), None),
             },
             User::Somebody { pid } => (ProbeFacts::skipped("busy").held_by(pid), None),
@@ -145,7 +145,7 @@ fn one_member(group: &GroupFacts) -> bool {
 }
 
 /// A duplicate of another process's descriptor; needs the right to trace it. The device stays open for the moment we
-/// hold it, which nobody can tell from its user holding it.
+/// hold it, which no one can tell from its user holding it.
 fn borrow(device: &str, pid: u32, fd: i32) -> Result<DeviceFd> {
     let failed = |operation: &str, errno: rustix::io::Errno| {
         HelperError::os("device/busy", operation, &errno.into(), format!("in use by pid {pid}")).device(device)
@@ -205,7 +205,7 @@ mod tests {
         ANSWERED.lock().expect("lock").insert(UUID.to_owned(), answer);
         assert_eq!(ours(&seen, &held, 9).map(|(_, said)| said), Some(said));
         assert!(ours(&seen, &held, 10).is_none(), "another process holds it");
-        assert!(ours(&seen, &[], 9).is_none(), "nobody holds it: it is asked anew");
+        assert!(ours(&seen, &[], 9).is_none(), "no one holds it: it is asked anew");
     }
 
     #[test]

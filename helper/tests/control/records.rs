@@ -35,7 +35,7 @@ fn a_destination_that_closed_what_ran_there_says_so() {
     assert_eq!(ask(&there, "destination", false), Ok(json!("settled")));
     assert_eq!(ask(&there, "destination", true).expect_err("settled")["code"], "record/committed");
     pair.source.ok("release", json!({}));
-    assert_eq!(ask(&here, "source", false), Ok(json!("committed")), "it only lets go");
+    assert_eq!(ask(&here, "source", false), Ok(json!("committed")), "it only closes its devices");
 
     let (here, there) = (Place::new(), Place::new());
     let mut held = Pair::moved(&here, &there);
@@ -52,7 +52,7 @@ fn a_destination_that_closed_what_ran_there_says_so() {
 fn a_source_whose_devices_ran_again_says_so_before_it_lets_go() {
     let (here, there) = (Place::new(), Place::new());
     let mut pair = Pair::connected(&here, &there);
-    // Nobody asks it to: its owner is gone.
+    // No one asks it to: its owner is gone.
     pair.source.hang_up();
     pair.source.end_status();
     assert_eq!(ask(&here, "source", false), Ok(json!("settled")));

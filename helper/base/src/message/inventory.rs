@@ -1,5 +1,5 @@
 //! What `inventory` is asked and answers: the twins of InventoryParams, InventoryReply and its parts in
-//! src/link/protocol.ts.
+//! src/protocol/protocol.ts.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,9 +14,9 @@ use crate::state::{DeviceState, MigrationFlags};
 pub struct InventoryParams {
     /// Also PCI functions not bound to a VFIO driver.
     pub all: bool,
-    /// Open devices that nobody has open to ask them; ask those in use through their user's descriptor.
+    /// Open devices that no one has open to ask them; ask those in use through their user's descriptor.
     pub probe: bool,
-    /// Ids of the devices to open, without case; `None`: every one. Opening resets many functions, so whoever means
+    /// Ids of the devices to open, without case; `None`: every one. Opening resets many functions, so a caller that means
     /// one device leaves the others alone.
     pub only: Option<Vec<String>>,
     pub sim: Vec<DeclaredSim>,

@@ -1,4 +1,4 @@
-//! The control protocol's messages: NDJSON requests in, replies and events out. The twin of src/link/protocol.ts and
+//! The control protocol's messages: NDJSON requests in, replies and events out. The twin of src/protocol/protocol.ts and
 //! the files it gathers, where every field is explained. The samples in test/protocol/protocol-samples.ndjson are read by
 //! both sides' tests.
 

@@ -59,15 +59,15 @@ proptest! {
             }
         }
         world.recover();
-        // After a recovery somebody runs and nobody waits, unless a device or disk failed after COMMIT, or the
+        // After a recovery somebody runs and no one waits, unless a device or disk failed after COMMIT, or the
         // destination died with it.
         if let Some(destination) = &world.destination {
             prop_assert!(destination.state() != Ds::Waiting, "waits for ever: {:?}", world.source);
             let no_source_left = world.source.is_none() && destination.state() == Ds::Discarded;
             let stuck = destination.state() == Ds::NeedsPerson || no_source_left;
-            prop_assert!(world.source_runs || world.destination_runs || stuck, "nobody runs: {:?}", world.source);
+            prop_assert!(world.source_runs || world.destination_runs || stuck, "no one runs: {:?}", world.source);
         } else if !world.destination_record {
-            prop_assert!(world.source_runs || world.source.is_none(), "nobody runs: {:?}", world.source);
+            prop_assert!(world.source_runs || world.source.is_none(), "no one runs: {:?}", world.source);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The owner: whoever drives the run, or recovers it after that one died. It may pass COMMIT on for a link that is gone,
+//! The owner: the process that drives the run, or recovers it after that one died. It may pass COMMIT on for a link that is gone,
 //! and give the source back what the destination has dropped.
 
 use super::chance::Chance;
@@ -68,7 +68,7 @@ impl World {
         if self.source_says_committed() {
             self.step(Chance::OwnerRelaysCommit);
         } else {
-            // Nobody can have been told to run: the source's record, if it stands, was never acted upon.
+            // No one can have been told to run: the source's record, if it stands, was never acted upon.
             self.step(Chance::CancelDestination);
         }
         self.settle();

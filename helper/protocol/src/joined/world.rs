@@ -264,7 +264,7 @@ impl World {
                 if self.source.take().is_some() {
                     self.link = false;
                     self.source_act = None;
-                    // Whoever finds no COMMIT record may let the workload run on the source again.
+                    // A recovery that finds no COMMIT record may let the workload run on the source again.
                     self.source_runs = !self.source_record;
                 }
             }

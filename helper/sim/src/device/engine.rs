@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_millis(1);
 pub(super) struct Shared {
     gate: Mutex<Gate>,
     wake: Condvar,
-    /// Commands waiting for the gate. The engine lets go of it for them: the standard mutex is not fair.
+    /// Commands waiting for the gate. The engine releases it for them: the standard mutex is not fair.
     pending: AtomicU32,
     /// Copy of `Gate::position` for readers without the gate; never ahead of the data and the dirty bits.
     position: AtomicU64,
@@ -119,12 +119,12 @@ impl Shared {
     /// - between data and bit: the same, and the copy made meanwhile is merely early;
     /// - after the bit: it reports the page, and its copy comes after the data.
     ///
-    /// With the bit first, a tracker could clear it and copy the old page before the data landed, and nobody would
+    /// With the bit first, a tracker could clear it and copy the old page before the data landed, and no one would
     /// ever report that page: lost. For the same reason a bit found set already is set again, by a read-modify-write:
     /// having merely seen it set says nothing about a tracker that is clearing it, while on x86 our data may still sit
-    /// in the store buffer. Setting is a release, clearing an acquire, so whoever takes the bit sees the data.
+    /// in the store buffer. Setting is a release, clearing an acquire, so a thread that takes the bit sees the data.
     ///
-    /// The page table and the log are held (shared) over data and bits together: whoever unmaps, or starts or stops a
+    /// The page table and the log are held (shared) over data and bits together: a thread that unmaps, or starts or stops a
     /// log, waits for the writes in flight, and a write is wholly before or wholly after it.
     fn write(&self, gate: &mut Gate, program: &Program, count: u64) -> u64 {
         let log = self.log.hold();
@@ -200,7 +200,7 @@ impl Engine {
     }
 
     /// Gives it another program and the sequence of the last write done under it; `None` turns the engine off.
-    /// The pages of the program before are let go, those of the new one pinned, as far as they are mapped.
+    /// The pages of the program before are unpinned, those of the new one pinned, as far as they are mapped.
     pub(super) fn program(&self, program: Option<(Program, u64)>) {
         self.shared.command(|gate| {
             gate.program = program.map(|(program, _)| program);

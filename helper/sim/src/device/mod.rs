@@ -93,7 +93,7 @@ impl SimDevice {
         self.engine.progress()
     }
 
-    /// What [`check`] needs of it, whoever has the device.
+    /// What [`check`] needs of it, whichever code has the device.
     pub fn probe(&self) -> Probe {
         Probe { name: self.name.clone(), engine: Arc::clone(self.engine.shared()) }
     }

@@ -1,4 +1,4 @@
-//! The save or resume session a simulated device is in. The file belongs to whoever asked for it; the session belongs
+//! The save or resume session a simulated device is in. The file belongs to the caller that asked for it; the session belongs
 //! to the device, and when it leaves the session the file is left behind, disabled.
 
 use std::sync::{Arc, Mutex};

@@ -26,7 +26,7 @@ pub enum Refused {
 
 /// One container's page table, shared by its devices' engines and its trackers.
 ///
-/// Engines hold the table shared over each write and its dirty bits; whoever maps, unmaps or switches tracking holds
+/// Engines hold the table shared over each write and its dirty bits; one that maps, unmaps or switches tracking holds
 /// it alone. So an unmap waits for the writes in flight, and nothing is written after it.
 pub struct SimIommu {
     dirty_tracking: bool,
@@ -117,7 +117,7 @@ impl SimIommu {
         Ok(())
     }
 
-    /// Waits for the writes in flight; mdevs let go of what they had pinned there.
+    /// Waits for the writes in flight; mdevs unpin what they had pinned there.
     ///
     /// # Errors
     /// `iommu/not-mapped` with ENOENT unless exactly this area was mapped.

@@ -61,13 +61,13 @@ pub struct Writer {
 }
 
 /// Compares `memory` with what `writers` must have written to it: the last write of each page, stamp and filler. In
-/// regions whose initial content is known (`initial`, by the region's name), every byte nobody has written must still
+/// regions whose initial content is known (`initial`, by the region's name), every byte no one has written must still
 /// be that; in the others such bytes are not looked at. Writes outside `memory` are not looked at either.
 ///
-/// Nobody may write meanwhile.
+/// No one may write meanwhile.
 ///
 /// # Errors
-/// `check/program`: a program nobody could follow. `check/slot`: two writers share a slot.
+/// `check/program`: a program no one could follow. `check/slot`: two writers share a slot.
 pub fn check(writers: &[Writer], memory: &Memory, initial: &dyn Fn(&str) -> Option<Fill>) -> Result<CheckReport> {
     for (index, writer) in writers.iter().enumerate() {
         let named = |error: HelperError| error.device(&writer.name);
@@ -154,7 +154,7 @@ fn compare(
     Ok(())
 }
 
-/// The first slot that differs, a device's own before bytes nobody wrote.
+/// The first slot that differs, a device's own before bytes no one wrote.
 fn name_loss(writers: &[Writer], writes: &[Option<u64>], iova: u64, found: &[u8], expected: &[u8]) -> Option<Lost> {
     let slots = found.chunks(SLOT_BYTES).zip(expected.chunks(SLOT_BYTES)).enumerate();
     let mut differing: Vec<(usize, &[u8])> =
@@ -163,7 +163,7 @@ fn name_loss(writers: &[Writer], writes: &[Option<u64>], iova: u64, found: &[u8]
     differing.sort_by_key(|(slot, _)| owner(*slot).is_none());
     let (slot, bytes) = *differing.first()?;
     let stamp = Stamp::decode(bytes);
-    // Bytes of a slot whose device has not written here, and has not left a stamp either, are nobody's.
+    // Bytes of a slot whose device has not written here, and has not left a stamp either, are no one's.
     let own =
         owner(slot).and_then(|index| Some((writers.get(index)?, *writes.get(index)?))).filter(|(writer, sequence)| {
             sequence.is_some() || stamp.is_some_and(|stamp| stamp.seed == writer.program.seed)

@@ -17,7 +17,7 @@ use crate::device::transitions::Stepper;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 use crate::message::num::Bytes;
-use crate::message::{CutoverStep, Event as Told, EventSink, ReceiveOutcome, ReceiveReply};
+use crate::message::{CutoverStep, Event as Notice, EventSink, ReceiveOutcome, ReceiveReply};
 use crate::protocol::destination::{Action, Destination as Machine, Event, State};
 use crate::streams::link::{Link, Patience, Wait};
 use crate::streams::pages::Carried;
@@ -139,14 +139,14 @@ impl Destination {
             let part = part_of(action);
             let began = Instant::now();
             if let Some(step) = part {
-                self.events.emit(Told::Cutover { step, done: false, elapsed_us: 0 });
+                self.events.emit(Notice::Cutover { step, done: false, elapsed_us: 0 });
             }
             let event = match self.carry_out(action, devices, record) {
                 Ok(()) => Event::Succeeded,
                 Err(error) => self.event_of(error),
             };
             if let Some(step) = part {
-                self.events.emit(Told::Cutover { step, done: true, elapsed_us: micros(began.elapsed()) });
+                self.events.emit(Notice::Cutover { step, done: true, elapsed_us: micros(began.elapsed()) });
             }
             next = self.machine.on(event);
         }
@@ -197,7 +197,7 @@ impl Destination {
         for device in devices {
             if let Err(error) = device.discard() {
                 let error = error.device(device.name());
-                self.events.emit(Told::Log {
+                self.events.emit(Notice::Log {
                     level: "error",
                     message: error.to_string(),
                     device: error.device.clone(),

@@ -16,7 +16,7 @@ use crate::net::tls::Identity;
 
 /// Time a connection has to show that it is the source's, and the source's others to follow its first.
 pub const INTRODUCTION: Duration = Duration::from_secs(5);
-/// Connections judged at once. One more sends away the one that has been judged longest: whoever comes in a crowd of
+/// Connections judged at once. One more sends away the one that has been judged longest: a source in a crowd of
 /// strangers still has the time of that many arrivals, and a source tries again.
 const AT_ONCE: usize = 64;
 /// Time one that was refused has to read why.
@@ -105,7 +105,7 @@ impl Admission {
         .suggest("look at the source's report; a firewall may limit connections per address"))
     }
 
-    /// Nobody is let in any more, and those under judgement are sent away.
+    /// No one is let in any more, and those under judgement are sent away.
     pub fn shut(&self) {
         let mut arrivals = self.lock();
         arrivals.shut = true;
@@ -195,7 +195,7 @@ impl Admission {
         Verdict::Welcome
     }
 
-    /// It was lost on the threshold. If nobody else came, another source may.
+    /// It was lost on the threshold. If no one else came, another source may.
     fn give_back(&self, index: u16) {
         let mut arrivals = self.lock();
         arrivals.taken.remove(&index);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::{FailureKind, HelperError, Result};
 
-/// Between two questions nobody answered: the shortest TCP knows.
+/// Between two questions no one answered: the shortest TCP knows.
 const BETWEEN: Duration = Duration::from_secs(1);
 /// Most questions Linux asks.
 const MOST: u64 = 127;

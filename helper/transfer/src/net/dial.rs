@@ -12,12 +12,12 @@ use crate::net::socket::Patience;
 
 /// Time one address is given.
 const ANSWER: Duration = Duration::from_secs(2);
-/// Before trying again where nobody listened.
+/// Before trying again where no one listened.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Longest time a cancel goes unnoticed.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Connects; with `insist`, trying again while nobody listens yet, for as long as the patience allows silence.
+/// Connects; with `insist`, trying again while no one listens yet, for as long as the patience allows silence.
 ///
 /// # Errors
 /// `link/refused`, `link/unreachable`, `link/address`, `link/timeout`, `run/cancelled`.

@@ -61,7 +61,7 @@ impl Listener {
         let silence = Duration::from_millis(self.params.link_timeout_ms.max(1));
         let admission = Arc::new(Admission::new(self.params, self.identity, self.credentials, rejections));
         let came = gather(&self.tcp, self.address, &admission, cancel);
-        // Whoever comes from now on finds nobody listening.
+        // A connection from now on finds no listener.
         drop(self.tcp);
         admission.shut();
         let mut sockets = came?.into_iter();

@@ -24,7 +24,7 @@ use crate::error::{FailureKind, HelperError, Result};
 const HELD_BACK: usize = 640 * 1024;
 /// Read from the socket at once: several records, where rustls alone would read one.
 const READ_AHEAD: usize = 128 * 1024;
-/// The certificates' only name; nobody looks at it.
+/// The certificates' only name; no one looks at it.
 const NAME: &str = "ferry";
 
 /// This process's key and certificate.
@@ -110,7 +110,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     })
 }
 
-/// Accepts one certificate, whoever presents it, if the handshake proves the key.
+/// Accepts one certificate, from any peer, if the handshake proves the key.
 #[derive(Debug)]
 struct Pinned {
     fingerprint: String,

@@ -6,7 +6,7 @@ use crate::clock::micros;
 use crate::dirty::union::Read;
 use crate::error::HelperError;
 use crate::message::{
-    BlackoutForecast, BlackoutSplit, CutoverParams, CutoverRead, CutoverStep, Event as Told, EventSink, Verified,
+    BlackoutForecast, BlackoutSplit, CutoverParams, CutoverRead, CutoverStep, Event as Notice, EventSink, Verified,
 };
 use crate::protocol::source::Action;
 
@@ -64,11 +64,11 @@ impl<'a> Blackout<'a> {
         if let Some(Part { step, since, paused }) = self.part.take() {
             let elapsed_us = micros(now.duration_since(since).saturating_sub(paused));
             book(&mut self.split, step, elapsed_us);
-            events.emit(Told::Cutover { step, done: true, elapsed_us });
+            events.emit(Notice::Cutover { step, done: true, elapsed_us });
         }
         if let Some(step) = next {
             self.part = Some(Part { step, since: now, paused: Duration::ZERO });
-            events.emit(Told::Cutover { step, done: false, elapsed_us: 0 });
+            events.emit(Notice::Cutover { step, done: false, elapsed_us: 0 });
         }
     }
 

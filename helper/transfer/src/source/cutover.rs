@@ -9,7 +9,7 @@ use crate::dirty::union::Read;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::message::num::Bytes;
 use crate::message::{
-    BlackoutForecast, CutoverOutcome, CutoverParams, CutoverPause, CutoverReply, Event as Told, MovedDevice,
+    BlackoutForecast, CutoverOutcome, CutoverParams, CutoverPause, CutoverReply, Event as Notice, MovedDevice,
 };
 use crate::protocol::source::{Action, Event, State};
 use crate::source::blackout::{Blackout, part_of, told};
@@ -266,7 +266,7 @@ impl Source {
             _ => CutoverOutcome::Unknown,
         };
         for error in &self.needs_person {
-            self.events.emit(Told::Log { level: "error", message: error.to_string(), device: error.device.clone() });
+            self.events.emit(Notice::Log { level: "error", message: error.to_string(), device: error.device.clone() });
         }
         let mut cause = blackout.cause;
         if outcome == CutoverOutcome::NeedsPerson {

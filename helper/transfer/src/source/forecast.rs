@@ -34,7 +34,7 @@ impl Basis {
         let Self { link, .. } = *self;
         let intake = self.intake.unwrap_or(link);
         let (least, most) = self.dirty_span;
-        // While the destination's devices load what arrives the link carries on, and if nobody knows better that costs
+        // While the destination's devices load what arrives the link carries on, and if no one knows better that costs
         // nothing at best.
         let load_least = self.intake.map_or(0, |intake| time(self.state_bytes, intake.best));
         let parts = ForecastParts {

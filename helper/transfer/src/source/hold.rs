@@ -57,7 +57,7 @@ impl Holding {
         self.interval
     }
 
-    /// A run that is let go before it converged goes on as one that was never held; then it ends with a round not older
+    /// A run that is continued before it converged goes on as one that was never held; then it ends with a round not older
     /// than the interval.
     pub(crate) fn next(&mut self, after: After) -> Next {
         if after.released {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     proptest! {
-        /// Bounds end no hold, rests are never longer than the interval, and what is let go ends soon after a bound.
+        /// Bounds end no hold, rests are never longer than the interval, and what is continued ends soon after a bound.
         #[test]
         fn only_the_owner_ends_it(
             rounds in prop::collection::vec((any::<bool>(), any::<bool>(), 0u64..3000, 0u64..3000, any::<bool>()), 1..40),
@@ -154,7 +154,7 @@ mod tests {
                 let took = Duration::from_millis(took);
                 let after = After { released: false, converged, bounded, took, left: Duration::from_millis(left), futile };
                 match holding.next(after) {
-                    Next::Released => prop_assert!(false, "nobody let it go"),
+                    Next::Released => prop_assert!(false, "no one continued it"),
                     Next::Rest(rest) => prop_assert!(rest + took <= holding.interval() && !rest.is_zero()),
                     Next::Round => prop_assert!(took >= holding.interval() || !converged),
                 }

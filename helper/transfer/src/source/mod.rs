@@ -146,7 +146,7 @@ impl Source {
         Ok(())
     }
 
-    /// Before the cutover: every device in RUNNING, or in PRE_COPY where a session is open. Whoever else holds its
+    /// Before the cutover: every device in RUNNING, or in PRE_COPY where a session is open. Anyone else who holds its
     /// descriptor may have moved it, and a session begun by somebody else cannot be read here.
     ///
     /// # Errors
@@ -185,7 +185,7 @@ impl Source {
             // What pre-copy took is not sent again, and no device knows less than what it says is dirty.
             let left = all.saturating_sub(saving.bytes()).max(still);
             state_bytes = state_bytes.saturating_add(left);
-            // A device that gave more than it ever announced sends some of it again: how much, nobody knows.
+            // A device that gave more than it ever announced sends some of it again: how much, no one knows.
             state_most = state_most.saturating_add(if saving.bytes() > all { left.max(all) } else { left });
         }
         let dirty_bytes = self.pending.dirty_bytes();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{FailureKind, HelperError, Result};
-use crate::message::{CutoverPause, Event as Told};
+use crate::message::{CutoverPause, Event as Notice};
 use crate::source::Source;
 use crate::source::blackout::Blackout;
 use crate::source::steer::Answer;
@@ -23,7 +23,7 @@ impl Source {
         }
         let since = Instant::now();
         self.steer.pause(at);
-        self.events.emit(Told::Paused { at });
+        self.events.emit(Notice::Paused { at });
         let answer = self.await_answer(at);
         blackout.paused(since.elapsed());
         match answer?.abort {

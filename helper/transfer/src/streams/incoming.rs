@@ -61,7 +61,7 @@ impl Health {
     }
 }
 
-/// What one stream has stored. Held while storing: whoever has it closed knows that nothing is written any more.
+/// What one stream has stored. Held while storing: a thread that has it closed knows that nothing is written any more.
 #[derive(Default)]
 struct Stored {
     frames: u64,
@@ -133,7 +133,7 @@ impl Incoming {
             let serving = thread::Builder::new().name(format!("stream-{}", index + 1)).spawn(move || {
                 if let Err(error) = stream.serve(&mut socket, &memory) {
                     health.note(of_stream(error, index + 2, count));
-                    // Whoever waits for this stream looks at its health first.
+                    // A thread that waits for this stream looks at its health first.
                     drop(stream.lock());
                     stream.changed.notify_all();
                 }

@@ -1,5 +1,5 @@
 //! The streams beside the first, on a source. They carry pages only: the thread that walks the dirty pages hands
-//! batches out, and whoever is free sends the next one. Their threads live as long as one sending of pages, so that
+//! batches out, and the first stream that is free sends the next one. Their threads live as long as one sending of pages, so that
 //! between two of them, and in every cutover too small to gain from it, there is only the first stream.
 
 use std::collections::VecDeque;
@@ -111,7 +111,7 @@ impl Staging for Lane {
     }
 }
 
-/// What waits to be sent by whoever is free.
+/// What waits to be sent by the first stream that is free.
 pub struct Batches {
     state: Mutex<State>,
     changed: Condvar,

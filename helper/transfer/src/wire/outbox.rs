@@ -1,4 +1,4 @@
-//! Frames on their way out: payloads are copied into one buffer behind their headers, hashed there, where nobody
+//! Frames on their way out: payloads are copied into one buffer behind their headers, hashed there, where no one
 //! writes any more, and leave by a few large writes. Live memory is never hashed.
 
 use crate::error::Result;

@@ -45,7 +45,7 @@ fn precopy(ran: &Ran) -> (PrecopyEnd, u32) {
 }
 
 #[test]
-fn a_held_run_goes_on_past_its_bounds_until_it_is_let_go() {
+fn a_held_run_goes_on_past_its_bounds_until_it_is_continued() {
     let mut rig = held(10, |hands| {
         hands.await_rounds(12);
         hands.steer.proceed();

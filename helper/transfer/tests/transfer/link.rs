@@ -227,7 +227,7 @@ fn nobody_there_and_a_cancel_end_the_wait() {
     let events = Arc::new(Events::default()) as Arc<dyn EventSink>;
     assert_eq!(listener.accept(&cancel, &events).err().map(|error| error.code), Some("run/cancelled"));
     let params = ConnectParams { link_timeout_ms: 200, ..connect_params(port, false, "") };
-    let refused = Link::connect(&params, &identity, RUN, 7, &Arc::default()).err().expect("nobody there");
+    let refused = Link::connect(&params, &identity, RUN, 7, &Arc::default()).err().expect("no one there");
     assert_eq!((refused.code, refused.errno_name.as_deref()), ("link/refused", Some("ECONNREFUSED")));
     let cancelled = Link::connect(&params, &identity, RUN, 7, &cancel).err().expect("cancelled");
     assert_eq!(cancelled.code, "run/cancelled");

@@ -1,4 +1,4 @@
-//! Devices whose state somebody else changes: whoever was handed a descriptor may, at any moment.
+//! Devices whose state somebody else changes: a process that was handed a descriptor may, at any moment.
 
 use ferry_base::message::{CutoverOutcome, CutoverPause, Event, Hold};
 use ferry_vfio::device::{DeviceState, MigrationFlags};

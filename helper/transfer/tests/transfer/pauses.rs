@@ -110,7 +110,7 @@ fn a_pause_is_bounded_by_the_limit_and_ends_by_a_cancel_of_either_side() {
         (rig.cutover.downtime_limit_ms, rig.cutover.verify) = (300, false);
         let ran = rig.run();
         assert_eq!(ran.cause(), "limit/downtime");
-        ran.assert_undone("nobody answered");
+        ran.assert_undone("no one answered");
         assert_whole(&ran);
         for side in 0..2 {
             let ran = paused(at, move |hands| hands.cancels[side].store(true, Ordering::SeqCst)).run();

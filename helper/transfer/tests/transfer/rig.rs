@@ -216,7 +216,7 @@ impl Rig {
         match Link::connect(&params, &ours, RUN, 7, &cancels[0]) {
             Err(error) => {
                 precopy = Some(Err(error));
-                // Nobody will come any more.
+                // No one will come any more.
                 cancels[1].store(true, Ordering::SeqCst);
             }
             Ok(link) => {

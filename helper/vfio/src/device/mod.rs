@@ -1,4 +1,4 @@
-//! Devices. One trait, two kinds: `kernel` (VFIO migration v2) and `sim` (a double of hardware). Nobody calls
+//! Devices. One trait, two kinds: `kernel` (VFIO migration v2) and `sim` (a double of hardware). No one calls
 //! `Device::set_state` but [`transitions::Stepper`], which holds the one table of legal transitions and reads the
 //! state back after every failure.
 

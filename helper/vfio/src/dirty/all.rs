@@ -1,4 +1,4 @@
-//! The tracker for devices nobody tracks: every mapped page counts as dirty in every round. Right, and as slow as it
+//! The tracker for devices no one tracks: every mapped page counts as dirty in every round. Right, and as slow as it
 //! sounds; such a workload never converges.
 
 use super::areas::MappedAreas;

@@ -13,7 +13,7 @@ pub use bitmap::DirtyBitmap;
 use crate::error::Result;
 pub use crate::message::TrackerKind;
 
-/// Whoever knows which pages were written. Each kernel interface's own semantics (overwrite or OR, alignment, exact
+/// What knows which pages were written. Each kernel interface's own semantics (overwrite or OR, alignment, exact
 /// mapped areas, re-arm) stay inside its tracker; outside, every tracker ORs into the workload's bitmap.
 pub trait Tracker: Send {
     fn name(&self) -> &str;

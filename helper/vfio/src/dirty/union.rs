@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::message::TrackerRound;
 
 /// All trackers of a workload. Each read ORs every tracker into one bitmap; trackers are never averaged, and a
-/// tracker that fails fails the read, because nobody else knows what it would have said.
+/// tracker that fails fails the read, because no one else knows what it would have said.
 pub struct Union {
     trackers: Vec<Box<dyn Tracker>>,
     started: usize,

@@ -44,7 +44,7 @@ pub enum Handle {
 pub trait Backend: Send {
     fn kind(&self) -> BackendKind;
     /// Opens a device and attaches it to this container. `sysfs_path` for kernel devices.
-    /// A device found in a state nobody can have left it in on purpose is brought to RUNNING first; see [`Opened`].
+    /// A device found in a state no one can have left it in on purpose is brought to RUNNING first; see [`Opened`].
     fn open_kernel_device(&mut self, name: &str, sysfs_path: &std::path::Path) -> Result<Opened>;
     /// Maps one region at its IOVA, readable and writable (mdevs need READ even for vfio_dma_rw writes).
     fn map(&mut self, memory: &Arc<Memory>, region: &Region) -> Result<Mapped>;

@@ -64,7 +64,7 @@ fn cdev(device: &Path) -> Option<String> {
 }
 
 /// Why `path`, one of the nodes of `node`, could not be opened, and who has the device: a group and a cdev exclude
-/// each other, so whoever is in the way may have the other one open.
+/// each other, so the process in the way may have the other one open.
 pub fn open_failed(device: &str, node: &DeviceNode, path: &Path, error: &io::Error) -> HelperError {
     let shown = path.display();
     let (code, meaning, hint) = match error.raw_os_error().unwrap_or(0) {

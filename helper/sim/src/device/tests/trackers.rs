@@ -1,4 +1,4 @@
-//! Trackers and page table behave as the kernel's: what is dirty when nobody writes, who is refused, what an unmap
+//! Trackers and page table behave as the kernel's: what is dirty when no one writes, who is refused, what an unmap
 //! does to a device that does not stop.
 
 use std::sync::Arc;

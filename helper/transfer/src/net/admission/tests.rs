@@ -121,7 +121,7 @@ fn each_stream_comes_once_and_all_from_one_source() {
     let _others = [1, 2].map(|index| waiting.introduce(Place { index, ..first }).expect("welcome"));
     let port = waiting.port;
     assert_eq!(waiting.accepted(), Ok(3), "the refused ones disturbed nothing");
-    let late = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect_err("nobody listens any more");
+    let late = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect_err("no one listens any more");
     assert_eq!(late.raw_os_error(), Some(libc::ECONNREFUSED));
 }
 

@@ -110,7 +110,7 @@ fn a_stream_that_ends_is_the_cause_only_after_a_while() {
         thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(incoming.close(), Ok(()));
-    assert_eq!(health.check(), Ok(()), "nobody needs it any more");
+    assert_eq!(health.check(), Ok(()), "no one needs it any more");
 }
 
 #[test]

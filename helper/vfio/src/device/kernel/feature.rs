@@ -62,14 +62,14 @@ impl DeviceFd {
     }
 
     /// One SET of the state. `Some`: the arc entered a session and this is its (O_CLOEXEC) data fd; the kernel gives
-    /// -1 on every other arc, so nobody may replace a stream they hold by what comes back here.
+    /// -1 on every other arc, so no one may replace a stream they hold by what comes back here.
     pub fn set_state(&self, target: DeviceState) -> io::Result<Option<OwnedFd>> {
         let asked = vfio_device_feature_mig_state { device_state: target as u32, data_fd: -1 };
         let given = self.call(VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE | VFIO_DEVICE_FEATURE_SET, asked)?;
         if given.data_fd < 0 {
             return Ok(None);
         }
-        // SAFETY: the kernel just installed this descriptor for us; nobody else knows it.
+        // SAFETY: the kernel just installed this descriptor for us; no one else knows it.
         Ok(Some(unsafe { OwnedFd::from_raw_fd(given.data_fd) }))
     }
 

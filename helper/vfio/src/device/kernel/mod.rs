@@ -1,6 +1,6 @@
 //! A VFIO device by its fd (from a group or a bound cdev): migration v2, spoken plainly.
 //!
-//! The one step of policy here is [`KernelDevice::adopt`]: a device that nobody else can have open but that is not
+//! The one step of policy here is [`KernelDevice::adopt`]: a device that no one else can have open but that is not
 //! RUNNING was left over by a process that died.
 
 pub mod feature;

@@ -1,6 +1,6 @@
 //! The data fd of one session. A stream file: no seek, no pread, no splice, and poll tells nothing (only mlx5
 //! implements it), so it is read and written plainly. The fd outlives its session (reads then give ENODEV) and does
-//! not keep the device open; whoever holds it drops it before the device.
+//! not keep the device open; its owner drops it before the device.
 
 use std::os::fd::OwnedFd;
 
@@ -121,7 +121,7 @@ mod tests {
         writing.join().expect("thread").expect("all written");
         assert_eq!(got, data);
 
-        // A pipe nobody empties takes a part and then nothing: a part is no success.
+        // A pipe no one empties takes a part and then nothing: a part is no success.
         let (_reader, writer) = pipe();
         let error = KernelStream::new("dev", writer).write_all(&data).expect_err("the rest was not taken");
         assert_eq!(error.errno, Some(libc::EAGAIN));

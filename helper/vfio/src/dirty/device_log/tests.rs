@@ -177,7 +177,7 @@ fn a_page_size_that_is_none_is_refused_with_the_log_stopped() {
         let area = Area { iova: 0, bytes: 100 * PAGE };
         let mut tracker = DeviceLogTracker::new("log", "vf", kernel, PAGE, vec![area], 256);
         assert_eq!(tracker.start().expect_err("no page size").code, "tracker/start-failed");
-        assert!(tracker.kernel.running.is_empty(), "nobody reads this log, so it must not run");
+        assert!(tracker.kernel.running.is_empty(), "no one reads this log, so it must not run");
     }
 }
 

@@ -58,7 +58,7 @@ pub fn open(name: &str, node: &DeviceNode, iommufd: &Iommufd) -> Result<Bound> {
 
 fn bind_failed(name: &str, node: &DeviceNode, path: &Path, error: &io::Error) -> HelperError {
     let (code, meaning) = match error.raw_os_error().unwrap_or(0) {
-        // EBUSY: open by its group. EINVAL: bound already, which is the same to us; or, where nobody has it, a
+        // EBUSY: open by its group. EINVAL: bound already, which is the same to us; or, where no one has it, a
         // platform whose DMA is not cache-coherent.
         libc::EBUSY | libc::EINVAL => {
             let (meaning, hint) = busy(node, path);

@@ -109,7 +109,7 @@ impl Group {
             vmm_sys_util::ioctl::ioctl_with_ptr(&self.file, ioctl::VFIO_GROUP_GET_DEVICE_FD(), text.as_ptr())
         };
         if fd >= 0 {
-            // SAFETY: the kernel just installed this descriptor (O_CLOEXEC) for us; nobody else knows it.
+            // SAFETY: the kernel just installed this descriptor (O_CLOEXEC) for us; no one else knows it.
             return Ok(unsafe { OwnedFd::from_raw_fd(fd) });
         }
         let error = std::io::Error::last_os_error();

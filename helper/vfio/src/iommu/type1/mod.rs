@@ -233,7 +233,7 @@ impl Backend for Type1Backend {
 impl Drop for Type1Backend {
     fn drop(&mut self) {
         // Closing the last fd unmaps too, but a device still open would keep the mappings after our memory is gone
-        // from `held`. The kernel's pins keep the pages themselves, so a failure here harms nobody else.
+        // from `held`. The kernel's pins keep the pages themselves, so a failure here harms no other device.
         for area in self.mapped.snapshot() {
             for chunk in map_chunks(area) {
                 let _ = self.container.unmap(chunk);
