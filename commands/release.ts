@@ -12,7 +12,8 @@ command closes them. A run that did not end done is refused: the source may have
 A run that needs a person and cannot be recovered, because the destination committed and could not start a device,
 keeps its devices on both sides for that person to look at; --give-up closes them.
 
-With --hold it closes a holder instead: the devices and memory of that workload are closed there, and its content is lost.`
+With --hold it closes a holder instead: its devices and memory are closed there. Memory
+in a file stays in that file; device state and other memory are lost.`
   static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage]
 
   static override examples = [

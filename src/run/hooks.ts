@@ -129,7 +129,7 @@ function failureOf(hook: Hook, end: HookEnd): HelperErrorBody | null {
   const how = end.timedOut
     ? `ran longer than ${timeoutMs} ms and was killed`
     : end.aborted
-      ? 'was killed, because the run ended'
+      ? 'was killed, because the run did not go on'
       : end.exitCode === null
         ? end.signal
           ? `was killed by ${end.signal}`
