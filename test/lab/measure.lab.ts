@@ -79,17 +79,20 @@ describe('ferry pin', () => {
     expect(await vfioUsers(guest)).toBe('')
   })
 
-  it.each(['type1', 'iommufd'])('pins every page for a function through %s, and unpins them', async (backend) => {
-    const idle = await pinnedPages()
-    const run = await ferry<PinResult>(guest, ['pin', functionProfile], { ...env, BACKEND: backend })
-    expectExit(run, 0)
-    expect(run.result.report.pins).toMatchObject([
-      { side: 'source', bytes: String(BYTES), pages: PAGES, lockedBytes: String(BYTES) },
-    ])
-    expect(await vfioUsers(guest)).toBe('')
-    // The kernel's own count of pages that were pinned and not unpinned.
-    expect(await pinnedPages()).toBe(idle)
-  })
+  it.each(['type1', 'iommufd'])(
+    'pins every page for a function through %s, and unpins them',
+    async (backend) => {
+      const idle = await pinnedPages()
+      const run = await ferry<PinResult>(guest, ['pin', functionProfile], { ...env, BACKEND: backend })
+      expectExit(run, 0)
+      expect(run.result.report.pins).toMatchObject([
+        { side: 'source', bytes: String(BYTES), pages: PAGES, lockedBytes: String(BYTES) },
+      ])
+      expect(await vfioUsers(guest)).toBe('')
+      // The kernel's own count of pages that were pinned and not unpinned.
+      expect(await pinnedPages()).toBe(idle)
+    },
+  )
 
   it('keeps them pinned for as long as the trackers are read, and no longer', async () => {
     const idle = await pinnedPages()
