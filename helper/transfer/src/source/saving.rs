@@ -163,11 +163,14 @@ impl Saving {
             return Err(HelperError::new("device/stream-lost", "no state stream is open"));
         };
         let tally = &mut self.tally;
+        // A device may give a byte at a time, each of them late.
+        let patience = link.patience().clone();
         let mut ended = None;
         let frame = Frame { index: self.index, at: tally.bytes(), ..Frame::plain(Kind::State) };
         let sent = link.stage(frame, MAX_DATA, false, |into| {
             let mut filled = 0;
             while filled < into.len() && ended.is_none() {
+                patience.check()?;
                 match stream.read(&mut into[filled..])? {
                     StreamRead::Data(count) => filled += count,
                     other => ended = Some(other),

@@ -37,6 +37,8 @@ pub struct Script {
     pub refuses: Option<(usize, i32)>,
     /// Each write to it takes so long.
     pub slow_load: Duration,
+    /// In STOP_COPY each read takes so long, and gives one byte.
+    pub trickles: Option<Duration>,
 }
 
 impl Default for Script {
@@ -58,6 +60,7 @@ impl Default for Script {
             expects: None,
             refuses: None,
             slow_load: Duration::ZERO,
+            trickles: None,
         }
     }
 }
@@ -183,6 +186,13 @@ impl StateStream for FakeStream {
             return Ok(StreamRead::Data(buf.len()));
         }
         let end = if stopped { self.script.content.len() } else { self.script.precopy };
+        if let Some(delay) = self.script.trickles.filter(|_| stopped) {
+            std::thread::sleep(delay);
+            let Some(byte) = self.script.content.get(*at) else { return Ok(StreamRead::End) };
+            buf[0] = *byte;
+            *at += 1;
+            return Ok(StreamRead::Data(1));
+        }
         // Odd sizes: no reader may rely on full reads.
         let count = end.saturating_sub(*at).min(buf.len()).min(10_007);
         if count == 0 {

@@ -1,10 +1,12 @@
 //! The downtime limit, and cancels.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use ferry_base::message::{CutoverOutcome, ReceiveOutcome};
+use ferry_base::message::{CutoverOutcome, Event, ReceiveOutcome};
 use ferry_vfio::device::DeviceState;
 
+use crate::fake::Script;
 use crate::rig::Rig;
 
 #[test]
@@ -41,6 +43,30 @@ fn a_limit_passed_on_the_way_is_undone() {
     let ran = rig.run();
     assert_eq!(ran.cause(), "limit/downtime");
     ran.assert_undone("slow destination");
+}
+
+#[test]
+fn a_state_stream_that_trickles_meets_the_limit_and_the_cancel() {
+    let trickling = || Script { trickles: Some(Duration::from_millis(1)), ..Script::default() };
+    let mut rig = Rig::new();
+    rig.source[0] = trickling();
+    rig.cutover.downtime_limit_ms = 300;
+    rig.cutover.verify = false;
+    let ran = rig.run();
+    assert_eq!(ran.cause(), "limit/downtime");
+    ran.assert_undone("a byte each millisecond");
+
+    let mut rig = Rig::new();
+    rig.source[0] = trickling();
+    rig.owner = Some(Box::new(|hands| {
+        hands.await_event("the stop", |events| {
+            events.iter().any(|event| matches!(event, Event::DeviceState { to: DeviceState::StopCopy, .. }))
+        });
+        hands.cancels[0].store(true, Ordering::SeqCst);
+    }));
+    let ran = rig.run();
+    assert_eq!(ran.cause(), "run/cancelled");
+    ran.assert_undone("cancelled while it trickled");
 }
 
 #[test]

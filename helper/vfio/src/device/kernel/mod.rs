@@ -168,7 +168,14 @@ impl Device for KernelDevice {
             return Err(self.refuse("device/illegal-transition", message, from));
         }
         match self.fd.set_state(target) {
-            Ok(Some(fd)) => Ok(Some(Box::new(KernelStream::new(&self.name, fd)))),
+            Ok(Some(fd)) => {
+                if target != DeviceState::Resuming {
+                    // mlx5 waits for its firmware otherwise, in the blackout and deaf to every limit; other drivers
+                    // take no notice, and one that refuses is read as it is.
+                    let _ = rustix::fs::fcntl_setfl(&fd, rustix::fs::OFlags::NONBLOCK);
+                }
+                Ok(Some(Box::new(KernelStream::new(&self.name, fd))))
+            }
             Ok(None) if enters_session(from, target) => {
                 let message = format!("SET {target} gave no stream although it opens a session");
                 Err(self.refuse("device/stream-lost", message, target))
