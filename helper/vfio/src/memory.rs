@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::mm::{Advice, madvise};
 use vm_memory::volatile_memory::VolatileMemory;
 use vm_memory::{FileOffset, MmapRegion, VolatileSlice};
@@ -87,7 +87,7 @@ impl Region {
 }
 
 fn create_memfd(name: &str, bytes: u64, huge_page_bytes: Option<u64>) -> Result<File> {
-    let mut flags = MemfdFlags::CLOEXEC;
+    let mut flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     match huge_page_bytes {
         None => {}
         Some(0x20_0000) => flags |= MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB,
@@ -102,6 +102,10 @@ fn create_memfd(name: &str, bytes: u64, huge_page_bytes: Option<u64>) -> Result<
     };
     let fd = memfd_create(format!("ferry-{name}"), flags).map_err(|errno| fail("memfd_create", errno))?;
     ftruncate(&fd, bytes).map_err(|errno| fail("ftruncate", errno))?;
+    // It may be handed to an unprivileged user, whose ftruncate would kill this process at its next read (SIGBUS), and
+    // with it every device.
+    fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)
+        .map_err(|errno| fail("fcntl(F_ADD_SEALS)", errno))?;
     Ok(File::from(fd))
 }
 
@@ -137,6 +141,10 @@ impl Memory {
     /// # Errors
     /// `memory/layout` when regions overlap, are not aligned to `page_size`, are empty, or reach 2^64; names all.
     pub fn new(page_size: u64, mut regions: Vec<Region>) -> Result<Self> {
+        if !page_size.is_power_of_two() || page_size < 4096 {
+            let message = format!("page size {page_size} is not a power of two of at least 4096");
+            return Err(HelperError::new("memory/layout", message));
+        }
         regions.sort_by_key(|region| region.iova);
         let mut wrong = Vec::new();
         for (index, region) in regions.iter().enumerate() {
@@ -152,9 +160,6 @@ impl Memory {
                     }
                 }
             }
-        }
-        if !page_size.is_power_of_two() || page_size < 4096 {
-            wrong.push(format!("page size {page_size} is not a power of two of at least 4096"));
         }
         if wrong.is_empty() {
             Ok(Self { page_size, regions })
@@ -212,6 +217,24 @@ mod tests {
         let mut read = [0u8; 16];
         memory.slice(0x10_1000, 16).expect("inside").copy_to(&mut read);
         assert_eq!(read, [7; 16]);
+    }
+
+    #[test]
+    fn a_memfd_cannot_be_shrunk_through_a_duplicate() {
+        let region = memfd("a", 0, 0x2000);
+        for bytes in [0, 0x1000, 0x4000] {
+            let cut = ftruncate(region.descriptor().expect("memfd"), bytes);
+            assert_eq!(cut, Err(rustix::io::Errno::PERM), "{bytes}");
+        }
+        region.slice(0x1fff, 1).expect("still there").copy_from(&[1u8]);
+    }
+
+    #[test]
+    fn an_odd_page_size_is_refused_before_anything_is_divided_by_it() {
+        for page_size in [0, 1, 2048, 4097, 12_288] {
+            let error = Memory::new(page_size, vec![memfd("a", 0, 0x1000)]).err().expect("refused");
+            assert_eq!(error.code, "memory/layout", "{page_size}");
+        }
     }
 
     #[test]
