@@ -5,7 +5,7 @@
 //! lists what we may ask for, nothing else, and the stepper refuses the rest before any ioctl.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Device, DeviceState, MigrationFlags, StateStream};
 use crate::error::{HelperError, Result};
@@ -71,18 +71,23 @@ pub fn quiesced(flags: MigrationFlags, from: DeviceState) -> Option<DeviceState>
     }
 }
 
+/// How long a device may take to be RUNNING after RESET answered, and how often it is looked at meanwhile.
+const RESET_SETTLES: Duration = Duration::from_secs(1);
+const RESET_LOOK: Duration = Duration::from_millis(5);
+
 /// A device behind the table. Nothing else in the helper calls `Device::set_state` or `Device::reset`.
 pub struct Stepper {
     device: Box<dyn Device>,
     events: Arc<dyn EventSink>,
     clock: Instant,
     touched: bool,
+    reset_settles: Duration,
 }
 
 impl Stepper {
     /// `clock` is this helper's zero of time, for the events' `atUs`.
     pub fn new(device: Box<dyn Device>, events: Arc<dyn EventSink>, clock: Instant) -> Self {
-        Self { device, events, clock, touched: false }
+        Self { device, events, clock, touched: false, reset_settles: RESET_SETTLES }
     }
 
     pub fn name(&self) -> &str {
@@ -194,7 +199,7 @@ impl Stepper {
         let began = Instant::now();
         self.touched = true;
         let reset = self.device.reset();
-        let found = self.device.state();
+        let found = self.state_after_reset();
         match (reset, found) {
             (Ok(()), Ok(Running)) => {
                 self.report(now, Running, began);
@@ -216,14 +221,36 @@ impl Stepper {
     }
 
     /// Leaves a destination's device without the workload: by RESET, which is the only way out of RESUMING.
+    ///
+    /// # Errors
+    /// What RESET says; `device/needs-person` when it claims success and the device is not RUNNING after it.
     pub fn discard(&mut self) -> Result<()> {
         let from = self.device.state()?;
         let began = Instant::now();
         self.touched = true;
         self.device.reset()?;
-        let found = self.device.state()?;
+        let found = self.state_after_reset()?;
         self.report(from, found, began);
-        Ok(())
+        if found == Running {
+            return Ok(());
+        }
+        Err(HelperError::new("device/needs-person", format!("RESET reported success and left it in {found}"))
+            .device(self.name())
+            .operation("VFIO_DEVICE_RESET")
+            .state(found)
+            .suggest("reset the device by its driver or by the bus, or restart what uses it"))
+    }
+
+    /// A RESET ends in RUNNING; mlx5 may finish it a moment after it has answered.
+    fn state_after_reset(&mut self) -> Result<DeviceState> {
+        let until = Instant::now() + self.reset_settles;
+        loop {
+            let found = self.device.state()?;
+            if found == Running || Instant::now() >= until {
+                return Ok(found);
+            }
+            std::thread::sleep(RESET_LOOK);
+        }
     }
 
     fn report(&self, from: DeviceState, to: DeviceState, began: Instant) {
@@ -304,7 +331,9 @@ mod tests {
             reset,
             asked: Arc::default(),
         };
-        Stepper::new(Box::new(device), Arc::new(Silent), Instant::now())
+        let mut stepper = Stepper::new(Box::new(device), Arc::new(Silent), Instant::now());
+        stepper.reset_settles = Duration::ZERO;
+        stepper
     }
 
     fn any_state() -> impl Strategy<Value = DeviceState> {
@@ -372,6 +401,15 @@ mod tests {
         }
         assert!(stepper(7, Resuming, &[], Some(Running)).recover().expect("reset"));
         assert!(stepper(7, Error, &[], Some(Running)).recover().expect("reset"));
+    }
+
+    #[test]
+    fn a_reset_that_changes_nothing_is_no_discarding() {
+        for stays in [Resuming, Error, Stop, PreCopy] {
+            let error = stepper(7, stays, &[], Some(stays)).discard().expect_err("it is where it was");
+            assert_eq!((error.code, error.state), ("device/needs-person", Some(stays)));
+        }
+        stepper(7, Resuming, &[], Some(Running)).discard().expect("it runs");
     }
 
     #[test]
