@@ -326,6 +326,7 @@ export type ErrorCode =
   | 'tracker/ranges'
   | 'tracker/start-failed'
   | 'tracker/stop-failed'
+  | 'tracker/uncovered'
   | 'usage/arguments'
   | 'usage/condition'
   | 'usage/host'

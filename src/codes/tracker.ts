@@ -61,6 +61,11 @@ export const TRACKER_FAMILY: Family = {
       cause: 'The IOMMU cannot, or the container was made without it.',
       remedy: 'Use another tracker, or let Ferry choose.',
     },
+    'tracker/uncovered': {
+      meaning: 'A device has no tracker, so its writes would be lost.',
+      cause: 'The helper was asked for trackers that leave a device out.',
+      remedy: 'Report it: a plan of Ferry gives every device a tracker.',
+    },
     'tracker/not-of-container': {
       meaning: 'A tracker was asked of a container that cannot have it.',
       cause: 'A log belongs to a device, not to a container.',

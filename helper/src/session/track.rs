@@ -22,6 +22,7 @@ impl Session {
         if params.trackers.is_empty() {
             return Err(HelperError::new("request/bad-params", "no tracker: no writes of the devices would be seen"));
         }
+        self.must_cover(params)?;
         let trackers = params.trackers.iter().map(|spec| self.tracker(spec)).collect::<Result<Vec<_>>>()?;
         let mut union = Union::new(memory.page_size(), memory.areas(), trackers);
         union.start()?;
@@ -33,6 +34,30 @@ impl Session {
         self.union = Some(union);
         self.shared.set_phase(Phase::Tracking);
         Ok(TrackReply { trackers: started, bitmap_bytes })
+    }
+
+    /// Every device's writes are seen by a tracker: its own, its container's, or the one that calls every page dirty.
+    ///
+    /// # Errors
+    /// `tracker/uncovered` naming all that are not.
+    fn must_cover(&self, params: &TrackParams) -> Result<()> {
+        let covers = |spec: &TrackerSpec, device: &str, container: &str| match spec.kind {
+            TrackerKind::All => true,
+            TrackerKind::Device => spec.device.as_deref() == Some(device),
+            TrackerKind::Pinned | TrackerKind::Iommu => spec.container.as_deref() == Some(container),
+        };
+        let uncovered: Vec<_> = self
+            .devices
+            .iter()
+            .zip(&self.attached)
+            .filter(|(device, at)| !params.trackers.iter().any(|spec| covers(spec, device.name(), &at.container)))
+            .map(|(device, _)| device.name())
+            .collect();
+        if uncovered.is_empty() {
+            return Ok(());
+        }
+        let message = format!("no tracker sees what these devices write: {}", uncovered.join(", "));
+        Err(HelperError::new("tracker/uncovered", message).suggest("name a tracker for each device, or `all`"))
     }
 
     fn tracker(&mut self, spec: &TrackerSpec) -> Result<Box<dyn Tracker>> {

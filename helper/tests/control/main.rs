@@ -9,3 +9,4 @@ mod place;
 mod records;
 mod run;
 mod taker;
+mod track;
