@@ -22,6 +22,7 @@ use super::service::Service;
 use super::value::{json, nothing, panicked, params};
 use crate::durable::left_record;
 use crate::error::{HelperError, Result};
+use crate::log::say;
 use crate::message::num::Bytes;
 use crate::message::{EventSink, HelloParams, HelloReply, MAX_LINE_BYTES, PROTOCOL_VERSION, Request, RouteReply};
 use crate::resident::{memlock_limit, memory_available};
@@ -216,7 +217,7 @@ fn watch(service: &Service, connection: &Connection) {
     while !connection.is_gone() {
         let keepalive = Duration::from_millis(connection.keepalive_ms.load(Ordering::SeqCst));
         if !keepalive.is_zero() && connection.silent_for() > keepalive {
-            eprintln!("ferry-helper: the owner was silent for more than {} ms", keepalive.as_millis());
+            say(&format!("the owner was silent for more than {} ms", keepalive.as_millis()));
             connection.close();
             service.gone(connection.id);
             return;

@@ -161,6 +161,8 @@ impl Socket {
     pub fn read(&mut self, into: &mut [u8], wait: Wait) -> Result<usize> {
         let mut quiet = Quiet::new();
         loop {
+            // A peer that never stops sending must not outlast a deadline.
+            self.patience.check()?;
             let read = match &mut self.carrier {
                 Carrier::Plain(tcp) => tcp.read(into),
                 Carrier::Source(stream) => stream.read(into),
