@@ -129,7 +129,15 @@ impl Service {
         }
         self.carry_out(&inner, &actions, None);
         let given = request.params.clone();
-        let answer = match request.op.as_str() {
+        let op = request.op.as_str();
+        if matches!(op, "cancel" | "proceed" | "tune" | "continue" | "rollback") {
+            // A rollback sets the cancel flag before the guard sees it: of another run, or of an owner that is no
+            // longer one, it must not end what is under way.
+            if let Err(late) = self.shared.must_concern(op, request.run.as_deref(), request.epoch) {
+                return Some(Err(late));
+            }
+        }
+        let answer = match op {
             "cancel" => {
                 self.shared.cancel();
                 nothing()

@@ -80,7 +80,11 @@ impl Worker {
             from.output.line(&reply);
             return;
         }
-        let result = self.guard.admit(&op, request.run.as_deref(), request.epoch).and_then(|()| {
+        let admitted = self.guard.admit(&op, request.run.as_deref(), request.epoch);
+        if let (Ok(()), Some(epoch)) = (&admitted, request.epoch) {
+            self.service.shared.note_epoch(epoch);
+        }
+        let result = admitted.and_then(|()| {
             catch_unwind(AssertUnwindSafe(|| self.answer(from, request))).unwrap_or_else(|_| Err(panicked()))
         });
         if result.is_ok() {

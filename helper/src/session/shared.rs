@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::device::DeviceState;
+use crate::error::{HelperError, Result};
 use crate::message::num::Bytes;
 use crate::message::{DeviceAt, Event, EventSink, Phase, Role, StatusReply};
 use crate::resident::resident_bytes;
@@ -105,6 +106,34 @@ impl Shared {
     pub fn uncancel(&self) {
         self.cancel.store(false, Ordering::SeqCst);
         self.in_doubt.store(false, Ordering::SeqCst);
+    }
+
+    /// A request of this epoch was admitted: older ones are late from now on.
+    pub fn note_epoch(&self, epoch: u64) {
+        let mut snapshot = self.lock();
+        snapshot.epoch = snapshot.epoch.map(|known| known.max(epoch));
+    }
+
+    /// For requests that are answered beside the worker, and so pass no guard: they concern the run that is claimed,
+    /// and come from its newest owner.
+    ///
+    /// # Errors
+    /// `protocol/other-run`, `protocol/old-epoch`.
+    pub fn must_concern(&self, op: &str, run: Option<&str>, epoch: Option<u64>) -> Result<()> {
+        let snapshot = self.lock();
+        let (Some(claimed), Some(run)) = (&snapshot.run, run) else { return Ok(()) };
+        if claimed != run {
+            let message = format!("this helper serves run {claimed}, `{op}` is for run {run}");
+            return Err(HelperError::new("protocol/other-run", message));
+        }
+        match (snapshot.epoch, epoch) {
+            (Some(newest), Some(epoch)) if epoch < newest => Err(HelperError::new(
+                "protocol/old-epoch",
+                format!("`{op}` comes from epoch {epoch} of run {run}, which epoch {newest} has taken over"),
+            )
+            .suggest("another ferry drives this run now: leave it to that one")),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a run is claimed.

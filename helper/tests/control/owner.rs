@@ -226,3 +226,17 @@ fn a_signal_ends_it_in_good_order() {
     assert!(status.success() && stderr.contains("ended by a signal"), "{status} {stderr}");
     assert!(!exists(&here.socket("r1")));
 }
+
+/// What is answered beside the worker passes no guard there: it must not act on another run, or for an old owner.
+#[test]
+fn a_late_cancel_or_rollback_changes_nothing() {
+    let (here, there) = (Place::new(), Place::new());
+    let mut pair = Pair::connected(&here, &there);
+    let run = std::mem::replace(&mut pair.source.run, "20260101T000000-dead".to_owned());
+    for op in ["cancel", "proceed", "tune", "continue", "rollback"] {
+        let error = pair.source.ask(op, json!({})).expect_err("of another run");
+        assert_eq!(error["code"], "protocol/other-run", "{op}");
+    }
+    pair.source.run = run;
+    pair.cut_over();
+}
