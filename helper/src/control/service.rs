@@ -16,6 +16,7 @@ use super::ownership::{Action, Event, Id, Ownership};
 use super::value::{json, nothing, params};
 use super::{process, socket};
 use crate::error::{HelperError, Result};
+use crate::log::say;
 use crate::message::{Event as Notice, EventSink, Request};
 use crate::session::Standing;
 use crate::session::shared::Shared;
@@ -112,10 +113,17 @@ impl Service {
         match self.connect(output, Some(stream)) {
             Ok(Some(connection)) => {
                 let service = Arc::clone(self);
-                thread::spawn(move || listen_to(&service, &connection, BufReader::new(reader)));
+                let id = connection.id;
+                let listening =
+                    thread::Builder::new().spawn(move || listen_to(&service, &connection, BufReader::new(reader)));
+                if let Err(error) = listening {
+                    // The socket goes on: a helper that stays must be reached once there are threads again.
+                    say(&format!("a connection was closed, because no thread could be made for it: {error}"));
+                    self.gone(id);
+                }
             }
             Ok(None) => {}
-            Err(error) => crate::log::say(&error.to_string()),
+            Err(error) => say(&error.to_string()),
         }
     }
 

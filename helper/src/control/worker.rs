@@ -165,6 +165,7 @@ impl Worker {
             self.sockets.close(Purpose::Run);
         } else {
             if !asked.give_up {
+                self.session.undo_if_open();
                 self.session.note_settled();
             }
             self.close_all();

@@ -16,6 +16,18 @@ impl Session {
         }
     }
 
+    /// Undoes a run that was never rolled back and is closed all the same: a source's device that is closed in PRE_COPY or
+    /// STOP is reset by the kernel, and its workload lost.
+    pub fn undo_if_open(&mut self) {
+        if self.is_committed() || !matches!(self.side, Some(Side::Source(_) | Side::Destination(_))) {
+            return;
+        }
+        let undone = self.rollback(&RollbackParams::default()).map(|undone| undone.needs_person);
+        for error in undone.unwrap_or_else(|error| vec![error]) {
+            say(&format!("closed in the middle of its run: {error}"));
+        }
+    }
+
     /// The owner is gone: what is not committed is undone and, except for what a holder holds, given back. What cannot
     /// be undone is left as it stands, for the next owner or the record to tell.
     pub fn settle(&mut self) -> Standing {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::driver::Driver;
 use crate::place::Place;
-use crate::run::Pair;
+use crate::run::{Pair, held_precopy};
 
 pub fn ask(place: &Place, role: &str, discard: bool) -> Result<Value, Value> {
     let params = json!({"recordDir": place.at("records"), "run": "r1", "role": role, "discard": discard});
@@ -49,7 +49,7 @@ fn a_destination_that_closed_what_ran_there_says_so() {
 }
 
 #[test]
-fn a_source_whose_devices_ran_again_says_so_before_it_lets_go() {
+fn a_source_whose_devices_ran_again_says_so_before_it_closes_them() {
     let (here, there) = (Place::new(), Place::new());
     let mut pair = Pair::connected(&here, &there);
     // No one asks it to: its owner is gone.
@@ -61,4 +61,17 @@ fn a_source_whose_devices_ran_again_says_so_before_it_lets_go() {
     let mut pair = Pair::connected(&here, &there);
     pair.source.kill();
     assert_eq!(ask(&here, "source", false), Ok(json!("none")), "killed, it says nothing");
+}
+
+/// Closed without a rollback, between pre-copy and cutover: the kernel would reset a device in PRE_COPY.
+#[test]
+fn a_run_that_is_released_in_its_middle_is_undone_first() {
+    let (here, there) = (Place::new(), Place::new());
+    let mut pair = Pair::connected(&here, &there);
+    let mut params = held_precopy();
+    params["hold"] = json!(null);
+    params["maxRounds"] = json!(1);
+    pair.source.ok("precopy", params);
+    pair.source.ok("release", json!({}));
+    assert_eq!(ask(&here, "source", false), Ok(json!("settled")), "every device ran again before it was closed");
 }

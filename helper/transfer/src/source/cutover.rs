@@ -173,20 +173,21 @@ impl Source {
                 }
                 self.check_ceiling(blackout).map(|()| Event::Succeeded)
             }
-            Action::RecordCommit => match record.commit() {
-                Ok(()) => {
-                    self.link.set_patience(Patience {
-                        cancel: None,
-                        deadline: None,
-                        silence: self.silence + Duration::from_millis(blackout.params.downtime_limit_ms),
-                    })?;
-                    Ok(Event::Succeeded)
+            Action::RecordCommit => {
+                // Before it is recorded: a failure here must not look like one of the record.
+                self.link.set_patience(Patience {
+                    cancel: None,
+                    deadline: None,
+                    silence: self.silence + Duration::from_millis(blackout.params.downtime_limit_ms),
+                })?;
+                match record.commit() {
+                    Ok(()) => Ok(Event::Succeeded),
+                    Err(failure) => {
+                        blackout.cause.get_or_insert(failure.error);
+                        Ok(if failure.doubtful { Event::Doubtful } else { Event::Failed })
+                    }
                 }
-                Err(failure) => {
-                    blackout.cause.get_or_insert(failure.error);
-                    Ok(if failure.doubtful { Event::Doubtful } else { Event::Failed })
-                }
-            },
+            }
             Action::SendCommit => self.link.send(Frame::plain(Kind::Commit), &[]).map(|()| Event::Succeeded),
             Action::AwaitRunning => self.link.expect(Kind::Running, Wait::Due).map(|_| Event::Running),
             Action::VoidRecord => record.discard().map(|()| Event::Succeeded),
