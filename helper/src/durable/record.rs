@@ -9,6 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
 use crate::error::{HelperError, Result};
 use crate::message::Role;
 use crate::transfer::commit_record::{CommitRecord, RecordFailure};
@@ -167,11 +170,26 @@ impl FileRecord {
     /// Puts `beside` in its place if nothing is there, and makes durable what is there then. Whether it was this one
     /// tells a read.
     pub(crate) fn place(&self, beside: &Path) -> Result<()> {
-        match fs::hard_link(beside, self.path()) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(self.doubtful("link", &error)),
-            _ => {}
-        }
+        put(beside, &self.path()).map_err(|error| self.doubtful("put in place", &error))?;
         self.sync()
+    }
+
+    /// That a record can be put in its place here: a file system that cannot would be found out in the blackout.
+    fn try_placing(&self) -> Result<()> {
+        let (from, to) = (self.path().with_extension("json.try"), self.path().with_extension("json.tried"));
+        let _ = fs::remove_file(&to);
+        let tried = File::create(&from).and_then(|_| put(&from, &to));
+        let _ = fs::remove_file(&from);
+        let _ = fs::remove_file(&to);
+        tried.map_err(|error| {
+            HelperError::os(
+                "record/write",
+                format!("put a file in place in {}", self.dir.display()),
+                &error,
+                "this file system can neither rename without replacing nor make hard links",
+            )
+            .suggest("give the side another `stateDir`")
+        })
     }
 
     fn sync(&self) -> Result<()> {
@@ -185,8 +203,22 @@ impl FileRecord {
     }
 }
 
+/// Puts `from` at `to` if nothing is there; that something is there is no error. By RENAME_NOREPLACE, which file systems
+/// without hard links have too, else by link(2): of two that try, whichever way, one wins.
+fn put(from: &Path, to: &Path) -> std::io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match fs::hard_link(from, to) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        },
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 impl CommitRecord for FileRecord {
     fn prepare(&mut self) -> Result<()> {
+        self.try_placing()?;
         self.write(&self.beside(), Decision::Commit)?;
         self.waiting = true;
         Ok(())
@@ -252,6 +284,21 @@ mod tests {
         record.discard().expect("discard");
         assert_eq!(record.read().expect("read").map(|read| read.decision), Some(Decision::Discard));
         assert_eq!(fs::read_dir(&dir).expect("list").count(), 1);
+        fs::remove_dir_all(dir).expect("clean up");
+    }
+
+    #[test]
+    fn what_is_in_its_place_is_never_replaced_by_a_commit() {
+        let dir = scratch("put");
+        let (from, to) = (dir.join("from"), dir.join("to"));
+        fs::write(&from, "second").expect("write");
+        fs::write(&to, "first").expect("write");
+        put(&from, &to).expect("something is there");
+        assert_eq!(fs::read_to_string(&to).expect("read"), "first");
+        fs::remove_file(&to).expect("remove");
+        put(&from, &to).expect("free");
+        assert_eq!(fs::read_to_string(&to).expect("read"), "second");
+        assert!(put(&dir.join("none"), &dir.join("other")).is_err());
         fs::remove_dir_all(dir).expect("clean up");
     }
 
