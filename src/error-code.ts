@@ -192,6 +192,7 @@ export type ErrorCode =
   | 'plan/blocked'
   | 'plan/container-backends'
   | 'plan/container-dirty'
+  | 'plan/cpu-writes'
   | 'plan/device-differs'
   | 'plan/downtime-tight'
   | 'plan/driver-differs'

@@ -99,6 +99,11 @@ const ADVICE: Readonly<Record<PlanCode, Advice>> = {
     cause: 'The kernels of the hosts use different page sizes.',
     remedy: 'Make the IOVA and the size of each region multiples of the larger page size.',
   },
+  'plan/cpu-writes': {
+    cause: 'The holder hands its memory to another process, which can write it; trackers see devices only.',
+    remedy:
+      'Stop that process before the move, or use `verify: full`: it finds a lost write before the commit.',
+  },
   'plan/kernel-differs': {
     cause: 'The hosts run different kernel releases, and drivers may change their state format between them.',
     remedy: 'Usually nothing: a load that fails is rolled back. Run the same kernel on both to be sure.',

@@ -126,6 +126,11 @@ export const PLAN_CODES = {
     level: 'either',
     summary: 'the page sizes of the hosts differ, or a region is not aligned to them',
   },
+  'plan/cpu-writes': {
+    layer: 'tracker',
+    level: 'warn',
+    summary: 'the memory may be in the hands of another process, whose own writes no tracker sees',
+  },
   'plan/kernel-differs': {
     layer: 'host',
     level: 'warn',

@@ -30,6 +30,14 @@ export function* checkHosts(
     yield* checkHugePages(side, profile)
   }
   yield* checkMemory(sides, profile)
+  if (isHeld('source', profile) && profile.handOut !== null && profile.migration.verify !== 'full') {
+    yield warn(
+      'plan/cpu-writes',
+      { side: 'source' },
+      'the holder hands the memory to another process (handOut); trackers see the writes of devices, not those of a CPU',
+      'stop that process before the move, or use `verify: full`, which finds a lost write before the commit',
+    )
+  }
   yield* checkPageSizes(sides, profile)
   if (destination !== null && real && source.host.kernel !== destination.host.kernel) {
     yield warn(

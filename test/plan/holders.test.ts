@@ -53,4 +53,27 @@ describe('a source that is held', () => {
     const held = { ...given, source: { ...given.source, from: 'holder' } } as const
     expect(blockers(plan(held, [], [], tight))).toEqual([])
   })
+
+  it('warns of writes by a CPU where another process may have the memory, unless all of it is compared', () => {
+    const given = profile([simDevice('s')], { destination: elsewhere() })
+    const codes = (handOut: typeof given.handOut, verify: 'none' | 'full', from: 'open' | 'holder') =>
+      plan(
+        {
+          ...given,
+          handOut,
+          migration: { ...given.migration, verify },
+          source: { ...given.source, from },
+        },
+        [],
+        [],
+      ).warnings.map(({ code }) => code)
+    const taker = { socket: '/run/x/x.sock', uid: 1000 }
+    expect(codes(taker, 'none', 'holder')).toContain('plan/cpu-writes')
+    for (const without of [
+      codes(null, 'none', 'holder'),
+      codes(taker, 'full', 'holder'),
+      codes(taker, 'none', 'open'),
+    ])
+      expect(without).not.toContain('plan/cpu-writes')
+  })
 })
