@@ -128,7 +128,12 @@ impl Source {
                 self.committed = true;
                 Some(State::Doing(Action::SendCommit))
             }
-            (Action::RecordCommit, Event::Doubtful | Event::Interrupted) => {
+            // It may stand on the disk, and an owner may have read there that we committed.
+            (Action::RecordCommit, Event::Interrupted) => {
+                self.committed = true;
+                Some(State::Unknown)
+            }
+            (Action::RecordCommit, Event::Doubtful) => {
                 self.committed = true;
                 Some(State::Doing(Action::VoidRecord))
             }

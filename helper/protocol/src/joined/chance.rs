@@ -11,8 +11,12 @@ pub enum Chance {
     ToSource,
     SourceFails,
     DestinationFails,
-    RecordDoubtful { on_disk: bool },
-    CommitHalfSent { left: bool },
+    RecordDoubtful {
+        on_disk: bool,
+    },
+    CommitHalfSent {
+        left: bool,
+    },
     RepeatToDestination,
     RepeatToSource,
     Cut,
@@ -20,11 +24,47 @@ pub enum Chance {
     CancelDestination,
     SourceCrashes,
     DestinationCrashes,
+    /// The loop dies in the middle of its action, before or after it took effect; its process lives on.
+    SourceInterrupted {
+        done: bool,
+    },
+    DestinationInterrupted {
+        done: bool,
+    },
     OwnerAsksSource,
     OwnerAsksDestination,
     OwnerRelaysCommit,
     OwnerRollsBackSource,
 }
+
+/// Every step there is.
+pub const ALL: [Chance; 25] = [
+    Chance::SourceActs,
+    Chance::DestinationActs,
+    Chance::ToDestination,
+    Chance::ToSource,
+    Chance::SourceFails,
+    Chance::DestinationFails,
+    Chance::RecordDoubtful { on_disk: false },
+    Chance::RecordDoubtful { on_disk: true },
+    Chance::CommitHalfSent { left: false },
+    Chance::CommitHalfSent { left: true },
+    Chance::RepeatToDestination,
+    Chance::RepeatToSource,
+    Chance::Cut,
+    Chance::CancelSource,
+    Chance::CancelDestination,
+    Chance::SourceCrashes,
+    Chance::DestinationCrashes,
+    Chance::SourceInterrupted { done: false },
+    Chance::SourceInterrupted { done: true },
+    Chance::DestinationInterrupted { done: false },
+    Chance::DestinationInterrupted { done: true },
+    Chance::OwnerAsksSource,
+    Chance::OwnerAsksDestination,
+    Chance::OwnerRelaysCommit,
+    Chance::OwnerRollsBackSource,
+];
 
 /// Anything.
 pub fn chances() -> impl Strategy<Value = Chance> {
@@ -44,6 +84,8 @@ pub fn chances() -> impl Strategy<Value = Chance> {
         1 => Just(Chance::CancelDestination),
         1 => Just(Chance::SourceCrashes),
         1 => Just(Chance::DestinationCrashes),
+        1 => any::<bool>().prop_map(|done| Chance::SourceInterrupted { done }),
+        1 => any::<bool>().prop_map(|done| Chance::DestinationInterrupted { done }),
         2 => Just(Chance::OwnerAsksSource),
         2 => Just(Chance::OwnerAsksDestination),
         2 => Just(Chance::OwnerRelaysCommit),

@@ -2,6 +2,7 @@
 //! asserted is what must hold whatever happens.
 
 mod chance;
+mod exhaustive;
 mod owner;
 mod world;
 

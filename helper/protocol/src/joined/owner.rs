@@ -7,7 +7,7 @@ use crate::destination::{Event as De, State as Ds};
 use crate::source::{Action as Sa, Event as Se, State as Ss};
 
 /// What the owner has been told, at some time, and has done.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// The source recorded COMMIT: its helper says so, or is gone and its record says so.
     knows_commit: bool,

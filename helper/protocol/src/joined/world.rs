@@ -8,6 +8,18 @@ use crate::Message;
 use crate::destination::{Action as Da, Destination, Event as De, State as Ds};
 use crate::source::{Action as Sa, Event as Se, Source, State as Ss};
 
+/// What a helper could get wrong; the exploration must find each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Flaw {
+    /// The source runs again when RUNNING does not come in time.
+    ResumesAfterCommit,
+    /// A COMMIT record that may be on disk is left there.
+    SkipsVoid,
+    /// COMMIT leaves before its record is on the disk, and a crash loses it.
+    SendsBeforeSync,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct World {
     pub source: Option<Source>,
     pub destination: Option<Destination>,
@@ -27,6 +39,9 @@ pub struct World {
     pub loaded: bool,
     /// The source's COMMIT was recorded without a doubt, which its status tells from then on.
     pub noted: bool,
+    /// The source ran again after it was stopped: what the destination has is out of date from then on.
+    pub went_back: bool,
+    pub flaw: Option<Flaw>,
     /// The owner's, of any age: what it was told once it may act on whenever it likes.
     pub owner: Owner,
 }
@@ -56,6 +71,8 @@ impl World {
             destination_runs: false,
             loaded: false,
             noted: false,
+            went_back: false,
+            flaw: None,
             owner: Owner::default(),
         }
     }
@@ -63,6 +80,7 @@ impl World {
     fn check(&self) {
         let told = self.commit_left || self.owner.relayed;
         assert!(!(self.source_runs && self.destination_runs), "both run");
+        assert!(!(self.went_back && self.destination_runs), "ran what the source had gone on from");
         if self.destination_runs {
             assert!(told && self.destination_record, "ran without COMMIT");
             assert!(self.loaded, "ran without what was sent");
@@ -112,7 +130,14 @@ impl World {
     /// The action under way ends well, if it can end by itself.
     fn source_acts(&mut self) {
         let Some(action) = self.source_act else { return };
-        let went = match action {
+        if let Some(went) = self.source_effect(action) {
+            self.tell_source(if went { Se::Succeeded } else { Se::Failed });
+        }
+    }
+
+    /// What the action does to the world; whether it succeeded, or `None`: it waits for a message.
+    fn source_effect(&mut self, action: Sa) -> Option<bool> {
+        Some(match action {
             Sa::Quiesce => {
                 self.source_runs = false;
                 true
@@ -130,11 +155,12 @@ impl World {
                 self.link
             }
             Sa::VoidRecord => {
-                self.source_record = false;
+                self.source_record &= self.flaw == Some(Flaw::SkipsVoid);
                 true
             }
             Sa::Undo => {
                 self.source_sends(Message::Abort { discarded: false });
+                self.went_back |= !self.source_runs;
                 self.source_runs = true;
                 true
             }
@@ -145,10 +171,9 @@ impl World {
                 } else if action == Sa::AskDiscard {
                     self.source_sends(Message::Abort { discarded: false });
                 }
-                return;
+                return None;
             }
-        };
-        self.tell_source(if went { Se::Succeeded } else { Se::Failed });
+        })
     }
 
     fn source_fails(&mut self) {
@@ -156,7 +181,11 @@ impl World {
             None => return,
             Some(Sa::Quiesce) => self.source_runs = false,
             // Some devices may have come up before one did not.
-            Some(Sa::Undo) => self.source_runs = true,
+            Some(Sa::Undo) => {
+                self.went_back |= !self.source_runs;
+                self.source_runs = true;
+            }
+            Some(Sa::AwaitRunning) if self.flaw == Some(Flaw::ResumesAfterCommit) => self.source_runs = true,
             Some(_) => {}
         }
         self.tell_source(Se::Failed);
@@ -164,7 +193,17 @@ impl World {
 
     fn destination_acts(&mut self, well: bool) {
         let Some(action) = self.destination_act else { return };
-        let sent = match (action, well) {
+        let sent = self.destination_effect(action, well);
+        self.tell_destination(match (well, sent) {
+            (true, true) => De::Succeeded,
+            (true, false) => De::LinkLost,
+            (false, _) => De::Failed,
+        });
+    }
+
+    /// What the action does to the world, well or not; whether what it sends could leave.
+    fn destination_effect(&mut self, action: Da, well: bool) -> bool {
+        match (action, well) {
             (Da::Load, true) => {
                 self.loaded = true;
                 true
@@ -178,18 +217,17 @@ impl World {
                 self.destination_runs = true;
                 true
             }
+            (Da::RecordDiscard, true) => {
+                self.destination_record = false;
+                true
+            }
             (Da::SendPrepared, true) => self.destination_sends(Message::Prepared),
             (Da::Hash, true) => self.destination_sends(Message::Hashes),
             (Da::SendRunning, true) => self.destination_sends(Message::Running),
             (Da::SendDiscarded, true) => self.destination_sends(Message::Abort { discarded: true }),
             (Da::SendFailed, true) => self.destination_sends(Message::Abort { discarded: false }),
             _ => true,
-        };
-        self.tell_destination(match (well, sent) {
-            (true, true) => De::Succeeded,
-            (true, false) => De::LinkLost,
-            (false, _) => De::Failed,
-        });
+        }
     }
 
     fn deliver_to_destination(&mut self, keep: bool) {
@@ -260,10 +298,25 @@ impl World {
                     self.tell_destination(De::RollbackAsked);
                 }
             }
+            Chance::SourceInterrupted { done } => {
+                if let Some(action) = self.source_act {
+                    if done {
+                        self.source_effect(action);
+                    }
+                    self.tell_source(Se::Interrupted);
+                }
+            }
+            Chance::DestinationInterrupted { done } => {
+                if let Some(action) = self.destination_act {
+                    self.destination_effect(action, done);
+                    self.tell_destination(De::Interrupted);
+                }
+            }
             Chance::SourceCrashes => {
                 if self.source.take().is_some() {
                     self.link = false;
                     self.source_act = None;
+                    self.source_record &= self.flaw != Some(Flaw::SendsBeforeSync);
                     // A recovery that finds no COMMIT record may let the workload run on the source again.
                     self.source_runs = !self.source_record;
                 }
