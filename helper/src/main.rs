@@ -9,6 +9,7 @@ use ferry_helper::control::server::serve;
 use ferry_helper::log::say;
 use ferry_helper::message::PROTOCOL_VERSION;
 use ferry_helper::privileges::drop_unneeded;
+use ferry_helper::session::exec::{TAKE_OVER, take_over};
 
 const USAGE: &str = "\
 Usage: ferry-helper --serve | --attach SOCKET | --version | --help
@@ -23,6 +24,10 @@ Drives VFIO devices, their IOMMU mappings and dirty logs for ferry.
 ";
 
 fn main() -> ExitCode {
+    // Only this program starts itself so.
+    if std::env::args_os().nth(1).is_some_and(|first| first == TAKE_OVER) {
+        return take_over(std::env::args_os().skip(2));
+    }
     let mut arguments = std::env::args().skip(1);
     match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
         (Some("--serve"), None, None) => serve_unprivileged(),

@@ -7,17 +7,21 @@
 //! What is mapped for the devices stays mapped, and an mdev's driver pins its pages through the process that mapped
 //! them. So this process keeps the memory, and nothing else, until the command ends.
 
-use std::ffi::{CString, OsString};
-use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
+use std::process::{self, Command, ExitCode, Stdio};
 use std::sync::Arc;
 
-use rustix::io::fcntl_dupfd_cloexec;
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::fs::Mode;
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{setsid, umask};
 
 use super::descriptors::Descriptor;
 use super::{Session, out_of_order};
@@ -26,6 +30,8 @@ use crate::error::{HelperError, Result};
 use crate::memory::Memory;
 use crate::message::{ExecParams, ExecReply, Phase, Role};
 
+/// First argument of this program when it is to become the command: [`take_over`] then has the rest.
+pub const TAKE_OVER: &str = "--take-over";
 /// SD_LISTEN_FDS_START.
 const FIRST: RawFd = 3;
 /// Where a command without a slash is looked for when there is no PATH, as after `sudo` in its usual set-up.
@@ -33,28 +39,20 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// The command, and the memory it needs mapped here.
 pub struct Child {
-    pid: Pid,
+    process: process::Child,
     program: String,
     _memory: Arc<Memory>,
 }
 
 impl Child {
     /// Waits for its end and says what it was.
-    pub fn wait(self) -> String {
-        loop {
-            match waitpid(Some(self.pid), WaitOptions::empty()) {
-                Err(rustix::io::Errno::INTR) => {}
-                Ok(Some((_, status))) => {
-                    let how = match (status.exit_status(), status.terminating_signal()) {
-                        (Some(code), _) => format!("exit code {code}"),
-                        (_, Some(signal)) => format!("signal {signal}"),
-                        _ => continue,
-                    };
-                    return format!("{} ended with {how}", self.program);
-                }
-                Ok(None) | Err(_) => return format!("{} ended", self.program),
-            }
-        }
+    pub fn wait(mut self) -> String {
+        let how = match self.process.wait().map(|status| (status.code(), status.signal())) {
+            Ok((Some(code), _)) => format!(" with exit code {code}"),
+            Ok((_, Some(signal))) => format!(" with signal {signal}"),
+            _ => String::new(),
+        };
+        format!("{} ended{how}", self.program)
     }
 }
 
@@ -78,12 +76,12 @@ impl Session {
         self.untrack()?;
         let given = self.descriptors()?;
         let names: Vec<String> = given.iter().map(|descriptor| descriptor.name.replace(':', "_")).collect();
-        let pid = start(&params.command, &given, &names)?;
+        let process = start(&params.command, &given, &names)?;
         self.hand_over();
         self.note_settled();
         let program = params.command.first().cloned().unwrap_or_default();
-        let reply = ExecReply { pid: pid.as_raw_nonzero().get().unsigned_abs(), names };
-        Ok((reply, Child { pid, program, _memory: memory }))
+        let reply = ExecReply { pid: process.id(), names };
+        Ok((reply, Child { process, program, _memory: memory }))
     }
 }
 
@@ -97,86 +95,77 @@ fn failed(operation: &str, error: &io::Error) -> HelperError {
     HelperError::os("exec/failed", operation, error, meaning).suggest("mend the command; the devices still run here")
 }
 
-/// Everything the child needs, made before the fork: after it only async-signal-safe calls are allowed.
-struct Prepared {
-    program: CString,
-    argv: Vec<CString>,
-    envp: Vec<CString>,
-    /// `LISTEN_PID=`, with room for the child's own number.
-    listen_pid: [u8; 32],
-    /// Above every number the child will use.
-    fds: Vec<OwnedFd>,
-    null: OwnedFd,
-}
-
-const LISTEN_PID: &[u8] = b"LISTEN_PID=";
-
-fn start(command: &[String], given: &[Descriptor], names: &[String]) -> Result<Pid> {
-    let mut prepared = prepare(command, given, names)?;
-    let pipe = |error: io::Error| failed("pipe", &error);
-    let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(|errno| pipe(errno.into()))?;
-    let report = fcntl_dupfd_cloexec(&write, above(given)).map_err(|errno| pipe(errno.into()))?;
-    drop(write);
-    let pointers =
-        |strings: &[CString]| -> Vec<*const libc::c_char> { strings.iter().map(|text| text.as_ptr()).collect() };
-    let mut argv = pointers(&prepared.argv);
-    argv.push(std::ptr::null());
-    let mut envp = pointers(&prepared.envp);
-    envp.push(prepared.listen_pid.as_ptr().cast());
-    envp.push(std::ptr::null());
-    // SAFETY: the child only makes async-signal-safe calls on values made before, and then becomes the command or ends.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
-        // SAFETY: as above; argv and envp are arrays of NUL-terminated strings that end with a null.
-        unsafe { become_command(&mut prepared, &argv, &envp, report.as_raw_fd()) }
+/// By way of this very program, which knows its process id only once it runs, and LISTEN_PID must hold it: it makes itself
+/// ready and becomes the command, or reports the errno on a pipe that an exec closes.
+fn start(command: &[String], given: &[Descriptor], names: &[String]) -> Result<process::Child> {
+    if command.iter().any(|word| word.contains('\0')) {
+        return Err(HelperError::new("request/bad-params", "a command cannot hold a NUL byte"));
     }
-    let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 0) else {
-        return Err(failed("fork", &io::Error::last_os_error()));
-    };
-    drop(report);
-    let mut errno = Vec::new();
-    // The pipe ends, empty, when the command begins.
-    let told = std::fs::File::from(read).read_to_end(&mut errno);
-    if told.is_ok() && errno.is_empty() {
-        return Ok(pid);
-    }
-    let _ = waitpid(Some(pid), WaitOptions::empty());
-    let errno = errno.try_into().map_or(libc::EIO, i32::from_ne_bytes);
-    Err(failed(&format!("exec {}", prepared.program.to_string_lossy()), &io::Error::from_raw_os_error(errno)))
-}
-
-fn above(given: &[Descriptor]) -> RawFd {
-    FIRST + i32::try_from(given.len()).unwrap_or(i32::MAX / 2)
-}
-
-fn prepare(command: &[String], given: &[Descriptor], names: &[String]) -> Result<Prepared> {
-    let text = |bytes: Vec<u8>| {
-        CString::new(bytes).map_err(|_| HelperError::new("request/bad-params", "a command cannot hold a NUL byte"))
-    };
     let Some(first) = command.first().filter(|first| !first.is_empty()) else {
         return Err(HelperError::new("request/bad-params", "the command is empty"));
     };
     let program = find(first).ok_or_else(|| failed(first, &io::Error::from_raw_os_error(libc::ENOENT)))?;
-    let argv = command.iter().map(|word| text(word.clone().into_bytes())).collect::<Result<_>>()?;
-    let line = |name: &str, value: OsString| [name.as_bytes(), b"=", &value.into_vec()].concat();
-    let inherited = std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("LISTEN_"));
-    let mut envp: Vec<Vec<u8>> =
-        inherited.map(|(name, value)| [name.into_vec(), value.into_vec()].join(&b'=')).collect();
-    envp.push(line("LISTEN_FDS", given.len().to_string().into()));
-    envp.push(line("LISTEN_FDNAMES", names.join(":").into()));
-    let duplicate = |descriptor: &Descriptor| {
-        fcntl_dupfd_cloexec(descriptor.fd.as_fd(), above(given) + 1).map_err(|errno| failed("dup", &errno.into()))
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(|errno| failed("pipe", &errno.into()))?;
+    let report = FIRST + i32::try_from(given.len()).unwrap_or(i32::MAX / 2);
+    let mut mappings = vec![FdMapping { parent_fd: write, child_fd: report }];
+    for (child_fd, descriptor) in (FIRST..).zip(given) {
+        let parent_fd = descriptor.fd.as_fd().try_clone_to_owned().map_err(|error| failed("dup", &error))?;
+        mappings.push(FdMapping { parent_fd, child_fd });
+    }
+    let mut shim = Command::new("/proc/self/exe");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LISTEN_")) {
+        shim.env_remove(name);
+    }
+    shim.arg(TAKE_OVER).arg(report.to_string()).arg(&program).args(command);
+    shim.env("LISTEN_FDS", given.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
+    shim.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    shim.fd_mappings(mappings).map_err(|_| failed("dup", &io::Error::from_raw_os_error(libc::EBADF)))?;
+    let mut process = shim.spawn().map_err(|error| failed("fork", &error))?;
+    // Its copy of the pipe's end would keep us waiting.
+    drop(shim);
+    let mut errno = Vec::new();
+    let told = File::from(read).read_to_end(&mut errno);
+    if told.is_ok() && errno.is_empty() {
+        return Ok(process);
+    }
+    let _ = process.wait();
+    let errno = errno.try_into().map_or(libc::EIO, i32::from_ne_bytes);
+    Err(failed(&format!("exec {}", program.display()), &io::Error::from_raw_os_error(errno)))
+}
+
+/// The shim: `REPORT PROGRAM ARG0 [ARG...]`, with the descriptors in place. Comes back only when there is no command.
+pub fn take_over(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let number = arguments.next().and_then(|text| text.to_str()?.parse::<RawFd>().ok()).filter(|fd| *fd >= FIRST);
+    let (Some(number), Some(program), Some(name)) = (number, arguments.next(), arguments.next()) else {
+        return ExitCode::from(2);
     };
-    let null = std::fs::File::options().read(true).write(true).open("/dev/null");
-    let null = null.map_err(|error| failed("open /dev/null", &error))?;
-    Ok(Prepared {
-        program: text(program.into_os_string().into_vec())?,
-        argv,
-        envp: envp.into_iter().map(text).collect::<Result<_>>()?,
-        listen_pid: [0; 32],
-        fds: given.iter().map(duplicate).collect::<Result<_>>()?,
-        null: fcntl_dupfd_cloexec(null, above(given) + 1).map_err(|errno| failed("dup", &errno.into()))?,
-    })
+    // SAFETY: the descriptor was mapped to this number for us, and nothing else in this process knows it.
+    let report = unsafe { OwnedFd::from_raw_fd(number) };
+    let error = match ready(&report, number) {
+        Ok(()) => Command::new(program).arg0(name).args(arguments).env("LISTEN_PID", process::id().to_string()).exec(),
+        Err(error) => error,
+    };
+    let errno = error.raw_os_error().unwrap_or(libc::EIO);
+    // A helper that died meanwhile reads nothing.
+    let _ = File::from(report).write_all(&errno.to_ne_bytes());
+    ExitCode::from(127)
+}
+
+/// A session of its own, the usual signals and umask, and no descriptor beyond the ones that were given.
+fn ready(report: &OwnedFd, number: RawFd) -> io::Result<()> {
+    fcntl_setfd(report, FdFlags::CLOEXEC)?;
+    setsid()?;
+    umask(Mode::from_raw_mode(0o022));
+    let others = libc::c_uint::try_from(number).unwrap_or(libc::c_uint::MAX).saturating_add(1);
+    // SAFETY: plain system calls that change this process alone, which is about to become another program. What was
+    // left open by the process that started the helper is none of the command's; kernels before 5.11 cannot tell.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, others, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        for signal in 1..=64 {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+    Ok(())
 }
 
 /// As execvp(3) finds it.
@@ -190,88 +179,29 @@ fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(runs)
 }
 
-/// The child, from fork to exec.
-///
-/// # Safety
-/// Only for a process just forked; `argv` and `envp` are null-terminated arrays of NUL-terminated strings, the pointer
-/// before `envp`'s null is that of `prepared.listen_pid`.
-unsafe fn become_command(
-    prepared: &mut Prepared,
-    argv: &[*const libc::c_char],
-    envp: &[*const libc::c_char],
-    report: RawFd,
-) -> ! {
-    // SAFETY: plain system calls on our own values; every descriptor that is kept lies above those that are replaced.
-    unsafe {
-        write_pid(&mut prepared.listen_pid, libc::getpid());
-        libc::setsid();
-        for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
-        }
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
-        libc::umask(0o022);
-        let mut done = libc::chdir(c"/".as_ptr());
-        for number in 0..FIRST {
-            done = done.min(libc::dup2(prepared.null.as_raw_fd(), number));
-        }
-        for (number, fd) in (FIRST..).zip(&prepared.fds) {
-            done = done.min(libc::dup2(fd.as_raw_fd(), number));
-        }
-        // What the process that started us left open is none of the command's; kernels before 5.11 cannot tell.
-        let others = FIRST as libc::c_uint + prepared.fds.len() as libc::c_uint;
-        libc::syscall(libc::SYS_close_range, others, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
-        if done >= 0 {
-            libc::execve(prepared.program.as_ptr(), argv.as_ptr(), envp.as_ptr());
-        }
-        let errno = (*libc::__errno_location()).to_ne_bytes();
-        libc::write(report, errno.as_ptr().cast(), errno.len());
-        libc::_exit(127)
-    }
-}
-
-/// `LISTEN_PID=<pid>` and a NUL, without allocating. sd_listen_fds takes a leading zero for octal.
-fn write_pid(into: &mut [u8; 32], pid: i32) {
-    let mut digits = [0u8; 10];
-    let (mut rest, mut count) = (pid.unsigned_abs(), 0);
-    for digit in &mut digits {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        count += 1;
-        if rest == 0 {
-            break;
-        }
-    }
-    let text = LISTEN_PID.iter().chain(digits.iter().take(count).rev()).chain(&[0]);
-    for (to, from) in into.iter_mut().zip(text) {
-        *to = *from;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_pid_is_written_as_a_person_would() {
-        for pid in [1, 7, 10, 907, 4_194_304, i32::MAX] {
-            let mut text = [0xff; 32];
-            write_pid(&mut text, pid);
-            let end = text.iter().position(|byte| *byte == 0).expect("NUL");
-            assert_eq!(text[..end], *format!("LISTEN_PID={pid}").as_bytes());
-        }
+    fn what_cannot_be_a_command_is_refused_before_anything_is_started() {
+        let code = |command: &[&str]| {
+            let words: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+            start(&words, &[], &[]).err().map(|error| (error.code, error.errno))
+        };
+        assert_eq!(code(&[]), Some(("request/bad-params", None)));
+        assert_eq!(code(&[""]), Some(("request/bad-params", None)));
+        assert_eq!(code(&["true", "a\0b"]), Some(("request/bad-params", None)));
+        assert_eq!(code(&["ferry-no-such-vmm"]), Some(("exec/failed", Some(libc::ENOENT))));
     }
 
     #[test]
-    fn a_command_that_is_not_there_is_named_and_leaves_nothing() {
-        for (command, errno) in
-            [("/nowhere/vmm", libc::ENOENT), ("ferry-no-such-vmm", libc::ENOENT), ("/", libc::EACCES)]
+    fn the_shim_refuses_what_it_was_not_given() {
+        for arguments in
+            [vec![], vec!["3"], vec!["3", "/bin/true"], vec!["1", "/bin/true", "true"], vec!["x", "a", "b"]]
         {
-            let error = start(&[command.to_owned()], &[], &[]).expect_err("refused");
-            assert_eq!((error.code, error.errno), ("exec/failed", Some(errno)), "{error}");
-            assert!(error.message.contains(command.trim_start_matches('/')), "{error}");
+            let code = take_over(arguments.into_iter().map(OsString::from));
+            assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(2)));
         }
-        assert_eq!(start(&[], &[], &[]).err().map(|error| error.code), Some("request/bad-params"));
     }
 }

@@ -29,6 +29,9 @@ fn the_command_sees_its_descriptors_by_name_and_the_helper_stays_with_it() {
     "#;
     let refused = pair.destination.ask("exec", json!({"command": ["/nowhere/vmm"]})).expect_err("no program");
     assert_eq!((&refused["code"], &refused["errnoName"]), (&json!("exec/failed"), &json!("ENOENT")));
+    assert!(refused["message"].as_str().is_some_and(|text| text.contains("/nowhere/vmm")), "{refused}");
+    let refused = pair.destination.ask("exec", json!({"command": ["/"]})).expect_err("a folder");
+    assert_eq!((&refused["code"], &refused["errnoName"]), (&json!("exec/failed"), &json!("EACCES")));
     assert_eq!(pair.source.refused("exec", json!({"command": ["true"]})), "request/out-of-order");
 
     let dir = there.at("");
