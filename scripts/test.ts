@@ -19,6 +19,8 @@ const { args: RELEASE, env: RELEASE_ENV } = await release()
 const CARGO_TEST = ['test', ...RELEASE] as const
 /** What a helper without the simulator says of it; the other tests hold for both. */
 const CARGO_PRODUCTION = [...CARGO_TEST, ...PRODUCTION, '--test', 'production'] as const
+/** Tests of the helper that run at once: more than there are processors, because most of them wait. */
+const RUST_TEST_THREADS = '4'
 /** As the tests are built, so that what C code the dependencies have is compiled once. */
 const CLIPPY = ['clippy', ...RELEASE, '--all-targets', '--quiet'] as const
 const NONE: Tally = { passed: 0, failed: 0 }
@@ -96,11 +98,10 @@ async function provision(): Promise<void> {
   })
 }
 
-/** One cargo at a time: a second would wait for the first one's lock. */
+/** One cargo compiles at a time: a second would wait for the first one's lock. Its tests mostly wait, as the others do. */
 async function rust(): Promise<Tally> {
-  const builds = await politely(BUILD_TESTS)
-  const tests = await cargoTests()
-  return [builds, tests, await politely(CHECK_RUST)].reduce(add)
+  const builds = await inTurn(BUILD_TESTS)
+  return [builds, ...(await Promise.all([cargoTests(), politely(CHECK_RUST)]))].reduce(add)
 }
 
 /** At a low priority. */
@@ -160,7 +161,7 @@ async function cargoTests(): Promise<Tally> {
 async function cargoTest(command: readonly string[]): Promise<Tally> {
   const { all, failed, stdout } = await execa('cargo', [...command, '--no-fail-fast'], {
     cwd: helper,
-    env: RELEASE_ENV,
+    env: { ...RELEASE_ENV, RUST_TEST_THREADS },
     reject: false,
     stdin: 'ignore',
     all: true,
