@@ -19,8 +19,6 @@ const { args: RELEASE, env: RELEASE_ENV } = await release()
 const CARGO_TEST = ['test', ...RELEASE] as const
 /** What a helper without the simulator says of it; the other tests hold for both. */
 const CARGO_PRODUCTION = [...CARGO_TEST, ...PRODUCTION, '--test', 'production'] as const
-/** Tests of the helper that run at once: more than there are processors, because most of them wait. */
-const RUST_TEST_THREADS = '4'
 /** As the tests are built, so that what C code the dependencies have is compiled once. */
 const CLIPPY = ['clippy', ...RELEASE, '--all-targets', '--quiet'] as const
 const NONE: Tally = { passed: 0, failed: 0 }
@@ -161,7 +159,7 @@ async function cargoTests(): Promise<Tally> {
 async function cargoTest(command: readonly string[]): Promise<Tally> {
   const { all, failed, stdout } = await execa('cargo', [...command, '--no-fail-fast'], {
     cwd: helper,
-    env: { ...RELEASE_ENV, RUST_TEST_THREADS },
+    env: RELEASE_ENV,
     reject: false,
     stdin: 'ignore',
     all: true,

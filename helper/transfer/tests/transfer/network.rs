@@ -13,7 +13,7 @@ use std::time::Duration;
 pub enum Fault {
     None,
     /// The connection with this number, in the order they came, is cut after so many bytes to the destination.
-    RunBatches {
+    Cut {
         connection: usize,
         after: u64,
     },
@@ -68,7 +68,7 @@ impl Network {
                     carry([source, destination], |bytes| {
                         shared.carried.lock().unwrap()[number] += bytes;
                         match fault {
-                            Fault::RunBatches { connection, after } if connection == number => {
+                            Fault::Cut { connection, after } if connection == number => {
                                 after.saturating_sub(shared.carried.lock().unwrap()[number])
                             }
                             _ => u64::MAX,
@@ -100,7 +100,7 @@ fn carry([mut from, mut to]: [TcpStream; 2], carried: impl Fn(u64) -> u64) {
         }
         may = carried(count as u64);
         if may == 0 {
-            // RunBatches, not ended: both directions, on both sides.
+            // Cut, not ended: both directions, on both sides.
             let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
             return;
         }

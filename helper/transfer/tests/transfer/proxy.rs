@@ -19,7 +19,7 @@ pub enum Way {
 pub enum Meddling {
     Nothing,
     /// The connection ends before this frame.
-    RunBatches,
+    Cut,
     /// It ends right after this frame, when nothing is due any more.
     CutAfter,
     /// It ends in the middle of this frame.
@@ -120,7 +120,7 @@ fn carry(
         let mut bytes = [&header[..], &payload].concat();
         if way == meddler.way && number == meddler.at {
             match meddler.meddling {
-                Meddling::RunBatches => return Ok(()),
+                Meddling::Cut => return Ok(()),
                 Meddling::Truncate => {
                     let half = bytes.len() - 1 - payload.len() / 2;
                     return to.write_all(&bytes[..half]);

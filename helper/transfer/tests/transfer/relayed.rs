@@ -16,7 +16,7 @@ fn waiting(prepare: impl Fn(&mut Rig)) -> Vec<Ran> {
         rig.run()
     };
     let frames = run(0, Meddling::Nothing).frames[0];
-    let cut = (frames - 3..frames).map(|at| run(at, Meddling::RunBatches));
+    let cut = (frames - 3..frames).map(|at| run(at, Meddling::Cut));
     let both = |ran: &Ran| {
         let waits = ran.receive.as_ref().is_ok_and(|reply| reply.outcome == ReceiveOutcome::Waiting);
         waits && ran.source_record.committed

@@ -69,7 +69,7 @@ fn a_cut_before_any_frame_leaves_one_runner() {
     let frames = frames();
     for (way, count) in [(Way::ToDestination, frames[0]), (Way::ToSource, frames[1])] {
         for at in 0..count {
-            one_runner(small(way, at, Meddling::RunBatches).run(), &format!("cut {way:?} {at}"));
+            one_runner(small(way, at, Meddling::Cut).run(), &format!("cut {way:?} {at}"));
         }
     }
 }
