@@ -77,6 +77,12 @@ point, until \`ferry cutover\` continues it.`
     set: setFlag(),
   }
 
+  /** `--hold` takes no point; a point behind it looks like an argument too many. */
+  protected override usageHints(message: string): readonly string[] {
+    const point = HOLD_POINTS.find((name) => message.endsWith(`: ${name}`))
+    return point === undefined ? [] : [`did you mean \`--hold-at ${point}\`?`]
+  }
+
   async run(): Promise<object> {
     const { startDetached, takeDetached } = await import('../src/control/detach.js')
     this.waiting = takeDetached()

@@ -8,10 +8,10 @@
 import { Command, Flags, type Interfaces } from '@oclif/core'
 import { errorBody, type ErrorBody } from './error-text.js'
 import { FerryError, isQuietExit, toFerryError } from '../errors.js'
-import { BadValue } from './flags.js'
+import { BadValue, LOG_LEVELS } from './flags.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { toJson } from '../json.js'
-import type { Logger, LogLevel } from './log.js'
+import type { Logger } from './log.js'
 import { stateFolder } from './state-dir.js'
 
 /** What `--json` prints on stdout, once, whatever happens. */
@@ -37,7 +37,7 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
   static override baseFlags = {
     json: Flags.boolean({ summary: 'print one JSON envelope on stdout', helpGroup: 'GLOBAL' }),
     'log-level': Flags.option({
-      options: ['trace', 'debug', 'info', 'warn', 'error'] as const satisfies readonly LogLevel[],
+      options: LOG_LEVELS,
       summary: 'write a diagnostic log of this level; to stderr unless --log-file is given',
       helpGroup: 'GLOBAL',
     })(),
@@ -94,6 +94,11 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
     }
   }
 
+  /** What a usage error of this command may have meant. */
+  protected usageHints(_message: string): readonly string[] {
+    return []
+  }
+
   /** What was typed; a usage error that names this command's help when it makes no sense. */
   private async readArgv(): Promise<{ readonly args: unknown; readonly flags: unknown }> {
     try {
@@ -108,7 +113,8 @@ export abstract class BaseCommand<C extends typeof Command> extends Command {
       if (thrown instanceof BadValue) throw thrown.problem
       const { cause, code, exit, message } = toFerryError(thrown)
       if (thrown instanceof FerryError || exit !== EXIT.usage) throw thrown
-      throw new FerryError({ code, exit, message, cause, suggestions: [`see \`ferry ${this.name} --help\``] })
+      const suggestions = [...this.usageHints(message), `see \`ferry ${this.name} --help\``]
+      throw new FerryError({ code, exit, message, cause, suggestions })
     }
   }
 

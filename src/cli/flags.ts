@@ -2,6 +2,9 @@
 import { Args, Flags } from '@oclif/core'
 import type { FerryError } from '../errors.js'
 
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
 export const PROFILE_ARG = Args.string({ required: true, description: 'migration profile, - for stdin' })
 
 const RUN = 'run id, a unique beginning of one, `last`, or the path of its journal'

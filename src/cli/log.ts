@@ -6,9 +6,8 @@ import { openSync } from 'node:fs'
 import { pino, type DestinationStream, type Logger as Pino } from 'pino'
 import { fromSystemError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
+import type { LogLevel } from './flags.js'
 
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
 export type Logger = Pick<Pino, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'child'>
 
 /** Opens the log on `file`, or on stderr without one. Throws a FerryError when the file cannot be written. */

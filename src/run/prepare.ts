@@ -49,23 +49,15 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
   }
   try {
     const failed = opened.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
-    if (failed.length > 0) throw await notAskedError(failed, () => askOne(clients[0], options))
+    const asked = failed.length === 0 || options.partly ? await askAll(clients, options) : []
+    failed.push(...asked.flatMap((answer) => ('error' in answer ? [answer.error] : [])))
+    const [here, there = null] = asked.flatMap((answer) => ('inventory' in answer ? [answer] : []))
+    if (failed.length > 0) throw notAskedError(failed, options.partly ? here : undefined, options.profile)
     const [source, destination = null] = clients
-    if (source === undefined) throw new Error('no helper was opened')
+    if (source === undefined || here === undefined) throw new Error('no helper was opened')
     const { profile, purpose } = options
     const stateDir = stateDirOf(source, profile.source, options.stateDir)
-    // One after the other: asking opens each device, and on one host the two would find each other's busy.
-    const here = await ask(source, profile).catch(async (error: unknown) => {
-      throw await notAskedError([error], () => askOne(destination ?? undefined, options))
-    })
-    const there =
-      destination &&
-      (await ask(destination, profile).catch(async (error: unknown) => {
-        throw await notAskedError([error], async () =>
-          options.partly ? planOneSide(profile, 'source', here) : null,
-        )
-      }))
-    const plan = makePlan(profile, here, there, {
+    const plan = makePlan(profile, here.inventory, there && there.inventory, {
       stateDir,
       ...(destination !== null && {
         destinationStateDir: stateDirOf(destination, profile.destination, options.stateDir),
@@ -79,12 +71,31 @@ export async function prepare(options: PrepareOptions): Promise<Prepared> {
   }
 }
 
-/** Opening resets many functions: the devices of other workloads are left alone. */
-function ask(client: HelperClient, profile: Profile): Promise<Inventory> {
-  return collectInventory(client, {
-    only: profile.devices.flatMap((device) => idOf(device[client.side])),
-    sim: simDevices(profile, client.side),
-  })
+interface Asked {
+  readonly side: Role
+  readonly inventory: Inventory
+}
+
+/** One after the other: asking opens each device, and on one host the two would find each other's busy. */
+async function askAll(
+  clients: readonly HelperClient[],
+  { profile }: PrepareOptions,
+): Promise<readonly (Asked | { readonly error: unknown })[]> {
+  const answers = []
+  for (const client of clients) {
+    const { side } = client
+    answers.push(
+      await collectInventory(client, {
+        // Opening resets many functions: the devices of other workloads are left alone.
+        only: profile.devices.flatMap((device) => idOf(device[side])),
+        sim: simDevices(profile, side),
+      }).then(
+        (inventory) => ({ side, inventory }),
+        (error: unknown) => ({ error }),
+      ),
+    )
+  }
+  return answers
 }
 
 /** Result of an error when one host of two was reached. */
@@ -92,44 +103,31 @@ export interface ReachedResult {
   readonly reached: OneSide
 }
 
-/**
- * Why a plan cannot be made: of both hosts when neither could be asked, else with what the other one has. What the other
- * one has is worth less than the reason, and never takes its place.
- */
-async function notAskedError(
-  failed: readonly unknown[],
-  askOther: () => Promise<OneSide | null>,
-): Promise<unknown> {
+/** Why a plan cannot be made: of both hosts when neither could be asked, else with what the other one has. */
+function notAskedError(failed: readonly unknown[], other: Asked | undefined, profile: Profile): unknown {
   const bug = failed.find((error) => !(error instanceof FerryError))
   if (bug !== undefined) return bug
   const [first, second] = failed as readonly FerryError[]
-  if (first === undefined) throw new Error('nothing failed')
-  if (second !== undefined && second.message !== first.message) {
-    const { side: _side, ...facts } = first.info
-    return new FerryError({
-      ...facts,
-      message: 'neither host can be used',
-      suggestions: [],
-      cause: first,
-      reasons: [first, second].map(({ code, message, side, suggestions }) => ({
-        code,
-        found: message,
-        remedy: suggestions.join('; '),
-        ...(side !== undefined && { side }),
-      })),
-    })
+  if (first === undefined) return new Error('nothing failed')
+  if (other !== undefined) {
+    const reached = planOneSide(profile, other.side, other.inventory)
+    return first.with({ result: { reached } satisfies ReachedResult })
   }
-  const reached = await askOther().catch(() => null)
-  return reached === null ? first : first.with({ result: { reached } satisfies ReachedResult })
-}
-
-/** What the one host has that was reached; null when it is not wanted, or one cause keeps both from being reached. */
-async function askOne(
-  client: HelperClient | undefined,
-  { partly = false, profile }: PrepareOptions,
-): Promise<OneSide | null> {
-  if (client === undefined || !partly) return null
-  return planOneSide(profile, client.side, await ask(client, profile))
+  // One cause for both is said once.
+  if (second === undefined || second.message === first.message) return first
+  const { side: _side, ...facts } = first.info
+  return new FerryError({
+    ...facts,
+    message: 'neither host can be used',
+    suggestions: [],
+    cause: first,
+    reasons: [first, second].map(({ code, message, side, suggestions }) => ({
+      code,
+      found: message,
+      remedy: suggestions.join('; '),
+      ...(side !== undefined && { side }),
+    })),
+  })
 }
 
 function idOf(ref: DeviceRef): readonly string[] {

@@ -102,6 +102,12 @@ describe('bad usage', () => {
   })
 })
 
+it('a point behind --hold is understood as one for --hold-at', async () => {
+  const { error, exit } = await ferryJson(['migrate', 'x.yaml', '--hold', 'before-cutover'])
+  expect([exit, error?.code]).toEqual([2, 'usage/arguments'])
+  expect(error?.suggestions[0]).toContain('--hold-at before-cutover')
+})
+
 describe('the diagnostic log', () => {
   it('is written where it is asked for, and says what ran', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'ferry-log-'))

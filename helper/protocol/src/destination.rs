@@ -185,6 +185,7 @@ impl Destination {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reachable::reachable;
 
     fn prepared() -> Destination {
         let mut machine = Destination::default();
@@ -316,19 +317,7 @@ mod tests {
             Event::RollbackAsked,
             Event::Interrupted,
         ];
-        let mut found = vec![Destination::default()];
-        let mut at = 0;
-        while at < found.len() {
-            for event in events {
-                let mut machine = found[at];
-                machine.on(event);
-                if !found.contains(&machine) {
-                    found.push(machine);
-                }
-            }
-            at += 1;
-        }
-        found
+        reachable(Destination::default(), &events, Destination::on)
     }
 
     #[test]

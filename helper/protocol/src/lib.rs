@@ -8,6 +8,8 @@ pub mod source;
 
 #[cfg(test)]
 mod joined;
+#[cfg(test)]
+mod reachable;
 
 /// The handshake between the two helpers, without what each message carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

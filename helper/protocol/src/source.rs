@@ -213,6 +213,7 @@ fn after(step: Action) -> Option<Action> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reachable::reachable;
 
     /// The machine with `action` under way.
     fn at(action: Action) -> Source {
@@ -292,19 +293,7 @@ mod tests {
             Event::RollbackAsked { peer_discarded: false },
             Event::Interrupted,
         ];
-        let mut found = vec![Source::default()];
-        let mut at = 0;
-        while at < found.len() {
-            for event in events {
-                let mut machine = found[at];
-                machine.on(event);
-                if !found.contains(&machine) {
-                    found.push(machine);
-                }
-            }
-            at += 1;
-        }
-        found
+        reachable(Source::default(), &events, Source::on)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use crate::error::{HelperError, Result};
 use crate::message::Phase;
+use crate::session::late::{old_epoch, other_run};
 
 /// Which phases admit a request, and which one it leads to.
 struct Rule {
@@ -75,18 +76,10 @@ impl Guard {
         let other = self.run.as_deref().filter(|known| *known != run);
         if let Some(known) = other {
             if self.phase() != Phase::Idle {
-                return Err(HelperError::new(
-                    "protocol/other-run",
-                    format!("this helper serves run {known}, `{op}` is for run {run}"),
-                )
-                .suggest(format!("release run {known} first, or start another helper")));
+                return Err(other_run(op, run, known));
             }
         } else if self.run.is_some() && epoch < self.epoch {
-            return Err(HelperError::new(
-                "protocol/old-epoch",
-                format!("`{op}` comes from epoch {epoch} of run {run}, which epoch {} has taken over", self.epoch),
-            )
-            .suggest("another ferry drives this run now: leave it to that one"));
+            return Err(old_epoch(op, run, epoch, self.epoch));
         }
         if let Some(rule) = rule {
             let phase = self.phase();

@@ -3,6 +3,7 @@
 pub mod descriptors;
 pub mod exec;
 mod holder;
+pub mod late;
 mod mismatch;
 mod opened;
 mod set_up;

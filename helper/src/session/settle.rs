@@ -3,6 +3,7 @@
 use super::Session;
 use super::Standing;
 use super::transfer::Side;
+use crate::error::HelperError;
 use crate::log::say;
 use crate::message::RollbackParams;
 
@@ -22,10 +23,14 @@ impl Session {
         if self.is_committed() || !matches!(self.side, Some(Side::Source(_) | Side::Destination(_))) {
             return;
         }
-        let undone = self.rollback(&RollbackParams::default()).map(|undone| undone.needs_person);
-        for error in undone.unwrap_or_else(|error| vec![error]) {
+        for error in self.undo() {
             say(&format!("closed in the middle of its run: {error}"));
         }
+    }
+
+    /// What kept a rollback from putting everything back.
+    fn undo(&mut self) -> Vec<HelperError> {
+        self.rollback(&RollbackParams::default()).map_or_else(|error| vec![error], |undone| undone.needs_person)
     }
 
     /// The owner is gone: what is not committed is undone and, except for what a holder holds, given back. What cannot
@@ -37,8 +42,7 @@ impl Session {
             return Standing::Unfinished;
         }
         if self.claimed.is_some() {
-            let undone = self.rollback(&RollbackParams::default()).map(|undone| undone.needs_person);
-            let problems = undone.unwrap_or_else(|error| vec![error]);
+            let problems = self.undo();
             for error in problems.into_iter().chain(self.untrack().err()) {
                 say(&format!("the owner is gone: {error}"));
             }

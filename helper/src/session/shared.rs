@@ -4,8 +4,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::late::{old_epoch, other_run};
 use crate::device::DeviceState;
-use crate::error::{HelperError, Result};
+use crate::error::Result;
 use crate::message::num::Bytes;
 use crate::message::{DeviceAt, Event, EventSink, Phase, Role, StatusReply};
 use crate::resident::resident_bytes;
@@ -123,15 +124,10 @@ impl Shared {
         let snapshot = self.lock();
         let (Some(claimed), Some(run)) = (&snapshot.run, run) else { return Ok(()) };
         if claimed != run {
-            let message = format!("this helper serves run {claimed}, `{op}` is for run {run}");
-            return Err(HelperError::new("protocol/other-run", message));
+            return Err(other_run(op, run, claimed));
         }
         match (snapshot.epoch, epoch) {
-            (Some(newest), Some(epoch)) if epoch < newest => Err(HelperError::new(
-                "protocol/old-epoch",
-                format!("`{op}` comes from epoch {epoch} of run {run}, which epoch {newest} has taken over"),
-            )
-            .suggest("another ferry drives this run now: leave it to that one")),
+            (Some(newest), Some(epoch)) if epoch < newest => Err(old_epoch(op, run, epoch, newest)),
             _ => Ok(()),
         }
     }

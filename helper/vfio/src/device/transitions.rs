@@ -199,7 +199,7 @@ impl Stepper {
         let began = Instant::now();
         self.touched = true;
         let reset = self.device.reset();
-        let found = self.state_after_reset();
+        let found = if reset.is_ok() { self.state_after_reset() } else { self.device.state() };
         match (reset, found) {
             (Ok(()), Ok(Running)) => {
                 self.report(now, Running, began);

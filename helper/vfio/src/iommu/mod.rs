@@ -5,6 +5,7 @@ pub mod iommufd;
 pub mod node;
 pub mod ranges;
 pub mod type1;
+mod whole;
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;

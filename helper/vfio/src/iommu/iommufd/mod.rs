@@ -14,7 +14,7 @@ pub use cdev::{Bound, open as open_cdev};
 pub use fd::{IOMMU_NODE, Iommufd, is_compat};
 
 use super::node::DeviceNode;
-use super::type1::map_failed;
+use super::whole::map_whole;
 use super::{Backend, BackendKind, Handle, Mapped, Opened, ranges};
 use crate::area::Area;
 use crate::device::kernel::{DeviceFd, KernelDevice};
@@ -169,20 +169,14 @@ impl Backend for IommufdBackend {
             .map_err(|error| HelperError::os("iommu/info-failed", "IOMMU_IOAS_IOVA_RANGES", &error, ""))?;
         ranges::check(region, &usable)?;
         let area = region.area();
-        let mut maps = 0;
-        for chunk in map_chunks(area) {
-            let address = region.host_address() + (chunk.iova - area.iova);
+        let maps = map_whole(
+            region,
+            "IOMMU_IOAS_MAP",
             // SAFETY: the chunk lies inside the region of `memory`. `held` keeps that alive until it is unmapped; what
-            // fails half way is unmapped below, while the caller still holds it.
-            if let Err(error) = unsafe { self.iommufd.map(self.ioas, address, chunk) } {
-                // All of the region or none of it. What cannot be taken back goes with the address space.
-                for done in map_chunks(area).take(maps as usize) {
-                    let _ = self.iommufd.unmap(self.ioas, done);
-                }
-                return Err(map_failed("IOMMU_IOAS_MAP", region, &error));
-            }
-            maps += 1;
-        }
+            // fails half way is unmapped again, while the caller still holds it.
+            |address, chunk| unsafe { self.iommufd.map(self.ioas, address, chunk) },
+            |chunk| self.iommufd.unmap(self.ioas, chunk),
+        )?;
         self.mapped.add(area);
         self.held.push((area, Arc::clone(memory)));
         Ok(Mapped { pages: area.bytes / memory.page_size(), maps })

@@ -15,6 +15,7 @@ pub use group::Group;
 pub use info::ContainerInfo;
 
 use super::node::DeviceNode;
+use super::whole::map_whole;
 use super::{Backend, BackendKind, Handle, Mapped, Opened, ranges};
 use crate::area::Area;
 use crate::device::kernel::{self, KernelDevice};
@@ -117,37 +118,6 @@ fn set_iommu_meaning(error: &io::Error) -> &'static str {
     }
 }
 
-fn map_meaning(error: &io::Error) -> (&'static str, String) {
-    let text = match error.raw_os_error().unwrap_or(0) {
-        libc::ENOMEM => {
-            let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;
-            let limit = limit.map_or_else(|| "none".to_owned(), |bytes| format!("{bytes} bytes"));
-            return (
-                "iommu/memlock",
-                format!("locked-memory limit reached (RLIMIT_MEMLOCK: {limit}) or no memory left"),
-            );
-        }
-        libc::EEXIST => "the range overlaps one that is mapped",
-        libc::EFAULT => "the memory behind it cannot be pinned",
-        libc::EINVAL => "the range is not aligned, or the IOMMU cannot map it",
-        libc::ENOSPC => "the container has no room for more mappings (dma_entry_limit)",
-        _ => "",
-    };
-    ("iommu/map-failed", text.to_owned())
-}
-
-/// A failed map of `region`, for both kernel backends.
-pub(super) fn map_failed(operation: &str, region: &Region, error: &io::Error) -> HelperError {
-    let (code, meaning) = map_meaning(error);
-    let mut failed = HelperError::os(code, operation, error, meaning);
-    failed.message = format!("region {}: {}", region.name(), failed.message);
-    if code == "iommu/memlock" {
-        failed.suggest("raise the limit (ulimit -l, LimitMEMLOCK=) or run as root")
-    } else {
-        failed
-    }
-}
-
 impl Backend for Type1Backend {
     fn kind(&self) -> BackendKind {
         BackendKind::Type1
@@ -165,20 +135,14 @@ impl Backend for Type1Backend {
             ranges::check(region, &usable)?;
         }
         let area = region.area();
-        let mut maps = 0;
-        for chunk in map_chunks(area) {
-            let address = region.host_address() + (chunk.iova - area.iova);
+        let maps = map_whole(
+            region,
+            "VFIO_IOMMU_MAP_DMA",
             // SAFETY: the chunk lies inside the region of `memory`. `held` keeps that alive until it is unmapped; what
-            // fails half way is unmapped below, while the caller still holds it.
-            if let Err(error) = unsafe { self.container.map(address, chunk) } {
-                // All of the region or none of it. What cannot be taken back goes with the container.
-                for done in map_chunks(area).take(maps as usize) {
-                    let _ = self.container.unmap(done);
-                }
-                return Err(map_failed("VFIO_IOMMU_MAP_DMA", region, &error));
-            }
-            maps += 1;
-        }
+            // fails half way is unmapped again, while the caller still holds it.
+            |address, chunk| unsafe { self.container.map(address, chunk) },
+            |chunk| self.container.unmap(chunk),
+        )?;
         self.mapped.add(area);
         self.held.push((area, Arc::clone(memory)));
         Ok(Mapped { pages: area.bytes / memory.page_size(), maps })
