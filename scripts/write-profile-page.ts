@@ -16,6 +16,7 @@ interface Schema {
 
 const SCHEMA = new URL('../profiles/profile.schema.json', import.meta.url)
 const INTRODUCTION = new URL('./profile-intro.md', import.meta.url)
+const FAULTS = 'devices[].source.sim.faults'
 /** The simulated device has many keys of its own, and its own heading. */
 const SIMULATED = 'devices[].source.sim'
 
@@ -77,12 +78,26 @@ function table(rows: readonly Row[]): string {
   return ['| key | takes | default | meaning |', '| --- | --- | --- | --- |', ...lines].join('\n')
 }
 
+/** Each kind of fault with the keys it takes beside its kind. */
+function faultTable(faults: Schema): string {
+  const kinds = alternatives(faults.items ?? {}).map(({ properties = {}, required = [], description }) => {
+    const keys = Object.entries(properties)
+      .filter(([key]) => key !== 'kind')
+      .map(([key, { description: meaning = '' }]) => {
+        return `\`${key}\`${required.includes(key) ? '' : ' (optional)'}: ${meaning}`
+      })
+    return `| ${takes(properties.kind ?? {})} | ${cell(description ?? '')} | ${cell(keys.join('; '))} |`
+  })
+  return ['| kind | what happens | keys |', '| --- | --- | --- |', ...kinds].join('\n')
+}
+
 export function profilePage(): string {
   const schema = JSON.parse(readFileSync(SCHEMA, 'utf8')) as Schema
   const seen = new Set<string>()
   // A union of forms may name one key twice.
   const rows = children('', schema).filter(({ path }) => !seen.has(path) && seen.add(path))
-  const simulated = rows.filter(({ path }) => path.startsWith(SIMULATED))
+  const simulated = rows.filter(({ path }) => path.startsWith(SIMULATED) && !path.startsWith(`${FAULTS}[]`))
+  const faults = rows.find(({ path }) => path === FAULTS)?.schema ?? {}
   const other = rows.filter(({ path }) => !/\.sim(?:\.|\[|$)/u.test(path))
   const group = (name: string): readonly Row[] =>
     other.filter(({ path }) => path === name || path.startsWith(`${name}.`) || path.startsWith(`${name}[`))
@@ -97,6 +112,9 @@ export function profilePage(): string {
     '### Simulated devices',
     'A `sim` on the source and one on the destination have the same keys.',
     table(simulated.map((row) => ({ ...row, path: row.path.slice('devices[].source.'.length) }))),
+    '### Faults of simulated devices',
+    'Entries of `sim.faults`. Each device of a side has its own.',
+    faultTable(faults),
     '',
   ]
     .join('\n\n')

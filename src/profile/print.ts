@@ -100,6 +100,7 @@ function sim(from: Sim): object {
 function fault(from: SimFault): object {
   switch (from.kind) {
     case 'short-stream':
+    case 'short-reads':
       return { kind: from.kind, bytes: formatSize(BigInt(from.bytes)) }
     case 'slow-stop':
       return { kind: from.kind, delay: formatTime(from.delayUs) }

@@ -147,6 +147,7 @@ function toFault(fault: FaultInput): SimFault {
       }
     }
     case 'short-stream':
+    case 'short-reads':
       return { kind: fault.kind, bytes: fault.bytes.toString() }
     case 'slow-stop':
       return { kind: fault.kind, delayUs: fault.delay }

@@ -84,6 +84,21 @@ export type SimFault =
   /** What a read returns when PRE_COPY is drained: ENOMSG (the specification) or 0 (several drivers). */
   | { readonly kind: 'precopy-ends-with-zero' }
   | { readonly kind: 'reset-fails' }
+  | { readonly kind: 'reset-does-nothing' }
+  | { readonly kind: 'reset-refused-when-stopped' }
+  /** The transition that opens a state stream is made and answers EMFILE. */
+  | { readonly kind: 'stream-lost' }
+  | { readonly kind: 'blocked-stream' }
+  | { readonly kind: 'short-reads'; readonly bytes: Bytes }
+  | { readonly kind: 'stale-session' }
+  /** A write of state is refused in the middle, and the load succeeds all the same. */
+  | { readonly kind: 'refused-write' }
+  | { readonly kind: 'writes-after-stop' }
+  /** Reports in larger pages than the log's forget all but the first 256. */
+  | { readonly kind: 'log-forgets' }
+  /** The nth read of the device's tracker does not return until the device is closed. */
+  | { readonly kind: 'tracker-hangs'; readonly nth: number }
+  | { readonly kind: 'refusals-einval' }
 
 export interface InventoryParams {
   /** Also PCI functions not bound to a VFIO driver. */

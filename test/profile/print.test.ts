@@ -45,6 +45,7 @@ const fault: fc.Arbitrary<Sim['faults'][number]> = fc.oneof(
     { requiredKeys: ['kind', 'state'] },
   ),
   fc.bigInt(0n, 2n ** 40n).map((bytes) => ({ kind: 'short-stream' as const, bytes: bytes.toString() })),
+  fc.bigInt(0n, 2n ** 40n).map((bytes) => ({ kind: 'short-reads' as const, bytes: bytes.toString() })),
   us.map((delayUs) => ({ kind: 'slow-stop' as const, delayUs })),
   nth.map((read) => ({ kind: 'drop-dirty-bit' as const, nth: read })),
   fc.constantFrom({ kind: 'endless-stream' as const }, { kind: 'reset-fails' as const }),

@@ -53,6 +53,8 @@ impl Session {
     /// `descriptor/dup`; `request/out-of-order` without memory.
     pub fn descriptors(&mut self) -> Result<Vec<Descriptor>> {
         let memory = self.memory()?;
+        // Whoever gets them may write.
+        memory.forget_content();
         let mut found = Vec::new();
         for (device, attached) in self.devices.iter_mut().zip(&self.attached) {
             let name = device.name().to_owned();

@@ -17,7 +17,7 @@ use crate::memory::{Backing, Memory, Region};
 use crate::message::num::Bytes;
 use crate::message::{
     BackingSpec, ClaimParams, ClaimReply, ContainerParams, DeviceParams, DeviceReply, DeviceTarget, Event, MapParams,
-    MapReply, MemoryParams, MemoryReply, Phase, RegionSpec,
+    MapReply, MemoryParams, MemoryReply, Phase, RegionSpec, Role,
 };
 use crate::resident::locked_bytes;
 use crate::transfer::net::tls::Identity;
@@ -78,6 +78,9 @@ impl Session {
             }
             if let Some(content) = spec.fill {
                 self.simulated.fill(region, content, role)?;
+                if role == Role::Source {
+                    region.forget_content();
+                }
             }
         }
         let bytes = Bytes(memory.bytes());

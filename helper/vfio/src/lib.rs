@@ -1,5 +1,6 @@
 //! What the kernel offers: devices and their migration, IOMMU backends, dirty trackers, and the memory that is mapped.
 
+pub(crate) mod content;
 pub mod device;
 pub mod dirty;
 pub mod iommu;

@@ -11,6 +11,7 @@ use vm_memory::volatile_memory::VolatileMemory;
 use vm_memory::{FileOffset, MmapRegion, VolatileSlice};
 
 use crate::area::Area;
+use crate::content::Content;
 use crate::error::{HelperError, Result};
 
 /// Where a region's memory comes from.
@@ -26,6 +27,7 @@ pub struct Region {
     name: String,
     iova: u64,
     map: MmapRegion,
+    content: Content,
 }
 
 impl Region {
@@ -44,7 +46,9 @@ impl Region {
             HelperError::new("memory/map", format!("region {name}: cannot map {} bytes: {error}", area.bytes))
                 .operation("mmap")
         })?;
-        Ok(Self { name: name.to_owned(), iova: area.iova, map })
+        let file = map.file_offset().map(|offset| offset.file().as_fd());
+        let content = Content::new(file, area.bytes, matches!(backing, Backing::Memfd { .. }));
+        Ok(Self { name: name.to_owned(), iova: area.iova, map, content })
     }
 
     pub fn name(&self) -> &str {
@@ -69,6 +73,31 @@ impl Region {
     pub fn slice(&self, iova: u64, bytes: u64) -> Option<VolatileSlice<'_>> {
         let offset = iova.checked_sub(self.iova)?;
         self.map.get_slice(usize::try_from(offset).ok()?, usize::try_from(bytes).ok()?).ok()
+    }
+
+    /// From now on somebody else may write to it, or has: only what is stored here is known.
+    pub fn forget_content(&self) {
+        self.content.forget();
+    }
+
+    /// Before `iova .. iova + bytes` is stored.
+    pub fn note_stored(&self, iova: u64, bytes: u64) {
+        self.content.note(iova - self.iova, bytes);
+    }
+
+    /// The first IOVA from `iova` on, at most `end`, that may hold something but zeros, as far as the one who stores
+    /// knows without reading.
+    pub fn next_stored(&self, iova: u64, end: u64) -> u64 {
+        self.iova + self.content.next_stored(self.descriptor(), iova - self.iova, end - self.iova)
+    }
+
+    /// The same for one who only reads: the holes of the file, whoever writes.
+    pub fn next_data(&self, iova: u64, end: u64) -> u64 {
+        self.iova + self.content.next_data(self.descriptor(), iova - self.iova, end - self.iova)
+    }
+
+    fn is_sparse(&self) -> bool {
+        self.content.is_sparse(self.descriptor(), self.area().bytes)
     }
 
     /// Touches every page for writing, so that no first touch (about 0.3 s a GiB) is left for the transfer.
@@ -184,6 +213,16 @@ impl Memory {
         self.regions.iter().map(|region| region.area().bytes).sum()
     }
 
+    /// Whether there are holes: pages that were never written, and that reading would give memory.
+    pub fn is_sparse(&self) -> bool {
+        self.regions.iter().any(Region::is_sparse)
+    }
+
+    /// See [`Region::forget_content`].
+    pub fn forget_content(&self) {
+        self.regions.iter().for_each(Region::forget_content);
+    }
+
     pub fn region_at(&self, iova: u64) -> Option<&Region> {
         let after = self.regions.partition_point(|region| region.iova <= iova);
         let region = self.regions.get(after.checked_sub(1)?)?;
@@ -199,6 +238,36 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_hold_something_is_told_without_reading() {
+        let region = memfd("a", 0x10_0000, 1 << 40);
+        let (from, end) = (0x10_0000, 0x10_0000 + (1 << 40));
+        assert_eq!((region.next_stored(from, end), region.next_data(from, end)), (end, end));
+        let far = from + (1 << 39);
+        region.note_stored(far, 0x2000);
+        assert_eq!(region.next_stored(from, end), far);
+        assert_eq!(region.next_stored(far + 0x1800, end), far + 0x1800);
+        assert_eq!(region.next_stored(far + 0x2000, end), end);
+        // Somebody else writes: only holes are known to be zero.
+        region.slice(from + 0x9_0000, 1).expect("inside").copy_from(&[1u8]);
+        assert_eq!(region.next_stored(from, end), far);
+        region.forget_content();
+        for next in [Region::next_stored, Region::next_data] {
+            assert_eq!((next(&region, from, end), next(&region, from + 0x9_1000, end)), (from + 0x9_0000, end));
+        }
+        assert!(region.is_sparse());
+    }
+
+    #[test]
+    fn of_a_file_only_its_holes_are_known() {
+        let path = std::env::temp_dir().join(format!("ferry-content-{}", std::process::id()));
+        std::fs::write(&path, [7; 8192]).expect("write");
+        let backing = Backing::File { path: path.display().to_string() };
+        let region = Region::open("r", Area { iova: 0, bytes: 8192 }, &backing).expect("opens");
+        assert_eq!((region.next_stored(0, 8192), region.next_stored(4096, 8192)), (0, 4096));
+        std::fs::remove_file(&path).expect("clean up");
+    }
 
     fn memfd(name: &str, iova: u64, bytes: u64) -> Region {
         Region::open(name, Area { iova, bytes }, &Backing::Memfd { huge_page_bytes: None }).expect("memfd")

@@ -54,6 +54,46 @@ const faultSchema = z.discriminatedUnion('kind', [
     .strictObject({ kind: z.literal('precopy-ends-with-zero') })
     .meta({ description: 'a drained PRE_COPY read returns 0 instead of ENOMSG, as several drivers do' }),
   z.strictObject({ kind: z.literal('reset-fails') }).meta({ description: 'the device cannot be reset' }),
+  z
+    .strictObject({ kind: z.literal('reset-does-nothing') })
+    .meta({ description: 'a reset reports success and changes nothing' }),
+  z
+    .strictObject({ kind: z.literal('reset-refused-when-stopped') })
+    .meta({ description: 'a reset is refused in STOP and STOP_COPY' }),
+  z
+    .strictObject({ kind: z.literal('stream-lost') })
+    .meta({ description: 'a transition that opens a state stream is made and answers EMFILE' }),
+  z
+    .strictObject({ kind: z.literal('blocked-stream') })
+    .meta({ description: 'in STOP_COPY the state stream gives nothing and does not end' }),
+  z
+    .strictObject({
+      kind: z.literal('short-reads'),
+      bytes: size().meta({ description: 'most bytes of one read' }),
+    })
+    .meta({ description: 'a read of the state stream gives less than was asked for' }),
+  z
+    .strictObject({ kind: z.literal('stale-session') })
+    .meta({ description: 'a state stream begins where the last reader of the one before stopped' }),
+  z
+    .strictObject({ kind: z.literal('refused-write') })
+    .meta({ description: 'a write of state is refused in the middle, and the load succeeds all the same' }),
+  z
+    .strictObject({ kind: z.literal('writes-after-stop') })
+    .meta({ description: 'the device goes on writing memory after it was stopped' }),
+  z.strictObject({ kind: z.literal('log-forgets') }).meta({
+    description:
+      'the DMA log forgets all but its first 256 pages when it reports in larger pages than its own',
+  }),
+  z
+    .strictObject({
+      kind: z.literal('tracker-hangs'),
+      nth: count(1).meta({ description: 'which read hangs' }),
+    })
+    .meta({ description: 'a read of the dirty log does not return until the device is closed' }),
+  z
+    .strictObject({ kind: z.literal('refusals-einval') })
+    .meta({ description: 'the device refuses everything with EINVAL' }),
 ])
 
 export const simSchema = z

@@ -22,6 +22,17 @@ export const SIM: SimSpec = {
     { kind: 'drop-dirty-bit', nth: 3 },
     { kind: 'precopy-ends-with-zero' },
     { kind: 'reset-fails' },
+    { kind: 'reset-does-nothing' },
+    { kind: 'reset-refused-when-stopped' },
+    { kind: 'stream-lost' },
+    { kind: 'blocked-stream' },
+    { kind: 'short-reads', bytes: '100' },
+    { kind: 'stale-session' },
+    { kind: 'refused-write' },
+    { kind: 'writes-after-stop' },
+    { kind: 'log-forgets' },
+    { kind: 'tracker-hangs', nth: 2 },
+    { kind: 'refusals-einval' },
   ],
 }
 export const MINIMAL_SIM: SimSpec = {

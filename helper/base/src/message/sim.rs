@@ -106,6 +106,28 @@ pub enum SimFault {
     PrecopyEndsWithZero,
     /// VFIO_DEVICE_RESET fails with EIO and changes nothing.
     ResetFails,
+    /// VFIO_DEVICE_RESET reports success and changes nothing.
+    ResetDoesNothing,
+    /// VFIO_DEVICE_RESET is refused with EINVAL in STOP and STOP_COPY.
+    ResetRefusedWhenStopped,
+    /// The transition that opens a state stream is made, and its answer is EMFILE: the stream is lost.
+    StreamLost,
+    /// In STOP_COPY the stream gives nothing and does not end.
+    BlockedStream,
+    /// One read of the stream gives at most this many bytes.
+    ShortReads { bytes: Bytes },
+    /// A save session begins where the last reader of the session before it stopped.
+    StaleSession,
+    /// A write of state is refused with EFAULT in the middle, and the load reports success all the same.
+    RefusedWrite,
+    /// It goes on writing memory in STOP, STOP_COPY and RESUMING.
+    WritesAfterStop,
+    /// A report of the DMA log in larger pages than the log's own forgets what is behind the first 256 of those.
+    LogForgets,
+    /// The nth read of each tracker that watches this device does not return until the device is closed.
+    TrackerHangs { nth: u64 },
+    /// Everything the device refuses it refuses with EINVAL.
+    RefusalsEinval,
 }
 
 impl SimSpec {

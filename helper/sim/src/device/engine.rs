@@ -11,6 +11,7 @@ use super::pace::Pace;
 use super::sync::lock;
 use crate::error::{HelperError, Result};
 use crate::iommu::{ClientId, Refused, SimIommu};
+use crate::message::SimFault;
 use crate::stamps::{PAGE_BYTES, Program};
 
 /// Writes done under one hold of the locks: short enough that a STOP waits microseconds.
@@ -168,6 +169,7 @@ impl Engine {
         client: ClientId,
         faults: Arc<DeviceFaults>,
     ) -> Result<Self> {
+        let log = DmaLog::new(faults.has(&SimFault::LogForgets));
         let shared = Arc::new(Shared {
             gate: Mutex::default(),
             wake: Condvar::new(),
@@ -176,7 +178,7 @@ impl Engine {
             iommu,
             client,
             faults,
-            log: DmaLog::default(),
+            log,
         });
         let engine = Arc::clone(&shared);
         let thread = Builder::new().name(format!("sim-{device}")).spawn(move || engine.run()).map_err(|error| {
@@ -224,6 +226,7 @@ impl Drop for Engine {
             let _ = thread.join();
         }
         self.shared.log.close();
+        self.shared.faults.close();
         self.shared.iommu.detach(self.shared.client);
     }
 }

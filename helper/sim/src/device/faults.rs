@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use super::spec::errno_number;
@@ -14,6 +15,9 @@ use crate::error::{HelperError, Result};
 use crate::message::SimFault;
 use crate::stamps::PAGE_BYTES;
 use ferry_vfio::device::DeviceState;
+
+/// Between two looks at whether a device that hangs was closed.
+const HANG_LOOK: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 pub struct DeviceFaults {
@@ -26,6 +30,9 @@ pub struct DeviceFaults {
     broken: Mutex<Option<u64>>,
     writes: AtomicU64,
     last_page: AtomicU64,
+    /// How far the last save session was read.
+    read_to: AtomicU64,
+    gone: AtomicBool,
 }
 
 /// An arc that fails.
@@ -44,6 +51,8 @@ impl DeviceFaults {
             broken: Mutex::default(),
             writes: AtomicU64::new(0),
             last_page: AtomicU64::new(0),
+            read_to: AtomicU64::new(0),
+            gone: AtomicBool::new(false),
         }
     }
 
@@ -77,6 +86,33 @@ impl DeviceFaults {
         })
     }
 
+    pub(super) fn short_reads(&self) -> Option<u64> {
+        self.list.iter().find_map(|fault| match fault {
+            SimFault::ShortReads { bytes } => Some(bytes.0.max(1)),
+            _ => None,
+        })
+    }
+
+    /// The errno of a refusal that would have `errno`.
+    pub(super) fn errno(&self, errno: i32) -> i32 {
+        if self.has(&SimFault::RefusalsEinval) { libc::EINVAL } else { errno }
+    }
+
+    /// A save session was read up to here.
+    pub(super) fn note_read(&self, offset: u64) {
+        self.read_to.store(offset, Ordering::Relaxed);
+    }
+
+    /// Where a save session begins.
+    pub(super) fn first_offset(&self) -> u64 {
+        if self.has(&SimFault::StaleSession) { self.read_to.load(Ordering::Relaxed) } else { 0 }
+    }
+
+    /// The device was closed: nobody waits for it any more.
+    pub(super) fn close(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
     pub(super) fn has(&self, fault: &SimFault) -> bool {
         self.list.contains(fault)
     }
@@ -87,13 +123,16 @@ impl DeviceFaults {
         self.writes.fetch_add(1, Ordering::Release);
     }
 
-    /// Before a tracker's nth read (from 1).
+    /// Before a tracker's nth read (from 1), and before it holds any lock: it may not return for long.
     ///
     /// # Errors
     /// `tracker/log-lost` with EIO when this read is to fail.
     pub fn before_read(&self, tracker: &str, nth: u64) -> Result<()> {
+        while self.has(&SimFault::TrackerHangs { nth }) && !self.gone.load(Ordering::Acquire) {
+            thread::sleep(HANG_LOOK);
+        }
         if self.has(&SimFault::TrackerError { nth }) {
-            let error = std::io::Error::from_raw_os_error(libc::EIO);
+            let error = std::io::Error::from_raw_os_error(self.errno(libc::EIO));
             return Err(HelperError::os(
                 "tracker/log-lost",
                 format!("read of {tracker}"),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::faults::DeviceFaults;
 use super::pace::Pace;
 use super::session::stream_code;
 use super::sync::lock;
@@ -21,6 +22,8 @@ pub(super) struct Load {
     total: u64,
     disabled: bool,
     rejected: bool,
+    /// Refuses a write in the middle, and says nothing of it at the end.
+    refuses: bool,
     received: u64,
     header_bytes: Block,
     header: Option<Header>,
@@ -37,12 +40,13 @@ pub(super) struct Loaded {
 }
 
 impl Load {
-    pub(super) fn new(model: SimModel, total: u64) -> Self {
+    pub(super) fn new(model: SimModel, total: u64, refuses: bool) -> Self {
         Self {
             model,
             total,
             disabled: false,
             rejected: false,
+            refuses,
             received: 0,
             header_bytes: [0; 128],
             header: None,
@@ -66,6 +70,9 @@ impl Load {
             return Err(libc::ENOMEM);
         }
         if self.rejected {
+            return Err(libc::EFAULT);
+        }
+        if self.refuses && self.received + buf.len() as u64 > self.total / 2 {
             return Err(libc::EFAULT);
         }
         let final_at = self.total - FINAL_BYTES;
@@ -120,6 +127,9 @@ impl Load {
 
     /// The judgement at RESUMING to STOP; `None` is EINVAL, and what was received is kept.
     pub(super) fn finish(&self) -> Option<Loaded> {
+        if self.refuses {
+            return Some(Loaded { program: None, registers: Registers::default() });
+        }
         if self.rejected || self.received != self.total || !self.filler_intact {
             return None;
         }
@@ -138,12 +148,13 @@ impl Load {
 pub(super) struct LoadStream {
     pub device: String,
     pub session: Arc<Mutex<Load>>,
+    pub faults: Arc<DeviceFaults>,
     pub pace: Option<Pace>,
 }
 
 impl LoadStream {
     fn failed(&self, operation: &str, errno: i32, meaning: &str) -> HelperError {
-        let error = std::io::Error::from_raw_os_error(errno);
+        let error = std::io::Error::from_raw_os_error(self.faults.errno(errno));
         HelperError::os(stream_code(operation), operation, &error, meaning).device(&self.device)
     }
 }

@@ -13,10 +13,15 @@ const MAX_RANGES: usize = 256;
 /// Coarsest page the double can log at; a hint above it is lowered, as mlx5 does.
 const MAX_PAGE: u64 = 2 << 20;
 
+/// Pages of a range that a log that forgets remembers.
+const REMEMBERED: u64 = 256;
+
 #[derive(Debug, Default)]
 pub struct DmaLog {
     current: RwLock<Option<Log>>,
     closed: AtomicBool,
+    /// A report in larger pages than the log's own forgets what is behind its first [`REMEMBERED`] pages.
+    forgets: bool,
 }
 
 #[derive(Debug)]
@@ -51,6 +56,10 @@ impl Held<'_> {
 }
 
 impl DmaLog {
+    pub(super) fn new(forgets: bool) -> Self {
+        Self { forgets, ..Self::default() }
+    }
+
     pub(super) fn hold(&self) -> Held<'_> {
         Held(read(&self.current))
     }
@@ -133,6 +142,9 @@ impl DmaLog {
                 while taken != 0 {
                     let bit = index * 64 + u64::from(taken.trailing_zeros());
                     taken &= taken - 1;
+                    if self.forgets && page_size > log.page_size && bit - first >= REMEMBERED {
+                        continue;
+                    }
                     let page = range.area.iova + bit * log.page_size;
                     let begin = (page.max(from) - area.iova) / page_size;
                     let finish = ((page + log.page_size).min(to) - 1 - area.iova) / page_size;

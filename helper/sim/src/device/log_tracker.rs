@@ -21,7 +21,7 @@ pub(super) struct LogTracker {
 
 impl LogTracker {
     fn failed(&self, code: &'static str, operation: &str, errno: i32, meaning: &str) -> HelperError {
-        let error = std::io::Error::from_raw_os_error(errno);
+        let error = std::io::Error::from_raw_os_error(self.faults.errno(errno));
         HelperError::os(code, format!("VFIO_DEVICE_FEATURE_DMA_LOGGING_{operation}"), &error, meaning)
             .device(&self.device)
     }

@@ -120,7 +120,7 @@ impl SimDevice {
     }
 
     fn failed(&self, code: &'static str, operation: &str, errno: i32, meaning: &str) -> HelperError {
-        let error = std::io::Error::from_raw_os_error(errno);
+        let error = std::io::Error::from_raw_os_error(self.faults.errno(errno));
         HelperError::os(code, operation, &error, meaning).device(&self.name).state(self.state)
     }
 
@@ -152,7 +152,7 @@ impl SimDevice {
         if !delay.is_zero() {
             thread::sleep(delay);
         }
-        if was_writing && !writes {
+        if was_writing && !writes && !self.faults.has(&SimFault::WritesAfterStop) {
             self.engine.stop();
         }
         let stream = match (self.state, next) {
@@ -211,6 +211,13 @@ impl Device for SimDevice {
             };
             stream = self.step(next)?;
         }
+        if stream.is_some() && self.faults.has(&SimFault::StreamLost) {
+            return Err(self.set_failed(
+                target,
+                libc::EMFILE,
+                "the device is there, and its stream found no descriptor",
+            ));
+        }
         Ok(stream)
     }
 
@@ -222,13 +229,14 @@ impl Device for SimDevice {
 
     /// Ends in RUNNING with the engine off and the registers zero: what the device was doing is lost.
     fn reset(&mut self) -> Result<()> {
-        if self.faults.has(&SimFault::ResetFails) {
-            return Err(self.failed(
-                "device/reset-failed",
-                "VFIO_DEVICE_RESET",
-                libc::EIO,
-                "the device does not come back",
-            ));
+        let stopped = matches!(self.state, Stop | StopCopy) && self.faults.has(&SimFault::ResetRefusedWhenStopped);
+        if stopped || self.faults.has(&SimFault::ResetFails) {
+            let errno = if stopped { libc::EINVAL } else { libc::EIO };
+            let meaning = "the device does not come back";
+            return Err(self.failed("device/reset-failed", "VFIO_DEVICE_RESET", errno, meaning));
+        }
+        if self.faults.has(&SimFault::ResetDoesNothing) {
+            return Ok(());
         }
         self.engine.stop();
         self.session.end();

@@ -47,7 +47,8 @@ enum Phase {
 
 impl Save {
     /// A session entered from a running state (PRE_COPY).
-    pub(super) fn new(header: &Header, began_at: u64) -> Self {
+    /// `offset` is 0 but for a device that goes on where another reader stopped.
+    pub(super) fn new(header: &Header, began_at: u64, offset: u64) -> Self {
         Self {
             phase: Phase::PreCopy,
             header: header.encode(),
@@ -55,7 +56,7 @@ impl Save {
             total: header.total,
             initial: header.precopy.min(header.total.saturating_sub(FINAL_BYTES)),
             began_at,
-            offset: 0,
+            offset: offset.min(header.total.saturating_sub(FINAL_BYTES)),
             hash: Xxh3::new(),
         }
     }
@@ -140,7 +141,7 @@ pub(super) struct SaveStream {
 
 impl SaveStream {
     fn failed(&self, operation: &str, errno: i32, meaning: &str) -> HelperError {
-        let error = std::io::Error::from_raw_os_error(errno);
+        let error = std::io::Error::from_raw_os_error(self.faults.errno(errno));
         HelperError::os(stream_code(operation), operation, &error, meaning).device(&self.device)
     }
 }
@@ -163,6 +164,7 @@ impl StateStream for SaveStream {
                 let drained = if zero { StreamRead::End } else { StreamRead::Drained };
                 (session.ready(self.shared.position()), drained)
             }
+            Phase::StopCopy(_) if self.faults.has(&SimFault::BlockedStream) => (session.offset, StreamRead::Drained),
             Phase::StopCopy(_) if self.faults.has(&SimFault::EndlessStream) => (u64::MAX, StreamRead::End),
             Phase::StopCopy(_) => (session.total, StreamRead::End),
         };
@@ -171,12 +173,14 @@ impl StateStream for SaveStream {
             Some(bytes) => (limit.min(bytes), drained),
             None => (limit, drained),
         };
-        let length = limit.saturating_sub(session.offset).min(want);
+        let most = self.faults.short_reads().unwrap_or(u64::MAX);
+        let length = limit.saturating_sub(session.offset).min(want).min(most);
         if length == 0 && !buf.is_empty() {
             return Ok(drained);
         }
         let length = length as usize;
         session.produce(&mut buf[..length]);
+        self.faults.note_read(session.offset);
         if let Some(pace) = &mut self.pace {
             pace.issued(length as u64);
         }

@@ -11,6 +11,7 @@ use super::sync::lock;
 use super::wire::{FinalBlock, Header};
 use super::{DeviceState, SimDevice};
 use crate::error::Result;
+use crate::message::SimFault;
 use crate::stamps::mix::mix;
 use ferry_vfio::device::StateStream;
 
@@ -64,7 +65,8 @@ impl SimDevice {
             filler_seed: mix(self.spec.seed ^ mix(self.saves)),
             program: self.progress().map(|(program, _)| program),
         };
-        let save = Arc::new(Mutex::new(Save::new(&header, self.engine.shared().position())));
+        let save =
+            Arc::new(Mutex::new(Save::new(&header, self.engine.shared().position(), self.faults.first_offset())));
         self.session = Session::Save(Arc::clone(&save));
         Box::new(SaveStream {
             device: self.name.clone(),
@@ -84,9 +86,15 @@ impl SimDevice {
     }
 
     pub(super) fn begin_load(&mut self) -> Box<dyn StateStream> {
-        let load = Arc::new(Mutex::new(Load::new(self.spec.model, self.spec.state_bytes.0)));
+        let refuses = self.faults.has(&SimFault::RefusedWrite);
+        let load = Arc::new(Mutex::new(Load::new(self.spec.model, self.spec.state_bytes.0, refuses)));
         self.session = Session::Load(Arc::clone(&load));
-        Box::new(LoadStream { device: self.name.clone(), session: load, pace: self.state_pace() })
+        Box::new(LoadStream {
+            device: self.name.clone(),
+            session: load,
+            faults: Arc::clone(&self.faults),
+            pace: self.state_pace(),
+        })
     }
 
     /// RESUMING to STOP: the device becomes what the stream says, or stays as it is, in RESUMING.

@@ -74,7 +74,10 @@ mod tests {
         "faults":[{"kind":"transition","state":"STOP_COPY","errno":"EBUSY","enterError":true},
         {"kind":"short-stream","bytes":"9"},{"kind":"endless-stream"},{"kind":"slow-stop","delayUs":3},
         {"kind":"tracker-error","nth":2},{"kind":"drop-dirty-bit","nth":1},{"kind":"precopy-ends-with-zero"},
-        {"kind":"reset-fails"}]}"#;
+        {"kind":"reset-fails"},{"kind":"reset-does-nothing"},{"kind":"reset-refused-when-stopped"},
+        {"kind":"stream-lost"},{"kind":"blocked-stream"},{"kind":"short-reads","bytes":"7"},{"kind":"stale-session"},
+        {"kind":"refused-write"},{"kind":"writes-after-stop"},{"kind":"log-forgets"},{"kind":"tracker-hangs","nth":2},
+        {"kind":"refusals-einval"}]}"#;
 
     #[test]
     fn reads_the_control_line_and_writes_it_back() {
@@ -82,7 +85,7 @@ mod tests {
         validate(&spec).expect("valid");
         assert_eq!(spec.window(), Area { iova: 0x10_0000, bytes: 65536 });
         assert_eq!(spec.latency(DeviceState::Stop), Duration::from_micros(70));
-        assert_eq!(spec.faults.len(), 8);
+        assert_eq!(spec.faults.len(), 19);
         let text = serde_json::to_value(&spec).expect("json");
         assert_eq!(text["window"]["iova"], "0x100000");
         assert_eq!(text["latencyUs"]["RUNNING_P2P"], 5);

@@ -5,3 +5,4 @@ mod faults;
 mod migrate;
 mod schedule;
 mod trackers;
+mod vices;

@@ -10,6 +10,7 @@ use crate::device::faults::Watch;
 use crate::device::sync::{read, write};
 use crate::dirty::{DirtyBitmap, Tracker, TrackerKind};
 use crate::error::{HelperError, Result};
+use crate::message::SimModel;
 use crate::stamps::PAGE_BYTES;
 
 pub(super) struct TableTracker {
@@ -50,6 +51,9 @@ impl Tracker for TableTracker {
 
     fn read(&mut self, into: &mut DirtyBitmap) -> Result<u64> {
         self.reads += 1;
+        for faults in self.iommu.faults_of(SimModel::Function) {
+            faults.before_read(&self.name, self.reads)?;
+        }
         let table = read(&self.iommu.table);
         if !table.dirty_on {
             // The kernel answers this with success and no bits at all, which would lose every page.
@@ -60,9 +64,6 @@ impl Tracker for TableTracker {
                 &error,
                 "tracking is not on",
             ));
-        }
-        for client in table.functions() {
-            client.faults.before_read(&self.name, self.reads)?;
         }
         let now: Vec<Watch> = table.functions().map(|client| client.faults.watch()).collect();
         let mut seen = DirtyBitmap::new(into.page_size(), &into.areas().collect::<Vec<_>>());

@@ -10,6 +10,7 @@ use crate::device::faults::Watch;
 use crate::device::sync::write;
 use crate::dirty::{DirtyBitmap, Tracker, TrackerKind};
 use crate::error::{HelperError, Result};
+use crate::message::SimModel;
 use crate::stamps::PAGE_BYTES;
 
 pub(super) struct PinnedTracker {
@@ -46,6 +47,9 @@ impl Tracker for PinnedTracker {
 
     fn read(&mut self, into: &mut DirtyBitmap) -> Result<u64> {
         self.reads += 1;
+        for faults in [SimModel::Mdev, SimModel::Function].iter().flat_map(|model| self.iommu.faults_of(*model)) {
+            faults.before_read(&self.name, self.reads)?;
+        }
         let mut table = write(&self.iommu.table);
         if !table.pinned_on {
             let error = std::io::Error::from_raw_os_error(libc::EINVAL);
@@ -55,9 +59,6 @@ impl Tracker for PinnedTracker {
                 &error,
                 "tracking is not on",
             ));
-        }
-        for client in &table.clients {
-            client.faults.before_read(&self.name, self.reads)?;
         }
         let mut seen = DirtyBitmap::new(into.page_size(), &into.areas().collect::<Vec<_>>());
         let all = table.functions().next().is_some() || table.all_once;

@@ -156,6 +156,12 @@ impl SimIommu {
         write(&self.table).set_window(id, window);
     }
 
+    /// The faults of every device of this kind.
+    pub(super) fn faults_of(&self, model: SimModel) -> Vec<Arc<DeviceFaults>> {
+        let table = read(&self.table);
+        table.clients.iter().filter(|client| client.model == model).map(|client| Arc::clone(&client.faults)).collect()
+    }
+
     /// Holds the table for a few writes of one device.
     pub(crate) fn port(&self, id: ClientId) -> Port<'_> {
         let table = read(&self.table);

@@ -169,6 +169,8 @@ impl Destination {
             }
             Action::Hash => answer(&mut self.link, &self.memory, self.ask),
             Action::RecordCommit => {
+                // The devices write from here on, and nothing is as it was made.
+                self.memory.forget_content();
                 let silence = self.link.patience().silence;
                 self.link.set_patience(Patience { cancel: None, deadline: None, silence })?;
                 record.commit().map_err(|failure| failure.error)

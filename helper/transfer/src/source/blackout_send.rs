@@ -1,12 +1,12 @@
 //! What leaves in the blackout: the last pages, the rest of each device's state, and the manifest of it all.
 
 use crate::device::transitions::Stepper;
+use crate::dirty::DirtyBitmap;
 use crate::error::Result;
 use crate::protocol::source::Event;
 use crate::source::Source;
 use crate::source::blackout::Blackout;
 use crate::source::saving::estimate;
-use crate::streams::pages::send_pages;
 use crate::wire::payload::{Manifest, to_json};
 use crate::wire::{Frame, Kind};
 
@@ -15,9 +15,10 @@ impl Source {
     pub(crate) fn last_pages(&mut self, blackout: &mut Blackout<'_>) -> Result<Event> {
         blackout.last_pages = self.pending.count();
         blackout.last_bytes = self.pending.dirty_bytes();
-        let (carried, _) = send_pages(&mut self.link, &self.memory, &self.pending, &mut |_, _| Ok(true))?;
+        let clean = DirtyBitmap::new(self.memory.page_size(), &self.memory.areas());
+        let pending = std::mem::replace(&mut self.pending, clean);
+        let (carried, _) = self.send_dirty(&pending, &mut |_, _| Ok(true))?;
         self.carried.add(carried);
-        self.pending.clear();
         self.link.flush()?;
         Ok(Event::Succeeded)
     }

@@ -11,6 +11,7 @@ pub(crate) mod pace;
 pub(crate) mod pause;
 pub(crate) mod precopy;
 pub(crate) mod saving;
+pub(crate) mod sending;
 pub mod steer;
 
 use std::sync::Arc;

@@ -15,9 +15,7 @@ use crate::source::hold::{After, Holding, Next};
 use crate::source::pace::Pace;
 use crate::source::saving::estimate;
 use crate::source::{Expects, Outlook, Source, Workload};
-use crate::streams::link::Wait;
-use crate::streams::pages::{Carried, send_pages};
-use crate::wire::{Frame, Kind};
+use crate::streams::pages::Carried;
 
 const PROGRESS: Duration = Duration::from_millis(100);
 /// Between two looks at a device whose initial pre-copy data is not out yet.
@@ -178,7 +176,7 @@ impl Source {
         let mut pace = Pace::new(params.bandwidth.map(|cap| cap.0), &steer);
         let told = Cell::new(Instant::now());
         let events = Arc::clone(&self.events);
-        let (carried, stopped_at) = send_pages(&mut self.link, &self.memory, &dirty, &mut |link, carried| {
+        let (carried, stopped_at) = self.send_dirty(&dirty, &mut |link, carried| {
             pace.hold(carried.page_bytes, link.patience())?;
             if told.get().elapsed() >= PROGRESS {
                 told.set(Instant::now());
@@ -202,10 +200,7 @@ impl Source {
             }
         }
         let state_bytes = self.precopy_states(devices, until)?;
-        self.link.send(Frame { at: u64::from(number), ..Frame::plain(Kind::RoundEnd) }, &[])?;
-        let (ack, _) = self.link.expect(Kind::RoundAck, Wait::Due)?;
-        let loading = Duration::from_micros(u64::from(ack.count));
-        self.intake.measure(std::mem::take(&mut self.state_on_way), loading);
+        self.end_round()?;
         self.rate.measure(carried.page_bytes + state_bytes, pace.busy(), self.link.round_trip());
         Ok(Round { carried, state_bytes, elapsed: pace.elapsed() })
     }

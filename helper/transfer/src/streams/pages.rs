@@ -1,6 +1,7 @@
 //! Pages: from memory into frames, and back. Runs of dirty pages become frames of up to 512 KiB; zero pages become
 //! runs without payload, never nothing, because the destination's page may hold older data.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use vm_memory::bitmap::BitmapSlice;
@@ -8,11 +9,16 @@ use vm_memory::{Bytes, VolatileSlice};
 
 use crate::area::Area;
 use crate::error::{FailureKind, HelperError, Result};
-use crate::memory::Memory;
+use crate::memory::{Memory, Region};
 use crate::wire::{Frame, Kind, UNIT};
 
-pub use crate::streams::spread::send_pages;
+pub use crate::streams::spread::{DirtyWalk, Watch, send_pages};
 
+/// Longest run of zeros in one frame, in bytes. The destination's answer to anything else waits for it, up to about
+/// 15 ms.
+const LONGEST_ZEROS: u64 = 64 << 20;
+/// Zeroed between two looks at where something may be, in bytes.
+const ZEROED_AT_ONCE: u64 = 64 * UNIT;
 const UNIT_BYTES: usize = UNIT as usize;
 /// Where a page is looked at first: most pages that hold something show it here.
 const SAMPLES: [usize; 3] = [0, 2048, 4088];
@@ -60,11 +66,13 @@ pub struct PageWriter<'a, S: Staging> {
     carried: Carried,
     /// Zero run not sent yet: it may grow over several pieces.
     zeros: Area,
+    /// There are holes, which are not read: that would give them memory.
+    sparse: bool,
 }
 
 impl<'a, S: Staging> PageWriter<'a, S> {
     pub fn new(to: &'a mut S, memory: &'a Memory) -> Self {
-        Self { to, memory, carried: Carried::default(), zeros: Area { iova: 0, bytes: 0 } }
+        Self { to, memory, carried: Carried::default(), zeros: Area { iova: 0, bytes: 0 }, sparse: memory.is_sparse() }
     }
 
     /// What went through since this was asked last.
@@ -86,16 +94,34 @@ impl<'a, S: Staging> PageWriter<'a, S> {
         };
         // A run of units that hold something, not sent yet.
         let mut held = Area { iova: piece.iova, bytes: 0 };
-        for at in (piece.iova..piece.end()).step_by(UNIT_BYTES) {
+        let mut at = self.after_hole(piece.iova, piece.end())?;
+        held.iova = at;
+        while at < piece.end() {
             if is_zero(&slice, (at - piece.iova) as usize) {
                 self.send(&slice, piece, held)?;
-                held = Area { iova: at + UNIT, bytes: 0 };
-                self.zero(at)?;
+                self.zero(Area { iova: at, bytes: UNIT })?;
+                at = self.after_hole(at + UNIT, piece.end())?;
+                held = Area { iova: at, bytes: 0 };
             } else {
                 held.bytes += UNIT;
+                at += UNIT;
             }
         }
         self.send(&slice, piece, held)
+    }
+
+    /// Where something may be, from `at` on; what is before it is a hole. A write that fills a hole after this look is
+    /// a write after the trackers' last read like any other.
+    fn after_hole(&mut self, at: u64, end: u64) -> Result<u64> {
+        let region = self.memory.region_at(at).filter(|_| self.sparse && at < end);
+        let Some(region) = region else { return Ok(at) };
+        // Whole units: what is in a hole is one as a whole, because the kernel's pages are no smaller.
+        let data = region.next_data(at, end) / UNIT * UNIT;
+        if data <= at {
+            return Ok(at);
+        }
+        self.zero(Area { iova: at, bytes: data - at })?;
+        Ok(data)
     }
 
     fn send<B: BitmapSlice>(&mut self, slice: &VolatileSlice<'_, B>, piece: Area, run: Area) -> Result<()> {
@@ -111,14 +137,14 @@ impl<'a, S: Staging> PageWriter<'a, S> {
         Ok(())
     }
 
-    fn zero(&mut self, iova: u64) -> Result<()> {
-        let longest = u64::from(u32::MAX) * UNIT;
-        if self.zeros.bytes == 0 || self.zeros.end() != iova || self.zeros.bytes == longest || !self.joins(iova) {
+    fn zero(&mut self, run: Area) -> Result<()> {
+        let grown = self.zeros.bytes + run.bytes;
+        if self.zeros.bytes == 0 || self.zeros.end() != run.iova || grown > LONGEST_ZEROS || !self.joins(run.iova) {
             self.flush_zeros()?;
-            self.zeros = Area { iova, bytes: 0 };
+            self.zeros = Area { iova: run.iova, bytes: 0 };
         }
-        self.zeros.bytes += UNIT;
-        self.carried.zero_bytes += UNIT;
+        self.zeros.bytes += run.bytes;
+        self.carried.zero_bytes += run.bytes;
         Ok(())
     }
 
@@ -160,32 +186,46 @@ fn is_zero<B: BitmapSlice>(slice: &VolatileSlice<'_, B>, offset: usize) -> bool 
 /// `wire/outside-memory` when the range is not wholly inside one region of ours, or not aligned.
 pub fn store_pages(memory: &Memory, at: u64, payload: &[u8]) -> Result<Carried> {
     let bytes = payload.len() as u64;
-    let slice = target(memory, at, bytes)?;
+    let (region, slice) = target(memory, at, bytes)?;
+    region.note_stored(at, bytes);
     slice.copy_from(payload);
     Ok(Carried { page_bytes: bytes, zero_bytes: 0 })
 }
 
-/// Zeroes what a zero frame names. Pages that are zero already are only read.
+/// Zeroes what a zero frame names. Pages that are zero already are only read, and those that nobody wrote since the
+/// memory was made are not even that.
 ///
 /// # Errors
 /// As [`store_pages`].
 pub fn store_zeros(memory: &Memory, at: u64, count: u32) -> Result<Carried> {
     let bytes = u64::from(count) * UNIT;
-    let slice = target(memory, at, bytes)?;
-    let zeros = [0u8; UNIT_BYTES];
-    for offset in (0..bytes as usize).step_by(UNIT_BYTES) {
-        if !is_zero(&slice, offset) {
-            slice
-                .write_slice(&zeros, offset)
-                .map_err(|error| HelperError::new("helper/bug", format!("zeroing {at:#x}: {error}")))?;
-        }
+    let (region, slice) = target(memory, at, bytes)?;
+    let end = at + bytes;
+    let mut next = region.next_stored(at, end) / UNIT * UNIT;
+    while next < end {
+        let until = next + ZEROED_AT_ONCE.min(end - next);
+        zero_units(&slice, (next - at) as usize..(until - at) as usize)?;
+        next = (region.next_stored(until, end) / UNIT * UNIT).max(until);
     }
     Ok(Carried { page_bytes: 0, zero_bytes: bytes })
 }
 
-fn target(memory: &Memory, at: u64, bytes: u64) -> Result<VolatileSlice<'_>> {
+fn zero_units<B: BitmapSlice>(slice: &VolatileSlice<'_, B>, range: Range<usize>) -> Result<()> {
+    let zeros = [0u8; UNIT_BYTES];
+    for offset in range.step_by(UNIT_BYTES) {
+        if !is_zero(slice, offset) {
+            slice
+                .write_slice(&zeros, offset)
+                .map_err(|error| HelperError::new("helper/bug", format!("zeroing at {offset:#x}: {error}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn target(memory: &Memory, at: u64, bytes: u64) -> Result<(&Region, VolatileSlice<'_>)> {
     let aligned = at % UNIT == 0 && bytes % UNIT == 0 && bytes > 0;
-    memory.slice(at, bytes).filter(|_| aligned).ok_or_else(|| {
+    let region = memory.region_at(at).filter(|_| aligned);
+    region.and_then(|region| Some((region, region.slice(at, bytes)?))).ok_or_else(|| {
         HelperError::of(
             FailureKind::Wire,
             "wire/outside-memory",
@@ -199,7 +239,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::memory::{Backing, Region};
+    use crate::memory::Backing;
 
     fn memory(areas: &[(u64, u64)]) -> Memory {
         let backing = Backing::Memfd { huge_page_bytes: None };
@@ -223,9 +263,62 @@ mod tests {
         }
     }
 
+    /// Keeps the frames.
+    #[derive(Default)]
+    struct Kept(Vec<(Kind, u64, u64)>);
+
+    impl Staging for Kept {
+        fn stage(
+            &mut self,
+            frame: Frame,
+            room: usize,
+            _empty_too: bool,
+            fill: impl FnOnce(&mut [u8]) -> Result<usize>,
+        ) -> Result<usize> {
+            let length = fill(&mut vec![0; room])?;
+            let bytes = if frame.kind == Kind::Zeros { u64::from(frame.count) * UNIT } else { length as u64 };
+            self.0.push((frame.kind, frame.at, bytes));
+            Ok(length)
+        }
+    }
+
+    #[test]
+    fn a_run_of_zeros_is_cut_and_holes_get_no_memory() {
+        let memory = memory(&[(0, 1 << 40)]);
+        memory.slice(100 * LONGEST_ZEROS + 0x5000, 1).expect("inside").copy_from(&[1u8]);
+        let piece = |at| Area { iova: at, bytes: 0x8_0000 };
+        let mut kept = Kept::default();
+        let mut writer = PageWriter::new(&mut kept, &memory);
+        let pieces: Vec<Area> = (99 * LONGEST_ZEROS..102 * LONGEST_ZEROS).step_by(0x8_0000).map(piece).collect();
+        writer.batch(&pieces).expect("staged");
+        writer.flush_zeros().expect("staged");
+        let carried = writer.take();
+        let at = 100 * LONGEST_ZEROS;
+        assert_eq!(kept.0[0], (Kind::Zeros, at - LONGEST_ZEROS, LONGEST_ZEROS));
+        assert!(kept.0.contains(&(Kind::Pages, at + 0x5000, UNIT)));
+        assert!(kept.0.iter().all(|(_, _, bytes)| *bytes <= LONGEST_ZEROS));
+        assert_eq!(kept.0.iter().map(|(_, _, bytes)| bytes).sum::<u64>(), 3 * LONGEST_ZEROS);
+        assert_eq!((carried.page_bytes, carried.zero_bytes), (UNIT, 3 * LONGEST_ZEROS - UNIT));
+        let blocks = rustix::fs::fstat(memory.regions()[0].descriptor().expect("memfd")).expect("fstat").st_blocks;
+        assert!(blocks <= 16, "{blocks} blocks of 512 bytes");
+    }
+
+    #[test]
+    fn a_zero_frame_for_pages_nobody_stored_costs_nothing() {
+        let memory = memory(&[(0, 1 << 44)]);
+        store_pages(&memory, 0x7000, &[1; 0x1000]).expect("inside");
+        store_zeros(&memory, 0, u32::MAX).expect("inside");
+        let mut read = [1u8; 1];
+        memory.slice(0x7000, 1).expect("inside").copy_to(&mut read);
+        assert_eq!(read, [0]);
+        let blocks = rustix::fs::fstat(memory.regions()[0].descriptor().expect("memfd")).expect("fstat").st_blocks;
+        assert!(blocks <= 64 * 8, "{blocks} blocks of 512 bytes");
+    }
+
     #[test]
     fn a_zero_frame_clears_what_was_there() {
         let memory = memory(&[(0, 0x3000)]);
+        memory.forget_content();
         let slice = memory.slice(0, 0x3000).expect("all");
         slice.copy_from(&[9u8; 0x3000]);
         // Only a byte that no sample looks at.

@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// Asked after every batch of up to 512 KiB with what was sent so far; ends the walk early with `false`.
 pub type Watch<'a> = &'a mut dyn FnMut(&Link, Carried) -> Result<bool>;
 
-/// Sends every dirty page of `dirty`, ascending, over the streams in use. Returns what was sent and, when `watch` ended
+/// Sends the dirty pages that are left of `walk`, ascending, over the streams in use. Returns what was sent and, when `watch` ended
 /// it early, the IOVA from which on nothing was.
 ///
 /// # Errors
@@ -28,14 +28,14 @@ pub type Watch<'a> = &'a mut dyn FnMut(&Link, Carried) -> Result<bool>;
 pub fn send_pages(
     link: &mut Link,
     memory: &Memory,
-    dirty: &DirtyBitmap,
+    walk: &mut DirtyWalk<'_>,
     watch: Watch<'_>,
 ) -> Result<(Carried, Option<u64>)> {
-    let bytes = dirty.dirty_bytes();
+    let bytes = walk.bytes;
     let most = if bytes < WORTH_SPREADING { 0 } else { usize::try_from(bytes / MAX_DATA as u64 - 1).unwrap_or(0) };
     // Taken out for as long as their threads have them.
     let (mut lanes, may) = link.take_lanes();
-    let sent = spread(link, &mut lanes[..may.min(most)], memory, dirty, watch);
+    let sent = spread(link, &mut lanes[..may.min(most)], memory, walk, watch);
     link.put_lanes(lanes);
     let sent = sent?;
     link.announce()?;
@@ -46,7 +46,7 @@ fn spread(
     link: &mut Link,
     lanes: &mut [Lane],
     memory: &Memory,
-    dirty: &DirtyBitmap,
+    walk: &mut DirtyWalk<'_>,
     watch: Watch<'_>,
 ) -> Result<(Carried, Option<u64>)> {
     let batches = Batches::new();
@@ -71,7 +71,9 @@ fn spread(
                 }
             }
         }
-        let sent = first_stream(link, memory, dirty, watch, &batches, &threads);
+        // A panic must not leave the streams waiting for what no one gives them any more: the scope waits for them.
+        let _over = GiveUp(&batches);
+        let sent = first_stream(link, memory, walk, watch, &batches, &threads);
         if sent.is_err() {
             batches.give_up();
         }
@@ -87,36 +89,36 @@ fn spread(
 fn first_stream(
     link: &mut Link,
     memory: &Memory,
-    dirty: &DirtyBitmap,
+    walk: &mut DirtyWalk<'_>,
     watch: Watch<'_>,
     batches: &Batches,
     threads: &[ScopedJoinHandle<'_, ()>],
 ) -> Result<(Carried, Option<u64>)> {
-    let mut walk = PageWriter::new(link, memory);
+    let mut writer = PageWriter::new(link, memory);
     let mut own = Carried::default();
     let mut stopped_at = None;
-    for (batch, turn) in RunBatches::new(dirty).zip((0..=threads.len()).cycle()) {
+    for (batch, turn) in walk.batches.by_ref().zip((0..=threads.len()).cycle()) {
         let end = batch.last().map(Area::end);
         // Its share in any case, so that a cap does not leave the first stream idle; and what the others cannot take.
         let own_batch =
-            if turn == 0 { Some(batch) } else { batches.offer(batch).map_err(|error| walk.to.why(error))? };
+            if turn == 0 { Some(batch) } else { batches.offer(batch).map_err(|error| writer.to.why(error))? };
         if let Some(batch) = own_batch {
-            walk.batch(&batch)?;
+            writer.batch(&batch)?;
         }
-        own.add(walk.take());
+        own.add(writer.take());
         let mut all = own;
         all.add(batches.carried());
-        if !watch(walk.to, all)? {
+        if !watch(writer.to, all)? {
             stopped_at = end;
             break;
         }
     }
     while let Some(batch) = batches.rest() {
-        walk.batch(&batch)?;
-        walk.to.patience().check()?;
+        writer.batch(&batch)?;
+        writer.to.patience().check()?;
     }
-    walk.flush_zeros()?;
-    own.add(walk.take());
+    writer.flush_zeros()?;
+    own.add(writer.take());
     if !threads.is_empty() {
         link.flush()?;
         while !batches.done(TICK).map_err(|error| link.why(error))? {
@@ -129,6 +131,30 @@ fn first_stream(
     }
     own.add(batches.carried());
     Ok((own, stopped_at))
+}
+
+/// Ends the streams when it is dropped; done, they are not touched by it.
+struct GiveUp<'a>(&'a Batches);
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.give_up();
+        }
+    }
+}
+
+/// Goes through the dirty pages of a bitmap once, however often sending them is interrupted.
+pub struct DirtyWalk<'a> {
+    batches: RunBatches<Box<dyn Iterator<Item = Area> + 'a>>,
+    /// Of all of it.
+    bytes: u64,
+}
+
+impl<'a> DirtyWalk<'a> {
+    pub fn new(dirty: &'a DirtyBitmap) -> Self {
+        Self { batches: RunBatches::new(dirty), bytes: dirty.dirty_bytes() }
+    }
 }
 
 /// Dirty runs in batches of up to [`MAX_DATA`] bytes.

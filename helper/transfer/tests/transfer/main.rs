@@ -20,3 +20,4 @@ mod rig;
 mod streams;
 mod wire;
 mod writer;
+mod zeros;

@@ -59,6 +59,8 @@ pub struct Rig {
     /// Cancels one side after a while.
     pub cancel_source: Option<Duration>,
     pub cancel_destination: Option<Duration>,
+    /// Both memories are as they were made, but for what `rounds` write.
+    pub blank: bool,
     /// What happens between pre-copy and cutover.
     pub precopies: usize,
     /// Runs beside it all.
@@ -108,6 +110,7 @@ impl Rig {
             keepalive_ms: 3000,
             cancel_source: None,
             cancel_destination: None,
+            blank: false,
             precopies: 1,
             owner: None,
         }
@@ -136,9 +139,12 @@ impl Rig {
         let port = network.as_ref().map_or(port, |network| network.port());
 
         let (here, there) = (memory(&self.areas), memory(&self.areas));
-        fill(&here);
+        if !self.blank {
+            fill(&here);
+        }
         // Older data that zero pages must overwrite.
-        for area in there.areas() {
+        for area in there.areas().into_iter().filter(|_| !self.blank) {
+            there.forget_content();
             there.slice(area.iova, area.bytes).expect("all").copy_from(&vec![0xee; area.bytes as usize]);
         }
         let history: [History; 2] = Default::default();
