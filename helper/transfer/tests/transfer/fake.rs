@@ -76,6 +76,8 @@ pub struct Seen {
     /// Every state it was really in, with when it came there; a SET that failed and left it where it was is not one.
     pub came_to: Vec<(Instant, DeviceState)>,
     pub resets: usize,
+    /// A reset brought it back: what it held is gone.
+    pub emptied: bool,
     pub loaded: Vec<u8>,
     pub history: History,
 }
@@ -100,6 +102,7 @@ impl FakeDevice {
             asked: Vec::new(),
             came_to: Vec::new(),
             resets: 0,
+            emptied: false,
             loaded: Vec::new(),
             history: Arc::clone(history),
         };
@@ -168,6 +171,7 @@ impl Device for FakeDevice {
             return Err(HelperError::new("device/reset", "scripted"));
         }
         seen.state = DeviceState::Running;
+        seen.emptied = true;
         seen.came_to.push((Instant::now(), DeviceState::Running));
         Ok(())
     }

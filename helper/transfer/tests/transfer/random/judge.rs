@@ -40,11 +40,12 @@ fn must(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
 /// What is said is what is.
 fn honest(ran: &Ran, faults: &Faults) -> Result<(), String> {
     let outcome = ran.cutover.as_ref().map(|reply| reply.outcome);
-    let (running, resets) = (all(&ran.source_states(), DeviceState::Running), resets(ran));
+    let emptied = ran.source_seen.iter().any(|seen| seen.lock().unwrap().emptied);
+    let running = all(&ran.source_states(), DeviceState::Running);
     match outcome {
         Some(CutoverOutcome::Running) => moved(ran),
         Some(CutoverOutcome::RolledBack) => {
-            must(running && resets == 0, || "rolled back, and not every device runs as it was".into())
+            must(running && !emptied, || "rolled back, and not every device runs as it was".into())
         }
         Some(CutoverOutcome::NeedsPerson) => {
             let cause = ran.cutover.as_ref().and_then(|reply| reply.cause.as_ref());
@@ -112,10 +113,6 @@ fn all(states: &[DeviceState], state: DeviceState) -> bool {
     states.iter().all(|it| *it == state)
 }
 
-fn resets(ran: &Ran) -> usize {
-    ran.source_seen.iter().map(|seen| seen.lock().unwrap().resets).sum()
-}
-
 /// What `recover` does once disks and links are mended, and what must have come of it.
 fn end(ran: &mut Ran, faults: &Faults) -> Result<(), String> {
     use CutoverOutcome::Unknown;
@@ -154,7 +151,7 @@ fn end(ran: &mut Ran, faults: &Faults) -> Result<(), String> {
     for (n, (seen, at)) in ran.source_seen.iter().zip(&reply.devices).enumerate() {
         let seen = seen.lock().unwrap();
         must(seen.state == at.state, || format!("dev{n} is in {}, not {}", seen.state, at.state))?;
-        let well = seen.state == DeviceState::Running && seen.resets == 0;
+        let well = seen.state == DeviceState::Running && !seen.emptied;
         let named = reply.needs_person.iter().any(|error| error.device.as_deref() == Some(&format!("dev{n}")));
         must(well || named, || format!("dev{n} did not come back, and nobody is told"))?;
         let broken = faults.devices[0].contains(&n) || faults.meddled.contains(&n);

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const RUNS: u64 = 2000;
 /// Most of the time a run waits: for its other side, or for a connection that is dead.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 10;
 /// No run takes longer, with what these faults wait for.
 const STUCK: Duration = Duration::from_secs(120);
 
@@ -64,4 +64,28 @@ fn one(seed: u64) -> Result<(), String> {
         Err(_) if run.is_finished() => Err("it panicked".into()),
         Err(_) => Err(format!("still under way after {STUCK:?}: {}", plan::plan(seed).1)),
     }
+}
+
+/// What is broken on purpose, so that the judge is known to see it.
+#[test]
+fn the_judge_finds_what_is_lost() {
+    let broken = |breaks: fn(&mut crate::rig::Rig)| {
+        let mut rig = crate::rig::Rig { rounds: vec![vec![], vec![0x5000], vec![0x5000]], ..crate::rig::Rig::new() };
+        rig.precopy.verify = false;
+        rig.cutover.verify = false;
+        breaks(&mut rig);
+        judge::judge(rig.run(), &plan::Faults::default())
+    };
+    assert_eq!(broken(|_| {}), Ok(()));
+    // A tracker that keeps quiet about a page.
+    let lost = broken(|rig| rig.forget = Some(0x5000)).expect_err("a page is lost");
+    assert!(lost.contains("memories differ"), "{lost}");
+    // A fault nobody reckoned with, which ends the run where it began.
+    let ended = broken(|rig| rig.tracker_fails_at = Some(2)).expect_err("not moved");
+    assert!(ended.contains("not moved"), "{ended}");
+    let named = broken(|rig| {
+        rig.source[0].fail = Some((ferry_vfio::device::DeviceState::StopCopy, 1));
+        rig.source[0].enter_error = true;
+    });
+    assert!(named.expect_err("a device is broken that should not be").contains("no device was broken"));
 }
