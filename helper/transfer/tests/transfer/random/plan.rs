@@ -132,7 +132,7 @@ fn fault(chance: &mut Chance, mut rig: Rig, faults: &mut Faults) -> (Rig, String
             rig.network = Some(Fault::Cut { connection, after });
             format!("connection {connection} cut after {after} bytes")
         }
-        7 | 8 if rig.streams == 1 && !rig.encrypt && rig.meddler.is_none() => {
+        7 | 8 if rig.streams == 1 && !rig.encrypt && rig.meddler.is_none() && !vanishes(&rig) => {
             let way = chance.of(&[Way::ToDestination, Way::ToSource]);
             let most = if way == Way::ToDestination { 40 } else { 6 };
             let at = chance.within(0..most);
@@ -180,7 +180,7 @@ fn fault(chance: &mut Chance, mut rig: Rig, faults: &mut Faults) -> (Rig, String
             faults.meddled.push(which);
             format!("source dev{which} is in {:?} already", rig.source[which].begins)
         }
-        _ if rig.network.is_none() && chance.one_in(4) => {
+        _ if rig.network.is_none() && rig.meddler.is_none() && chance.one_in(4) => {
             let now = Arc::new(AtomicBool::new(false));
             let connection = chance.one_in(2).then(|| chance.index(rig.streams.into()));
             rig.network = Some(Fault::Vanish { connection, now: Arc::clone(&now) });
@@ -204,4 +204,9 @@ fn fault(chance: &mut Chance, mut rig: Rig, faults: &mut Faults) -> (Rig, String
         }
     };
     (rig, word)
+}
+
+/// A proxy behind such a network lives on: to the destination its peer is there, and no owner here tells it otherwise.
+fn vanishes(rig: &Rig) -> bool {
+    matches!(rig.network, Some(Fault::Vanish { .. }))
 }
