@@ -63,7 +63,7 @@ function act({ signal, who, stopMs, times = 1, limit, backMs, edit, run }) {
   if (backMs !== undefined) Date.now = () => now() - backMs
   if (edit !== undefined) fs.writeFileSync(edit, '{"version": 1, "name": "another"')
   if (run !== undefined) {
-    const { FERRY_FAULTS_AT: _, NODE_OPTIONS: __, ...env } = process.env
+    const env = { ...process.env, FERRY_FAULTS_AT: undefined, NODE_OPTIONS: undefined }
     const { status } = spawnSync(process.execPath, [process.argv[1], ...run], { env })
     fs.writeFileSync(`${sides.folder}/second-exit`, String(status))
   }

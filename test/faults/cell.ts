@@ -101,7 +101,7 @@ export class Matrix {
     for (const side of [this.a, this.b]) {
       const pid = helperOf(side)
       if (pid !== undefined)
-        await execa('prlimit', [`--pid=${pid}`, '--fsize=unlimited', '--nofile=1024:4096'])
+        await execa('prlimit', [`--pid=${pid}`, '--fsize=unlimited:', '--nofile=1024:'])
     }
   }
 

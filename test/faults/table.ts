@@ -5,8 +5,8 @@ import { STEPS, type Step } from './steps.js'
 /** Longer than every time-out of these profiles: keepalive is 2 s, the link's time-out 3 s. */
 const STOPPED_MS = 5000
 /** Descriptors a helper may have from then on: it has more already. */
-const NO_DESCRIPTORS = '--nofile=3'
-const NO_ROOM = '--fsize=0'
+const NO_DESCRIPTORS = '--nofile=3:'
+const NO_ROOM = '--fsize=0:'
 
 /** Columns. */
 export const FAULTS: Readonly<Record<string, Does>> = {
