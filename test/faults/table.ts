@@ -87,6 +87,8 @@ export const ALL_CELLS: readonly Cell[] = [
 
 /** Each fault once, each phase several times: what `npm test` has time for. Faults that take seconds are in COLUMN. */
 export const COMPRESSED: readonly Cell[] = [
+  cellOf('source cutover', 'ferry stopped'),
+  cellOf('source device-state STOP_COPY', 'source stopped'),
   cellOf('source claim answered', 'destination terminated'),
   cellOf('destination listen answered', 'source: no descriptors'),
   cellOf('source connect', 'destination: no descriptors'),
@@ -97,14 +99,12 @@ export const COMPRESSED: readonly Cell[] = [
   cellOf('source precopy answered', 'ferry killed'),
   cellOf('source cutover', 'source: no room for records'),
   cellOf('source precopy answered', 'destination: no room for records'),
-  cellOf('source cutover', 'ferry stopped'),
   cellOf('source cutover answered', 'ferry killed'),
   cellOf('source cutover answered', 'destination killed'),
   cellOf('destination check', 'source killed'),
   cellOf('destination status answered', 'journal: no room'),
   cellOf('destination stay', 'clock an hour back'),
   cellOf('source release', 'ferry terminated'),
-  cellOf('source device-state STOP_COPY', 'source stopped'),
 ]
 
 /** What the lab runs as well, where processors are slow: the moments around COMMIT. */
