@@ -13,6 +13,7 @@ mod meddled;
 mod network;
 mod pauses;
 mod proxy;
+mod random;
 mod ran;
 mod records;
 mod relayed;
