@@ -72,6 +72,13 @@ impl Processes {
         let maps = match fs::read(&path) {
             Ok(maps) => maps,
             Err(error) if is_gone(&error) => return Ok(None),
+            // Only the first process of the host, or of a container, may be closed to its root: it has other rights.
+            // It starts services and maps no workload's memory.
+            Err(error)
+                if pid == 1 && error.kind() == ErrorKind::PermissionDenied && rustix::process::geteuid().is_root() =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(unreadable(&path, &error)),
         };
         let spans = spans_in(&String::from_utf8_lossy(&maps), backed);
