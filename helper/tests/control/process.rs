@@ -246,3 +246,79 @@ fn has_soft_dirty() -> bool {
     std::os::unix::fs::FileExt::read_exact_at(&pagemap, &mut entry, at / PAGE * 8).expect("read");
     u64::from_ne_bytes(entry) >> 55 & 1 == 1
 }
+
+/// A cgroup (v2) that holds the writer alone.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// `None` where none can be made: no root, or no cgroup v2.
+    fn of(writer: &Writer) -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+        let line = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
+        let folder = Path::new(line.split(' ').nth(4)?).join(format!("ferry-test-{}", writer.pid()));
+        fs::create_dir(&folder).ok()?;
+        let made = Self(folder);
+        fs::write(made.0.join("cgroup.procs"), writer.pid().to_string()).ok()?;
+        Some(made)
+    }
+
+    fn is_frozen(&self) -> bool {
+        fs::read_to_string(self.0.join("cgroup.events")).expect("events").contains("frozen 1")
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = fs::write(self.0.join("cgroup.kill"), "1");
+        for _ in 0..100 {
+            if fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn a_process_in_a_cgroup_of_its_own_is_frozen_and_thawed_without_a_signal() {
+    let scene = Scene::new();
+    let writer = Writer::start(&scene.source, "protected");
+    let Some(cgroup) = Cgroup::of(&writer) else {
+        let mut pair = scene.precopied(with_process("cgroup"));
+        let end = pair.source.ok("cutover", unverified());
+        assert_eq!(end["cause"]["code"], "tracker/process-running", "no cgroup of its own: {end}");
+        return;
+    };
+    let mut pair = scene.precopied(with_process("auto"));
+    let mut params = unverified();
+    params["pauses"] = json!(["pre-resume"]);
+    let asked = pair.source.send("cutover", params);
+    pair.source.event("paused");
+    assert!(cgroup.is_frozen() && !writer.stands(), "frozen, and not by a signal");
+    pair.source.ok("cancel", json!({}));
+    assert_eq!(pair.source.reply(asked).expect("an end")["outcome"], "rolled-back");
+    wait_for("it thaws", || (!cgroup.is_frozen()).then_some(()));
+    drop(pair);
+
+    let again = Scene::new();
+    // Its memory is the other scene's: this run finds no process, and is none of its business.
+    let mut pair = again.precopied(with_process("auto"));
+    assert_eq!(pair.source.ok("cutover", unverified())["outcome"], "running");
+    assert!(!cgroup.is_frozen());
+}
+
+#[test]
+fn one_that_shares_its_cgroup_with_others_is_stopped_alone() {
+    let scene = Scene::new();
+    let writer = Writer::start(&scene.source, "protected");
+    let other = Scene::new();
+    let bystander = Writer::start(&other.source, "protected");
+    let cgroup = Cgroup::of(&writer);
+    if let Some(cgroup) = &cgroup {
+        fs::write(cgroup.0.join("cgroup.procs"), bystander.pid().to_string()).expect("joins");
+    }
+    let mut pair = scene.precopied(with_process("auto"));
+    assert_eq!(pair.source.ok("cutover", unverified())["outcome"], "running");
+    assert!(writer.stands() && !bystander.stands());
+    assert!(cgroup.is_none_or(|cgroup| !cgroup.is_frozen()));
+}
