@@ -210,6 +210,15 @@ async function rollBack(
   }
   const back = source.found === 'runs' || source.found === 'ran'
   if (source.found !== 'answers' && !back) {
+    if (source.found === 'gone-open') {
+      // Wakes the processes that its helper stopped for the blackout: nothing else will.
+      await step({
+        side: 'source',
+        op: 'record',
+        params: { recordDir: addresses.source.recordDir, run, role: 'source', discard: true },
+        text: 'record that the run is discarded, and wake what was stopped for it',
+      })
+    }
     return {
       outcome: 'needs-person',
       error: {

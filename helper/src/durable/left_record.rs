@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::private_dir::private_dir;
+use crate::dirty::process::{StoppedList, wake_listed};
 use crate::durable::record::{Decision, FileRecord};
 use crate::error::{HelperError, Result};
-use crate::message::{RecordParams, RecordReply, RecordState};
+use crate::message::{RecordParams, RecordReply, RecordState, Role};
 
 /// Reads the record; with `discard` makes it durable that the run was dropped, so that no one can commit it late.
 ///
@@ -25,6 +26,11 @@ pub fn look(params: &RecordParams) -> Result<RecordReply> {
         Some(Decision::Commit | Decision::Settled) if params.discard => {
             return Err(HelperError::new("record/committed", format!("run {} is recorded as committed", params.run))
                 .suggest("it cannot be dropped any more: `ferry recover` finishes it"));
+        }
+        Some(Decision::Discard) if params.discard && params.role == Role::Source => {
+            // The source runs on, and its helper may be gone that stopped processes for the blackout.
+            wake_listed(&StoppedList::of_run(dir, &params.run))?;
+            RecordState::Discarded
         }
         Some(Decision::Commit) => RecordState::Committed,
         Some(Decision::Settled) => RecordState::Settled,
@@ -52,7 +58,6 @@ fn discard(record: &FileRecord) -> Result<Decision> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Role;
     use crate::transfer::commit_record::CommitRecord;
 
     fn ask(dir: &Path, discard: bool) -> Result<RecordState> {

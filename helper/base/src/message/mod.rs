@@ -17,7 +17,7 @@ use num::Bytes;
 
 pub use event::{CutoverStep, Event, EventSink};
 pub use inventory::*;
-pub use kinds::{BackendKind, TrackerKind};
+pub use kinds::{BackendKind, FreezeWith, ProcessMethod, TrackerKind};
 pub use set_up::*;
 pub use sim::{Pattern, SimFault, SimFlag, SimModel, SimSpec, SimWindow, not_built};
 pub use transfer::*;

@@ -140,6 +140,9 @@ impl Source {
                 Ok(Event::Succeeded)
             }
             Action::FinalRead => {
+                // Behind the hooks, which may have a word with these processes; before the read, for which they stand.
+                let began = blackout.began.unwrap_or_else(Instant::now);
+                workload.union.stop_writers(began + Duration::from_millis(blackout.params.downtime_limit_ms))?;
                 blackout.reads.push(told(workload.union.read(&mut self.pending)?, true));
                 Ok(Event::Succeeded)
             }
@@ -171,6 +174,7 @@ impl Source {
                 for device in workload.devices.iter_mut() {
                     device.must_be(DeviceState::StopCopy)?;
                 }
+                workload.union.writers_stopped()?;
                 self.check_ceiling(blackout).map(|()| Event::Succeeded)
             }
             Action::RecordCommit => {
@@ -199,7 +203,15 @@ impl Source {
             }
             Action::Undo => {
                 let cause = blackout.cause.clone().unwrap_or_else(unnamed);
-                Ok(self.undo(workload.devices, &cause))
+                let undone = self.undo(workload.devices, &cause);
+                // Behind the devices, which they use.
+                Ok(match workload.union.wake_writers() {
+                    Ok(()) => undone,
+                    Err(error) => {
+                        self.needs_person.push(error);
+                        Event::Failed
+                    }
+                })
             }
         }
     }
