@@ -97,6 +97,15 @@ describe('recovering a run', { timeout: 120_000 }, () => {
     expect([did, outcome, pair.running]).toEqual(['finish', 'done', ['destination']])
   })
 
+  it('has whatever a dead source stopped for its blackout woken, once the destination has dropped the run', async () => {
+    const { bodies, pair } = leave({ moment: 'stopped', then: { kind: 'hold' }, dead: ['source'] })
+    const { error, outcome } = await recover(pair, journal(bodies))
+    expect([outcome, error?.code]).toEqual(['needs-person', 'source/helper-died'])
+    // A helper that records this of a source wakes the processes on its list.
+    expect([pair.destination.record, pair.source.record]).toEqual(['discarded', 'discarded'])
+    expect(pair.running).toEqual([])
+  })
+
   it('does not run the source of a run that is done, and leaves it done', async () => {
     const { bodies, pair } = leave({ moment: 'settled', then: { kind: 'hold' }, dead: ['destination'] })
     const saved = journal([...bodies, { type: 'run-end', outcome: 'done', exit: 0, elapsedUs: 1 }])
