@@ -7,6 +7,7 @@ import type { SideAddress } from '../journal/event.js'
 import type { Client } from './sides.js'
 import type { SavedJournal } from '../journal/read.js'
 import type { Reach } from './sides.js'
+import { nextEpoch } from './left-run.js'
 import { resumeJournal } from './resume-journal.js'
 import { newRunId } from '../journal/run-id.js'
 
@@ -89,7 +90,7 @@ async function journaled(
   const step = journal.requestsTo({ source: of('source'), destination: of('destination') })
   try {
     for (const { client, side } of found) {
-      client.bind(run, 1 + journal.recoveries)
+      client.bind(run, nextEpoch(saved) - 1)
       await step({
         side,
         op: 'release',

@@ -41,6 +41,8 @@ export class LeftPair {
   lostOne = false
   private asked = 0
   mishaps: readonly Mishap[] = []
+  /** Hosts that no one reaches. */
+  readonly away = new Set<Role>()
 
   again(mishaps: readonly Mishap[]): void {
     this.asked = 0
@@ -66,11 +68,15 @@ export class LeftPair {
   /** At the run's socket its own helper answers, at the holder's any holder. */
   readonly reach: Reach = {
     attach: async (role, address, socket) => {
+      if (this.away.has(role)) throw this.lost(role)
       const side = this[role]
       const mine = socket === address.sockets[0] ? side.ofRun : side.holds
       return side.alive && mine ? this.client(role, true) : null
     },
-    open: async (role) => this.client(role, false),
+    open: async (role) => {
+      if (this.away.has(role)) throw this.lost(role)
+      return this.client(role, false)
+    },
   }
 
   private client(role: Role, own: boolean): Client {
