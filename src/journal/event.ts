@@ -152,6 +152,8 @@ export type Event =
       readonly elapsedUs: number
       /** The side that had been declared dead was reached, and has nothing of the run that could run. */
       readonly found?: Role
+      /** `ferry release --give-up`: both sides are closed, and nothing is left to recover. */
+      readonly givenUp?: true
     }
 export type Outcome =
   | 'done'

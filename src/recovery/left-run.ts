@@ -4,7 +4,6 @@ import { EXIT } from '../exit-codes.js'
 import type { Outcome, SideAddresses } from '../journal/event.js'
 import type { SavedJournal } from '../journal/read.js'
 import { isLost } from '../link/link-error.js'
-import type { Role } from '../protocol/protocol.js'
 
 /** What the journal knows of the destination's devices being held, handed on or closed as the profile says. */
 export type Settling = 'done' | 'holding' | 'handing' | 'no'
@@ -41,19 +40,6 @@ export function startOf(saved: SavedJournal): { readonly run: string; readonly a
 export function nextEpoch({ damaged, records }: Pick<SavedJournal, 'damaged' | 'records'>): number {
   const used = records.map(({ body }) => (body.type === 'recover-start' ? body.epoch : 0))
   return 1 + damaged + used.reduce((most, epoch) => Math.max(most, epoch), 1)
-}
-
-/**
- * The side that was declared dead when the run was ended without it, and was not found since: what it has of the run is
- * still to be closed or dropped. Null: none.
- */
-export function owedSide({ records }: Pick<SavedJournal, 'records'>): Role | null {
-  let owed: Role | null = null
-  for (const { body } of records) {
-    if (body.type === 'recover-start' && body.decided?.dead != null) owed = body.decided.dead
-    if (body.type === 'run-end' && body.found !== undefined) owed = null
-  }
-  return owed
 }
 
 /** `holding`, `handing`: the last request to hold, or to start the command, got no answer of the helper's own. */

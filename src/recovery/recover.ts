@@ -17,7 +17,8 @@ import {
 import type { DestinationFound, Recovery, SourceFound } from './decide.js'
 import type { Outcome } from '../journal/event.js'
 import { findDestination, findSource } from './find-sides.js'
-import { endedFor, howSettled, nextEpoch, owedSide, startOf } from './left-run.js'
+import { endedFor, howSettled, nextEpoch, startOf } from './left-run.js'
+import { owedSide } from '../journal/unfinished.js'
 import { findOwed } from './owed.js'
 import type { Client, Found } from './sides.js'
 import type { RecoverInput, RecoveryResult } from './result.js'
@@ -64,7 +65,7 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
     })
   } finally {
     journal.close()
-    await Promise.all(clients.map((client) => client?.close()))
+    for (const client of clients) await client?.close()
   }
 }
 

@@ -10,6 +10,7 @@ export interface ListedRun {
   readonly workload: string
   readonly state: RunState
   readonly outcome: string | null
+  readonly unfinished: string | null
   readonly phase: string | null
   readonly held: string | null
   readonly startedAt: string
@@ -26,12 +27,12 @@ export function listText(runs: readonly ListedRun[], width?: number): string {
     { title: 'PHASE' },
     { title: 'AGE', align: 'right' },
   ] as const
-  const rows = runs.map(({ ageMs, command, held, outcome, phase, run, state, workload }) => [
+  const rows = runs.map(({ ageMs, command, held, outcome, phase, run, state, unfinished, workload }) => [
     state === 'running' || state === 'held' ? '*' : '',
     run,
     workload,
     command,
-    state === 'ended' ? (outcome ?? state) : state,
+    state === 'ended' ? `${outcome ?? state}${unfinished === 'owed' ? ' (owed)' : ''}` : state,
     held ?? (phase === null ? '-' : phaseText(phase)),
     ageText(ageMs),
   ])
