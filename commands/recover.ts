@@ -58,12 +58,14 @@ found now. At a terminal the token may be typed instead. A side declared dead is
       { makeReach },
       { FerryError, wireCode },
       { OUTCOME_CODE },
+      { choiceCommand },
     ] = await Promise.all([
       import('../src/journal/read.js'),
       import('../src/recovery/recover.js'),
       import('../src/recovery/reach.js'),
       import('../src/errors.js'),
       import('../src/run/outcome.js'),
+      import('../src/recovery/choices.js'),
     ])
     const saved = readWhatIsLeft(findJournal(this.stateDir, this.args.run))
     await this.refuseLive(saved.path)
@@ -108,7 +110,12 @@ found now. At a terminal the token may be typed instead. A side declared dead is
       message:
         error?.message ??
         (asked ? `run ${run} was rolled back: the source ${back}` : `run ${run} ended ${outcome}`),
-      suggestions: error?.suggestion === undefined ? [] : [error.suggestion],
+      suggestions: [
+        ...(error?.suggestion === undefined ? [] : [error.suggestion]),
+        ...(error?.code === 'recover/token' ? [] : recovered.choices).map(
+          (choice) => `\`${choiceCommand(run, choice)}\`: ${choice.effect}`,
+        ),
+      ],
       result: recovered,
     })
   }

@@ -160,8 +160,7 @@ function destinationWaits(source: SourceFound, as: Role | null): Recovery {
         source === 'dead'
           ? "the destination has all of the run and waits, and the source's host is dead"
           : "the destination has all of the run and waits; the source's helper is gone, and its record cannot be read",
-        'only a person can tell that the source, or a workload started from it since, does not run. The ' +
-          'destination runs by `--as destination`',
+        'only a person can tell that neither the source nor a workload that was started from it runs',
       )
     default:
       return { do: 'go-back', discard: 'ask' }
@@ -196,7 +195,7 @@ function destinationDead(source: SourceFound, as: Role | null): Recovery {
       if (as === 'source') return { do: 'go-back', discard: 'none' }
       return person(
         "the destination's host is dead, and the source still holds the workload as it was at the cutover",
-        '`--as source` runs it there, without what the destination did since',
+        'what the destination did since is not in it: only a person can decide to run it',
       )
     default:
       return nothingLeft("the destination's host is dead, and the source's helper has ended")
@@ -216,9 +215,7 @@ function destinationLost(
     return person(
       'the destination has committed and was asked to start the command of the profile; it is not recorded whether the command has the devices',
       'look for the command there. While it runs, the source must stay stopped' +
-        (source === 'answers'
-          ? '; only if it does not, `ferry recover RUN --as source` runs the source'
-          : ''),
+        (source === 'answers' ? '; only if it does not, a person may decide to run the source' : ''),
     )
   }
   const what =
@@ -229,8 +226,8 @@ function destinationLost(
   return person(
     what,
     source === 'answers'
-      ? 'the source still holds the workload as it was at the cutover: `ferry recover RUN --as source` runs it ' +
-          'there, without what the destination did since'
+      ? 'the source still holds the workload as it was at the cutover, without what the destination did since: ' +
+          'only a person can decide to run it'
       : 'the source runs: look at the destination’s devices before they are used',
   )
 }

@@ -3,8 +3,7 @@ import type { Outcome, SideAddresses } from '../journal/event.js'
 import type { RunSession } from '../phases/phase.js'
 import { settle } from '../phases/settle.js'
 import type { HelperErrorBody } from '../protocol/protocol.js'
-import { choiceCommand, type Choice } from './choices.js'
-import type { Recovery, Refusal } from './decide.js'
+import type { Recovery } from './decide.js'
 import type { Found } from './sides.js'
 
 type Step = RunSession['step']
@@ -15,12 +14,11 @@ interface Finishing {
   readonly source: Found
   readonly destination: Found
   readonly run: string
-  readonly choices: readonly Choice[]
 }
 
 export async function finishRun(
   decided: Recovery,
-  { addresses, choices, destination, run, source, step }: Finishing,
+  { addresses, destination, run, source, step }: Finishing,
 ): Promise<{ outcome: Outcome; error: HelperErrorBody | null }> {
   const done = { outcome: 'done', error: null } as const
   switch (decided.do) {
@@ -32,7 +30,7 @@ export async function finishRun(
         error: {
           code: decided.code ?? (decided.outcome === 'unknown' ? 'run/unknown' : 'recover/refused'),
           message: decided.why,
-          suggestion: remedyOf(decided, run, choices),
+          suggestion: decided.remedy.replaceAll('RUN', run),
         },
       }
     case 'finish':
@@ -50,12 +48,6 @@ export async function finishRun(
     case 'go-back':
       return rollBack(decided.discard, step, addresses, source, run)
   }
-}
-
-/** With every command by which a person can decide. */
-function remedyOf({ remedy }: Refusal, run: string, choices: readonly Choice[]): string {
-  const ways = choices.map((choice) => `\`${choiceCommand(run, choice)}\`: ${choice.effect}`)
-  return [remedy.replaceAll('RUN', run), ...ways].join('\n  ')
 }
 
 async function settleBoth(

@@ -98,7 +98,7 @@ async function carryOut(
   const choices = choicesOf(sides)
   let result: { outcome: Outcome; error: HelperErrorBody | null }
   try {
-    result = await finishRun(decided, { step, addresses, source, destination, run, choices })
+    result = await finishRun(decided, { step, addresses, source, destination, run })
   } catch (error) {
     const body = errorBodyOf(error)
     const person =
