@@ -35,7 +35,7 @@ same at its end, for up to four runs between the same hosts, with the default li
     const [{ prune, PRUNE_LIMITS }, { makeReach }, { pruneText }] = await Promise.all([
       import('../src/recovery/prune.js'),
       import('../src/recovery/reach.js'),
-      import('../src/ui/prune-text.js'),
+      import('../src/ui/list-text.js'),
     ])
     const { stateDir } = this
     const { days, 'dry-run': dryRun } = this.flags
