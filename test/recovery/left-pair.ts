@@ -65,6 +65,13 @@ export class LeftPair {
     if (side.devices !== 'handed') side.devices = 'closed'
   }
 
+  /** With its helper goes whatever the helper's devices were handed to, and no one reaches it. */
+  killHost(role: Role): void {
+    this.kill(role)
+    this[role].devices = 'closed'
+    this.away.add(role)
+  }
+
   /** At the run's socket its own helper answers, at the holder's any holder. */
   readonly reach: Reach = {
     attach: async (role, address, socket) => {

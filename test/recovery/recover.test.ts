@@ -187,10 +187,7 @@ describe('recovering a run', { timeout: 120_000 }, () => {
           const { bodies, pair } = leave(scene)
           const saved = journal(bodies)
           // A host is declared dead by one who knows: it is, and nothing can ask it.
-          if (said.dead !== null) {
-            pair.kill(said.dead)
-            pair.away.add(said.dead)
-          }
+          if (said.dead !== null) pair.killHost(said.dead)
           const asked: string[] = []
           const recovered = await recover(pair, saved, said, (token) => {
             asked.push(token)
