@@ -161,6 +161,23 @@ impl FileRecord {
         self.replace()
     }
 
+    /// Removes what is recorded, and what was written beside it.
+    ///
+    /// # Errors
+    /// `record/write`.
+    pub fn forget(&self) -> Result<()> {
+        for path in [self.beside(), self.path().with_extension("json.left"), self.path()] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    let operation = format!("unlink {}", path.display());
+                    return Err(HelperError::os("record/write", operation, &error, "the record is still there"));
+                }
+                _ => {}
+            }
+        }
+        self.sync()
+    }
+
     /// In place of whatever is there. From here on a failure leaves open what a crash would leave on disk.
     fn replace(&self) -> Result<()> {
         fs::rename(self.beside(), self.path()).map_err(|error| self.doubtful("rename", &error))?;

@@ -23,6 +23,7 @@ export function factSamples(tape: SampleTape): void {
   tape.pair('route', { address: '192.0.2.7' }, { from: '192.0.2.1' })
   tape.pair('route', { address: '2001:db8::7' }, { from: '2001:db8::1' })
   tape.pair('record', { recordDir: RECORDS, run: RUN, role: 'source' }, { record: 'committed' })
+  tape.pair('record', { recordDir: RECORDS, run: RUN, role: 'source', forget: true }, { record: 'none' })
   for (const record of ['none', 'prepared', 'discarded', 'settled'] as const)
     tape.pair('record', { recordDir: RECORDS, run: RUN, role: 'destination', discard: true }, { record })
   tape.request('inventory', {
