@@ -9,6 +9,7 @@ import { settle } from '../phases/settle.js'
 import { decideRecovery, type Recovery } from './decide.js'
 import type { Outcome, SideAddresses } from '../journal/event.js'
 import type { Subscriber } from '../journal/event-stream.js'
+import { lostStays } from './lost-device.js'
 import { findDestination, findSource, type Settling } from './find-sides.js'
 import type { Found, Reach } from './sides.js'
 import type { SavedJournal } from '../journal/read.js'
@@ -75,6 +76,7 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
       (error instanceof FerryError && error.exit === EXIT.needsPerson) || body.code === 'protocol/committed'
     result = { outcome: person ? 'needs-person' : 'unknown', error: body }
   }
+  result = lostStays(input.saved, result)
   events.emit({
     type: 'run-end',
     outcome: result.outcome,
