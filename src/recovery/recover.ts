@@ -17,6 +17,7 @@ import {
 import type { DestinationFound, Recovery, SourceFound } from './decide.js'
 import type { Outcome } from '../journal/event.js'
 import { findDestination, findSource } from './find-sides.js'
+import { lostStays } from './lost-device.js'
 import { endedFor, howSettled, nextEpoch, startOf } from './left-run.js'
 import { owedSide } from '../journal/unfinished.js'
 import { findOwed } from './owed.js'
@@ -105,6 +106,7 @@ async function carryOut(
       (error instanceof FerryError && error.exit === EXIT.needsPerson) || body.code === 'protocol/committed'
     result = { outcome: person ? 'needs-person' : 'unknown', error: body }
   }
+  result = lostStays(saved, result)
   events.emit({
     type: 'run-end',
     outcome: result.outcome,

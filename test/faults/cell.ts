@@ -90,18 +90,19 @@ export class Matrix {
     }).ended
   }
 
-  journal(): Journal {
-    const name = this.scene.runs().at(-1)
+  /** Of this run; by default the first: names of the same second have no order. */
+  journal(run?: string): Journal {
+    const names = this.scene.runs().filter((name) => run === undefined || name === `${run}.ndjson`)
+    const [name] = names.map((file) => join(this.scene.stateDir, 'runs', file))
     if (name === undefined) throw new Error('no run')
-    return new Journal(join(this.scene.stateDir, 'runs', name))
+    return new Journal(name)
   }
 
   /** What a fault took from a helper, it has again: space, descriptors. */
   async mend(): Promise<void> {
     for (const side of [this.a, this.b]) {
       const pid = helperOf(side)
-      if (pid !== undefined)
-        await execa('prlimit', [`--pid=${pid}`, '--fsize=unlimited:', '--nofile=1024:'])
+      if (pid !== undefined) await execa('prlimit', [`--pid=${pid}`, '--fsize=unlimited:', '--nofile=1024:'])
     }
   }
 
@@ -164,7 +165,8 @@ export async function run(cell: Cell): Promise<readonly string[]> {
       const again = await matrix.ferry('migrate', matrix.path)
       must(again.exit === EXIT.done || cell.sim !== undefined, `it cannot be moved any more: ${again.stdout}`)
       if (again.exit === EXIT.done) {
-        const check = matrix.journal().answers('destination', 'check').at(-1)?.reply as CheckReply
+        const check = matrix.journal(again.envelope?.result.run).answers('destination', 'check').at(-1)
+          ?.reply as CheckReply
         must(check.lostPages === 0, `pages were lost before: ${JSON.stringify(check)}`)
         must(await writes(helperOf(matrix.b)), 'moved again, and does not run')
       }

@@ -52,10 +52,11 @@ fn honest(ran: &Ran, faults: &Faults) -> Result<(), String> {
             must(cause.is_some_and(|cause| cause.device.is_some()), || "a person is needed, for no device".into())?;
             must(!faults.devices[0].is_empty() || !faults.meddled.is_empty(), || "no device was broken".into())
         }
-        Some(CutoverOutcome::Unknown) => must(
-            ran.source_states().iter().all(|state| *state == DeviceState::StopCopy),
-            || "the outcome is not known, and the source does not stand still".into(),
-        ),
+        Some(CutoverOutcome::Unknown) => {
+            must(ran.source_states().iter().all(|state| *state == DeviceState::StopCopy), || {
+                "the outcome is not known, and the source does not stand still".into()
+            })
+        }
         None => Ok(()),
     }?;
     // Whatever it is, without a fault it is done.

@@ -106,8 +106,7 @@ fn fault(chance: &mut Chance, mut rig: Rig, faults: &mut Faults) -> (Rig, String
         0..=2 => {
             let destination = chance.one_in(2);
             let state = chance.of(if destination { &DESTINATION_ARCS[..] } else { &SOURCE_ARCS[..] });
-            let (nth, enter_error, reset_fails) =
-                (chance.within(1..3) as usize, chance.one_in(3), chance.one_in(4));
+            let (nth, enter_error, reset_fails) = (chance.within(1..3) as usize, chance.one_in(3), chance.one_in(4));
             let side = if destination { &mut rig.destination } else { &mut rig.source };
             side[which] = Script { fail: Some((state, nth)), enter_error, reset_fails, ..side[which].clone() };
             faults.devices[usize::from(destination)].push(which);
@@ -115,12 +114,19 @@ fn fault(chance: &mut Chance, mut rig: Rig, faults: &mut Faults) -> (Rig, String
             format!("{side} dev{which}: {state} fails, number {nth}, error {enter_error}, no reset {reset_fails}")
         }
         3 | 4 => {
-            let (fault, name) =
-                chance.of(&[(RecordFault::None, "fine"), (RecordFault::Refused, "refused"), (RecordFault::Doubtful, "doubtful")]);
+            let (fault, name) = chance.of(&[
+                (RecordFault::None, "fine"),
+                (RecordFault::Refused, "refused"),
+                (RecordFault::Doubtful, "doubtful"),
+            ]);
             let discard_fails = chance.one_in(2);
             let record = FakeRecord { fault, discard_fails, ..FakeRecord::default() };
             let source = chance.one_in(2);
-            if source { rig.source_record = record } else { rig.destination_record = record }
+            if source {
+                rig.source_record = record
+            } else {
+                rig.destination_record = record
+            }
             let side = if source { "source" } else { "destination" };
             format!("record of the {side}: {name}, void fails {discard_fails}")
         }
@@ -159,7 +165,11 @@ fn fault(chance: &mut Chance, mut rig: Rig, faults: &mut Faults) -> (Rig, String
         10 => {
             let after = millis(chance, 12);
             let source = chance.one_in(2);
-            if source { rig.cancel_source = Some(after) } else { rig.cancel_destination = Some(after) }
+            if source {
+                rig.cancel_source = Some(after)
+            } else {
+                rig.cancel_destination = Some(after)
+            }
             format!("{} cancelled after {after:?}", if source { "source" } else { "destination" })
         }
         11 => {
@@ -176,7 +186,8 @@ fn fault(chance: &mut Chance, mut rig: Rig, faults: &mut Faults) -> (Rig, String
             format!("source dev{which}: a stream without an end")
         }
         13 => {
-            rig.source[which].begins = Some(chance.of(&[DeviceState::StopCopy, DeviceState::Stop, DeviceState::RunningP2p]));
+            rig.source[which].begins =
+                Some(chance.of(&[DeviceState::StopCopy, DeviceState::Stop, DeviceState::RunningP2p]));
             faults.meddled.push(which);
             format!("source dev{which} is in {:?} already", rig.source[which].begins)
         }
