@@ -64,9 +64,10 @@ export const HELPER_FAMILY: Family = {
       remedy: 'Let Ferry start it; raise the limit of open files.',
     },
     'hello/protocol': {
-      meaning: 'The helper speaks another version of the control protocol.',
-      cause: 'Ferry and helper are of different releases.',
-      remedy: 'Use ferry and ferry-helper of the same release.',
+      meaning: 'The helper does not speak this version of the control protocol.',
+      cause: 'Ferry and helper are more than one release apart.',
+      remedy:
+        'Upgrade the older of the two: a release speaks its own version and that of the release before.',
     },
     'holder/none': {
       meaning: 'Nothing answers at the socket: there is no holder, or no helper of this run.',

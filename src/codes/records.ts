@@ -113,7 +113,8 @@ export const RECORDS_FAMILY: Family = {
       remedy: 'Start nothing by hand; find out which run uses that helper, then use `ferry recover RUN`.',
     },
     'peer/version': {
-      meaning: 'The helper speaks another version of the control protocol than Ferry.',
+      meaning:
+        'No version of the control protocol is common to Ferry and the helper, or the request needs a newer helper.',
       cause: 'The two are of different releases.',
       remedy: 'Install the helper of this Ferry there, or name one with `--helper` or `helper:`.',
     },

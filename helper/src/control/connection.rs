@@ -24,7 +24,9 @@ use crate::durable::left_record;
 use crate::error::{HelperError, Result};
 use crate::log::say;
 use crate::message::num::Bytes;
-use crate::message::{EventSink, HelloParams, HelloReply, MAX_LINE_BYTES, PROTOCOL_VERSION, Request, RouteReply};
+use crate::message::{
+    EventSink, HelloParams, HelloReply, MAX_LINE_BYTES, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Request, RouteReply,
+};
 use crate::resident::{memlock_limit, memory_available};
 use crate::sysfs;
 use crate::transfer::net::route::route;
@@ -183,12 +185,16 @@ fn answer(service: &Arc<Service>, connection: &Arc<Connection>, request: Request
 }
 
 fn hello(service: &Arc<Service>, connection: &Arc<Connection>, asked: &HelloParams) -> Result<Value> {
-    if asked.protocol != PROTOCOL_VERSION {
+    if !(OLDEST_PROTOCOL_VERSION..=PROTOCOL_VERSION).contains(&asked.protocol) {
+        let behind = if asked.protocol > PROTOCOL_VERSION { "ferry-helper here" } else { "ferry" };
         return Err(HelperError::new(
             "hello/protocol",
-            format!("this helper speaks protocol {PROTOCOL_VERSION}, asked for {}", asked.protocol),
+            format!(
+                "this helper speaks protocol versions {OLDEST_PROTOCOL_VERSION} to {PROTOCOL_VERSION}, asked for {}",
+                asked.protocol
+            ),
         )
-        .suggest("use ferry and ferry-helper of the same release"));
+        .suggest(format!("upgrade {behind}: a release speaks its own version and that of the release before")));
     }
     connection.keepalive_ms.store(asked.keepalive_ms.unwrap_or(0), Ordering::SeqCst);
     if asked.keepalive_ms.is_some() && !connection.watched.swap(true, Ordering::SeqCst) {
@@ -196,7 +202,7 @@ fn hello(service: &Arc<Service>, connection: &Arc<Connection>, asked: &HelloPara
         thread::spawn(move || watch(&service, &connection));
     }
     json(&HelloReply {
-        protocol: PROTOCOL_VERSION,
+        protocol: asked.protocol,
         version: env!("CARGO_PKG_VERSION"),
         build: super::host::build().to_owned(),
         pid: std::process::id(),

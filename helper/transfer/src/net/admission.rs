@@ -154,7 +154,7 @@ impl Admission {
             taken = (verdict == Verdict::Welcome).then_some(place.index);
             verdict
         });
-        let welcomed = welcomed.and_then(|place| {
+        let welcomed = welcomed.and_then(|(place, _)| {
             socket.set_patience(Patience { cancel: None, deadline: None, silence })?;
             Ok(place)
         });

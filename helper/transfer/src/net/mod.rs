@@ -9,5 +9,6 @@ pub(crate) mod listener;
 pub mod preface;
 pub(crate) mod rejections;
 pub mod route;
-pub(crate) mod socket;
+pub mod socket;
 pub mod tls;
+pub mod versions;
