@@ -6,6 +6,7 @@ mod hand_out;
 mod holder;
 mod owner;
 mod place;
+mod reader;
 mod records;
 mod run;
 mod taker;
