@@ -80,6 +80,7 @@ impl Session {
                 self.simulated.fill(region, content, role)?;
             }
         }
+        memory.must_be_whole()?;
         let bytes = Bytes(memory.bytes());
         self.memory = Some(Arc::new(memory));
         self.layout = Some(params.clone());
