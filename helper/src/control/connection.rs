@@ -209,7 +209,7 @@ fn hello(service: &Arc<Service>, connection: &Arc<Connection>, asked: &HelloPara
         uid: rustix::process::geteuid().as_raw(),
         kernel: super::host::kernel(),
         clock_us: Bytes(super::host::clock_us()),
-        state_dir: super::host::state_dir(),
+        state_dir: super::host::state_dir()?,
         page_size: rustix::param::page_size() as u64,
         memlock_bytes: memlock_limit().map(Bytes),
         memory_available_bytes: Bytes(memory_available()),
