@@ -90,6 +90,12 @@ impl Connection {
         self.gone.load(Ordering::SeqCst)
     }
 
+    /// Nothing more is heard of it. What was said to it is still written, for a while.
+    pub fn end(&self) {
+        self.mark_gone();
+        self.output.end();
+    }
+
     /// Nothing is written to it any more either.
     pub fn close(&self) {
         self.mark_gone();
@@ -209,7 +215,7 @@ fn hello(service: &Arc<Service>, connection: &Arc<Connection>, asked: &HelloPara
         uid: rustix::process::geteuid().as_raw(),
         kernel: super::host::kernel(),
         clock_us: Bytes(super::host::clock_us()),
-        state_dir: super::host::state_dir(),
+        state_dir: super::host::state_dir()?,
         page_size: rustix::param::page_size() as u64,
         memlock_bytes: memlock_limit().map(Bytes),
         memory_available_bytes: Bytes(memory_available()),
@@ -217,13 +223,15 @@ fn hello(service: &Arc<Service>, connection: &Arc<Connection>, asked: &HelloPara
     })
 }
 
-/// Gives the connection up once nothing was heard for as long as it said itself. A dead network between ssh and its
-/// server closes nothing here by itself.
+/// Gives the connection up once nothing was heard, or nothing read, for as long as it said itself. A dead network between
+/// ssh and its server closes nothing here by itself.
 fn watch(service: &Service, connection: &Connection) {
     while !connection.is_gone() {
         let keepalive = Duration::from_millis(connection.keepalive_ms.load(Ordering::SeqCst));
-        if !keepalive.is_zero() && connection.silent_for() > keepalive {
-            say(&format!("the owner was silent for more than {} ms", keepalive.as_millis()));
+        let silent = connection.silent_for() > keepalive;
+        if !keepalive.is_zero() && (silent || connection.output.stuck_for() > keepalive) {
+            let what = if silent { "was silent" } else { "read nothing" };
+            say(&format!("the owner {what} for more than {} ms", keepalive.as_millis()));
             connection.close();
             service.gone(connection.id);
             return;

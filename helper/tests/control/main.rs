@@ -1,5 +1,6 @@
 //! The helper as a process: who may drive it, when it ends, and what it keeps.
 
+mod cut;
 mod driver;
 mod exec;
 mod hand_out;
@@ -7,6 +8,7 @@ mod holder;
 mod owner;
 mod place;
 mod process;
+mod reader;
 mod records;
 mod run;
 mod taker;

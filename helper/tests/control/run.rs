@@ -8,7 +8,7 @@ use crate::place::{Place, track};
 pub struct Pair {
     pub source: Driver,
     pub destination: Driver,
-    receive: u64,
+    pub receive: u64,
 }
 
 fn ends(peer: &Value, more: Value) -> Value {

@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod alive;
+pub(crate) mod confine;
 pub(crate) mod connect;
 pub(crate) mod dial;
 pub(crate) mod interface;

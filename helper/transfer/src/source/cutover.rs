@@ -91,6 +91,7 @@ impl Source {
             )
             .suggest("move it in a run of its own"));
         }
+        self.memory.must_be_whole()?;
         record.prepare()?;
         let read = workload.union.read(&mut self.pending)?;
         let expects = Expects { fixed_us: params.fixed_blackout_us, hooks_us: params.hooks_us, verify: params.verify };
@@ -148,7 +149,10 @@ impl Source {
             }
             Action::SendPages => self.last_pages(blackout),
             Action::SendStates => self.send_states(workload.devices),
-            Action::SendManifest => self.send_manifest(workload.devices),
+            Action::SendManifest => {
+                self.memory.must_be_whole()?;
+                self.send_manifest(workload.devices)
+            }
             Action::AwaitPrepared => {
                 // Loading takes what it takes: only the deadline bounds it, and a dead peer is noticed by TCP.
                 let (_, payload) = self.link.expect(Kind::Prepared, Wait::Idle)?;
@@ -157,6 +161,7 @@ impl Source {
             }
             Action::Verify => {
                 let verified = compare(&mut self.link, &self.memory)?;
+                self.memory.must_be_untouched()?;
                 let first: Vec<_> = verified.mismatches.iter().map(|iova| format!("{:#x}", iova.0)).collect();
                 blackout.verified = Some(verified);
                 if first.is_empty() {
@@ -175,6 +180,7 @@ impl Source {
                     device.must_be(DeviceState::StopCopy)?;
                 }
                 workload.union.writers_stopped()?;
+                self.memory.must_be_whole()?;
                 self.check_ceiling(blackout).map(|()| Event::Succeeded)
             }
             Action::RecordCommit => {
