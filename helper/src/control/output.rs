@@ -312,7 +312,9 @@ mod tests {
     fn a_full_queue_loses_progress_first_and_then_its_reader() {
         let (output, theirs) = output();
         let (tell, told) = channel();
-        output.when_full(move || drop(tell.send(())));
+        output.when_full(move || {
+            let _ = tell.send(());
+        });
         let progress =
             || Event::Progress { round: 1, sent_bytes: Bytes(1), round_bytes: Bytes(1), bytes_per_second: Bytes(1) };
         while output.0.lock().bytes <= BUSY {
