@@ -13,7 +13,9 @@ export const OLDEST_PROTOCOL_VERSION = 2
  * What each version brought: a request (`op`), a parameter (`op.key`, `op.key.inner`; lists are passed through), or a
  * value (`op.key=value`). A version that is spoken no more leaves with its line.
  */
-const SINCE: Readonly<Record<number, readonly string[]>> = { 3: [] }
+const SINCE: Readonly<Record<number, readonly string[]>> = {
+  3: ['record.forget', 'track.trackers.process'],
+}
 
 /** The first thing in this request that a helper of `version` does not know, and the version that brought it. */
 export function needsNewer(
