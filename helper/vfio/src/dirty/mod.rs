@@ -10,7 +10,7 @@ pub mod union;
 
 pub use bitmap::DirtyBitmap;
 
-use crate::error::Result;
+use crate::error::{HelperError, Result};
 pub use crate::message::TrackerKind;
 
 /// What knows which pages were written. Each kernel interface's own semantics (overwrite or OR, alignment, exact
@@ -27,4 +27,9 @@ pub trait Tracker: Send {
     fn read(&mut self, into: &mut DirtyBitmap) -> Result<u64>;
     /// Stops tracking. Only after the last read, and before any range is unmapped.
     fn stop(&mut self) -> Result<()>;
+}
+
+/// A read failed before this one.
+fn lost() -> HelperError {
+    HelperError::new("tracker/log-lost", "an earlier read of this log failed; all memory is dirty")
 }
