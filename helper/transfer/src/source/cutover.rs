@@ -144,7 +144,7 @@ impl Source {
                 Ok(Event::Succeeded)
             }
             Action::SendPages => self.last_pages(blackout),
-            Action::SendStates => self.send_states(workload.devices),
+            Action::SendStates => self.send_states(workload.devices, blackout.params.max_state.map(|most| most.0)),
             Action::SendManifest => self.send_manifest(workload.devices),
             Action::AwaitPrepared => {
                 // Loading takes what it takes: only the deadline bounds it, and a dead peer is noticed by TCP.
