@@ -80,12 +80,23 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
     const examined =
       profile === null ? named.map((host) => examinedHost(host, become ?? null)) : examinedHosts(profile)
     const { diagnose } = await import('../src/doctor/diagnose.js')
-    const diagnosis = await diagnose(examined, profile, {
-      stateDir: this.stateDir,
-      helper: this.flags.helper,
-      root: this.config.root,
-      onStderr: (line) => this.logger.info(line),
-    })
+    const { unfinishedRuns } = await import('../src/control/list.js')
+    const { runs: left } = await unfinishedRuns(this.stateDir)
+    const diagnosis = await diagnose(
+      examined,
+      profile,
+      {
+        stateDir: this.stateDir,
+        helper: this.flags.helper,
+        root: this.config.root,
+        onStderr: (line) => this.logger.info(line),
+      },
+      left.map(({ run }) => run),
+    )
+    if (left.length > 0 && !diagnosis.hosts.some(({ host }) => host === 'local'))
+      this.warn(
+        `${left.length} runs of this ferry are left unfinished: \`ferry list --unfinished\` shows them`,
+      )
     const { doctorText } = await import('../src/ui/doctor-text.js')
     this.log(doctorText(diagnosis, process.stdout.isTTY ? { width: process.stdout.columns } : {}))
     if (diagnosis.sound) return diagnosis

@@ -1,14 +1,23 @@
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
+import { EXIT } from '../src/exit-codes.js'
 import { prose } from '../src/cli/help-text.js'
 
 export default class List extends BaseCommand<typeof List> {
   static override summary = 'list runs, newest first'
   static override description = prose`Every run of the state folder: moves, and what \`ferry pin\` and \`ferry dirty-log\` measured. Those under way are marked
-with *; a run whose ferry died without an end is \`died\`, and \`ferry recover\` finishes it.`
+with *; a run whose ferry died without an end is \`died\`, and \`ferry recover\` finishes it. With --unfinished only the
+runs that somebody has to recover: those that died, whose outcome is not known, that need a person, whose sides disagree,
+or whose dead side was not found since (\`owed\`). Exit 6 when there is one.`
+
+  static override exitCodes = [EXIT.done, EXIT.error, EXIT.usage, EXIT.needsPerson]
 
   static override examples = [
     { description: 'the newest twenty', command: '<%= config.bin %> <%= command.id %>' },
+    {
+      description: 'runs that somebody has to recover',
+      command: '<%= config.bin %> <%= command.id %> --unfinished',
+    },
     {
       description: 'ids of the runs that are held',
       command:
@@ -18,22 +27,26 @@ with *; a run whose ferry died without an end is \`died\`, and \`ferry recover\`
 
   static override flags = {
     limit: Flags.integer({ summary: 'how many', helpValue: 'N', min: 1, max: 100_000, default: 20 }),
+    unfinished: Flags.boolean({ summary: 'only runs that somebody has to recover' }),
   }
 
   async run(): Promise<object> {
-    const [{ knownRuns }, { listText }, { stateOf }] = await Promise.all([
+    const [{ knownRuns, unfinishedRuns }, { listText }, { stateOf }] = await Promise.all([
       import('../src/control/list.js'),
       import('../src/ui/list-text.js'),
       import('../src/ui/status-text.js'),
     ])
-    const { more, runs, unread } = await knownRuns(this.stateDir, this.flags.limit)
+    const { more, runs, unread } = this.flags.unfinished
+      ? { more: 0, ...(await unfinishedRuns(this.stateDir)) }
+      : await knownRuns(this.stateDir, this.flags.limit)
     const nowMs = Date.now()
-    const listed = runs.map(({ live, run, status }) => ({
+    const listed = runs.map(({ live, run, status, unfinished }) => ({
       run,
       command: status.command,
       workload: status.workload,
       state: stateOf(status, live),
       outcome: status.ended?.outcome ?? null,
+      unfinished,
       phase: status.phase,
       held: status.held?.point ?? null,
       startedAt: status.startedAt,
@@ -41,8 +54,19 @@ with *; a run whose ferry died without an end is \`died\`, and \`ferry recover\`
     }))
     for (const error of unread) this.warn(error.message)
     const { stdout } = process
-    this.log(listed.length === 0 ? 'no runs' : listText(listed, stdout.isTTY ? stdout.columns : undefined))
+    const none = this.flags.unfinished ? 'no run is left unfinished' : 'no runs'
+    this.log(listed.length === 0 ? none : listText(listed, stdout.isTTY ? stdout.columns : undefined))
     if (more > 0) this.log(`and ${more} more: --limit shows them`)
-    return { runs: listed, more }
+    const result = { runs: listed, more }
+    const first = this.flags.unfinished ? listed[0] : undefined
+    if (first === undefined) return result
+    const { FerryError } = await import('../src/errors.js')
+    throw new FerryError({
+      code: 'run/unfinished',
+      exit: EXIT.needsPerson,
+      message: `${listed.length === 1 ? '1 run is' : `${listed.length} runs are`} left unfinished: ${listed.map(({ run }) => run).join(', ')}`,
+      suggestions: [`\`ferry recover ${first.run}\` asks both sides and finishes it safely`],
+      result,
+    })
   }
 }

@@ -105,7 +105,22 @@ point, until \`ferry cutover\` continues it.`
       profile,
       phases: PHASES,
     })
+    await this.pruneOld([profile.source.host, profile.destination.host])
     return { run, outcome, journal, report }
+  }
+
+  /** A few old runs between the same hosts. Whatever comes of it changes nothing about this run. */
+  private async pruneOld(hosts: readonly string[]): Promise<void> {
+    try {
+      const { prune, PRUNE_LIMITS } = await import('../src/recovery/prune.js')
+      const { makeReach } = await import('../src/recovery/reach.js')
+      const { stateDir } = this
+      const reach = makeReach({ stateDir, helper: this.flags.helper, root: this.config.root })
+      const common = { stateDir, reach, limits: PRUNE_LIMITS, nowMs: Date.now(), dryRun: false }
+      this.logger.info(await prune({ ...common, most: PRUNED_AT_ONCE, hosts: new Set(hosts) }), 'prune')
+    } catch (error) {
+      this.logger.warn({ error: String(error) }, 'prune')
+    }
   }
 
   private async background(start: typeof startDetached): Promise<object> {
@@ -134,6 +149,9 @@ point, until \`ferry cutover\` continues it.`
     return { plan }
   }
 }
+
+/** Old runs that the end of a run removes. */
+const PRUNED_AT_ONCE = 4
 
 /** The log of a run in the background is for people. */
 function withoutJson(argv: readonly string[]): readonly string[] {

@@ -8,7 +8,11 @@ export default class Recover extends BaseCommand<typeof Recover> {
   static override summary = 'finish an interrupted run safely'
   static override description = prose`Asks the helpers of both sides, or reads what they left on disk, and then either lets the destination keep the
 workload, or makes it discard the run and starts the source again. Nothing is done while one side that may run cannot
-be asked. Safe to repeat.`
+be asked. Safe to repeat.
+
+Where only a person can decide, it does nothing and prints the commands that decide, each with a token of the run as it is
+found now. At a terminal the token may be typed instead. A side declared dead is looked for again by the next
+\`ferry recover\`, which closes what it still has.`
   static override exitCodes = [
     EXIT.done,
     EXIT.error,
@@ -22,8 +26,9 @@ be asked. Safe to repeat.`
   static override examples = [
     { description: 'the last run', command: '<%= config.bin %> <%= command.id %> last' },
     {
-      description: 'the destination’s host died after its commit: run the workload as it was at the cutover',
-      command: '<%= config.bin %> <%= command.id %> 20261122T151733-4f2a --resume-source',
+      description: 'the destination’s host is dead: run the workload as it was at the cutover',
+      command:
+        '<%= config.bin %> <%= command.id %> 20261122T151733-4f2a --dead destination --as source --token 7f3a91',
     },
   ]
 
@@ -32,32 +37,50 @@ be asked. Safe to repeat.`
   }
 
   static override flags = {
-    'resume-source': Flags.boolean({
-      summary: 'run the source although the destination committed and died; what it did since is lost',
+    as: Flags.option({
+      options: ['source', 'destination'] as const,
+      summary: 'the side that is to have the workload, where only a person can decide',
+    })(),
+    dead: Flags.option({
+      options: ['source', 'destination'] as const,
+      summary: 'the host of this side cannot be reached, and is known to be dead',
+    })(),
+    token: Flags.string({
+      summary: 'the token that `ferry recover` printed for this decision',
+      helpValue: 'TOKEN',
     }),
   }
 
   async run(): Promise<object> {
     const [
-      { findJournal, readJournal },
+      { findJournal, readWhatIsLeft },
       { recoverRun },
       { makeReach },
       { FerryError, wireCode },
       { OUTCOME_CODE },
+      { choiceCommand },
     ] = await Promise.all([
       import('../src/journal/read.js'),
       import('../src/recovery/recover.js'),
       import('../src/recovery/reach.js'),
       import('../src/errors.js'),
       import('../src/run/outcome.js'),
+      import('../src/recovery/choices.js'),
     ])
-    const saved = readJournal(findJournal(this.stateDir, this.args.run))
+    const saved = readWhatIsLeft(findJournal(this.stateDir, this.args.run))
     await this.refuseLive(saved.path)
+    if (saved.damaged > 0)
+      this.warn(
+        `${saved.path}: ${saved.damaged} lines are damaged and were passed over; both sides are asked`,
+      )
+    const { as, dead, token } = this.flags
     const recovered = await recoverRun({
       saved,
       stateDir: this.stateDir,
       version: this.config.version,
-      resumeSource: this.flags['resume-source'],
+      said: { as: as ?? null, dead: dead ?? null },
+      confirm: async (expected, effect) =>
+        token === undefined ? this.typed(expected, effect) : token.trim().toLowerCase() === expected,
       reach: makeReach({ stateDir: this.stateDir, helper: this.flags.helper, root: this.config.root }),
       onEvent: ({ body }) => {
         if (body.type === 'intent' && !this.jsonEnabled())
@@ -65,10 +88,14 @@ be asked. Safe to repeat.`
       },
     })
     for (const problem of recovered.problems) this.warn(`[${problem.code}] ${problem.message}`)
-    const { destination, error, exit, outcome, run, source } = recovered
-    const asked = source !== 'not-asked'
+    const { destination, error, exit, outcome, owed, run, source } = recovered
+    if (owed !== null)
+      this.warn(
+        `the ${owed} was declared dead and not found since: when its host is back, \`ferry recover ${run}\` closes what it has`,
+      )
+    const asked = source !== 'not-asked' && destination !== 'not-asked'
     if (asked) this.log(`run ${run}: the source ${WORDS[source]}, the destination ${WORDS[destination]}`)
-    else this.log(`run ${run} ended ${outcome}: there is nothing to recover`)
+    else if (error === null) this.log(`run ${run} ended ${outcome}: there is nothing to recover`)
     if (exit === EXIT.done) {
       const where = destination === 'gone-settled' ? 'ran, and the run is done' : 'has the workload'
       if (asked) this.log(`recovered: the destination ${where}`)
@@ -83,9 +110,29 @@ be asked. Safe to repeat.`
       message:
         error?.message ??
         (asked ? `run ${run} was rolled back: the source ${back}` : `run ${run} ended ${outcome}`),
-      suggestions: error?.suggestion === undefined ? [] : [error.suggestion],
+      suggestions: [
+        ...(error?.suggestion === undefined ? [] : [error.suggestion]),
+        ...(error?.code === 'recover/token' ? [] : recovered.choices).map(
+          (choice) => `\`${choiceCommand(run, choice)}\`: ${choice.effect}`,
+        ),
+      ],
       result: recovered,
     })
+  }
+
+  /** Asks the person at the terminal, if there is one, to type the token. */
+  private async typed(token: string, effect: string): Promise<boolean> {
+    if (this.jsonEnabled() || !process.stdin.isTTY || !process.stderr.isTTY) return false
+    const { createInterface } = await import('node:readline/promises')
+    const terminal = createInterface({ input: process.stdin, output: process.stderr })
+    try {
+      const answer = await terminal.question(
+        `${effect}.\nType ${token} to decide so, anything else to leave it: `,
+      )
+      return answer.trim().toLowerCase() === token
+    } finally {
+      terminal.close()
+    }
   }
 
   /** A run that is still driven by its ferry is not ours to finish. */
@@ -117,6 +164,9 @@ const WORDS: Readonly<Record<string, string>> = {
   'gone-committed': 'had committed, and its helper has ended',
   'gone-handing': 'had committed and was starting the command, and its helper has ended',
   'gone-open': 'had not committed, and its helper has ended',
+  'gone-unknown': 'left a record that cannot be read, and its helper has ended',
+  dead: 'is dead',
+  'not-asked': 'was not asked',
   'gone-discarded': 'has discarded it, and its helper has ended',
   unreachable: 'cannot be reached',
 }

@@ -52,9 +52,9 @@ in a file stays in that file; device state and other memory are lost.`
       this.log(`released ${released.workload}: ${released.devices.join(', ')} closed`)
       return released
     }
-    const { findJournal, readJournal } = await import('../src/journal/read.js')
+    const { findJournal, readWhatIsLeft } = await import('../src/journal/read.js')
     const { releaseRun } = await import('../src/recovery/release.js')
-    const saved = readJournal(findJournal(this.stateDir, this.args.run ?? 'last'))
+    const saved = readWhatIsLeft(findJournal(this.stateDir, this.args.run ?? 'last'))
     const released = await releaseRun(saved, this.stateDir, makeReach(options), this.flags['give-up'])
     this.log(
       released.released

@@ -1,12 +1,13 @@
 /**
- * Builds the CLI: dist/ as one bundle by esbuild, oclif.manifest.json, with which `ferry --help` loads no command file,
- * and from it the man page. Types are checked by `npm run typecheck` and not here.
+ * Builds the CLI: dist/ferry.cjs, one bundle by esbuild, with its bytecode; oclif.manifest.json, with which `ferry --help`
+ * sets up no command; and from it the man page. Types are checked by `npm run typecheck` and not here.
  */
 import { build, type Metafile, type Plugin } from 'esbuild'
 import { chmod, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { requireTools } from './prerequisites.js'
+import { writeCodeCache } from './write-code-cache.js'
 import { writeMan } from './write-man.js'
 import { writeManifest } from './write-manifest.js'
 
@@ -46,6 +47,19 @@ const withoutUnused: Plugin = {
   },
 }
 
+/** What both files are built with. */
+const SHARED = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  minifyWhitespace: true,
+  minifySyntax: true,
+  sourcemap: true,
+  sourcesContent: false,
+  logLevel: 'warning',
+} as const
+
 await requireTools('node')
 // Built beside and then put in place: a file left from an earlier build would still be found as a command, and a
 // ferry that runs meanwhile must not find half a build.
@@ -60,6 +74,7 @@ try {
   await chmod(`${root}${bin.ferry}`, 0o755)
   await writeManifest(root)
   await writeMan(root)
+  await writeCodeCache(root)
 } catch (error) {
   // esbuild has printed its own errors.
   if (!(error instanceof Error && 'errors' in error)) throw error
@@ -69,41 +84,46 @@ try {
   await rm(stale, { recursive: true, force: true })
 }
 
-/** Every command, the entry and the help are files of their own, as oclif loads them; what they share is in chunks. */
+/**
+ * ferry.cjs is all of ferry; a part of it is set up when it is asked for. It is CommonJS, because Node takes
+ * bytecode only for scripts, and oclif, execa's dependencies and yaml are that anyway. cli.js loads it.
+ */
 async function bundle(outdir: string): Promise<Metafile> {
   const commands = (await readdir(`${root}commands`)).filter((name) => name.endsWith('.ts'))
-  const { metafile } = await build({
-    absWorkingDir: root,
-    entryPoints: ['src/cli/cli.ts', 'src/cli/help.ts', ...commands.map((name) => `commands/${name}`)],
-    outbase: '.',
-    outdir,
-    chunkNames: 'chunks/[name]-[hash]',
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20.19',
-    minifyWhitespace: true,
-    minifySyntax: true,
-    sourcemap: true,
-    sourcesContent: false,
-    legalComments: 'eof',
-    metafile: true,
-    plugins: [withoutLocales, withoutUnused],
-    logLevel: 'warning',
-    // oclif asks for the first three only to run TypeScript sources. pino starts workers from files of its own.
-    external: ['typescript', 'tsx', 'ts-node', 'pino'],
-    // oclif, execa's dependencies and yaml are CommonJS.
-    banner: {
-      js: [
-        "import { createRequire as ferryRequire } from 'node:module'",
-        "import { fileURLToPath as ferryPath } from 'node:url'",
-        'const require = ferryRequire(import.meta.url)',
-        'const __filename = ferryPath(import.meta.url)',
-        "const __dirname = ferryPath(new URL('.', import.meta.url))",
-      ].join(';'),
-    },
-  })
+  const getters = commands.map(
+    (file) => `get '${file.slice(0, -3)}'() { return require('./commands/${file}').default },`,
+  )
+  const [{ metafile }] = await Promise.all([
+    build({
+      ...SHARED,
+      stdin: {
+        contents: `module.exports = {
+          get start() { return require('./src/cli/start.ts').start },
+          get Help() { return require('./src/cli/help.ts').default },
+          commands: { ${getters.join('\n')} },
+        }`,
+        resolveDir: root,
+        loader: 'ts',
+      },
+      outfile: `${outdir}/ferry.cjs`,
+      format: 'cjs',
+      supported: { 'dynamic-import': false },
+      legalComments: 'eof',
+      metafile: true,
+      plugins: [withoutLocales, withoutUnused],
+      // oclif asks for the first three only to run TypeScript sources. pino starts workers from files of its own.
+      external: ['typescript', 'tsx', 'ts-node', 'pino'],
+      define: { 'import.meta.url': 'ferryUrl' },
+      banner: { js: "const ferryUrl = require('node:url').pathToFileURL(__filename).href;" },
+    }),
+    build({
+      ...SHARED,
+      entryPoints: ['src/cli/cli.ts'],
+      outfile: `${outdir}/src/cli/cli.js`,
+      format: 'esm',
+      external: ['./start.js'],
+    }),
+  ])
   return metafile
 }
 

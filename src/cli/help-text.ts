@@ -8,7 +8,7 @@ export const COMMAND_GROUPS: Readonly<Record<string, readonly string[]>> = {
   FOLLOW: ['status', 'list', 'events', 'await', 'report'],
   STEER: ['cutover', 'set', 'cancel'],
   'KEEP DEVICES OPEN': ['hold', 'release'],
-  RECOVER: ['recover'],
+  RECOVER: ['recover', 'prune'],
   EXPLAIN: ['explain', 'completion'],
 }
 

@@ -1,7 +1,14 @@
 /** The help of `ferry` itself. It is made from the manifest alone, so that it can be shown without loading oclif. */
+import { readFileSync } from 'node:fs'
+import { arch, platform } from 'node:os'
 import { styleText } from 'node:util'
 import { EXIT_CODES } from '../exit-codes.js'
+import { wantsColour } from '../terminal.js'
 import { grouped } from './help-text.js'
+import { readManifest } from './manifest.js'
+
+const WIDTH = 80
+const LEAST_WIDTH = 40
 
 export interface RootHelp {
   /** Of package.json. */
@@ -12,6 +19,24 @@ export interface RootHelp {
   /** Columns of the terminal; 80 where there is none. */
   readonly width: number
   readonly colour: boolean
+}
+
+/** `ferry --help` from the built manifest. */
+export function printRootHelp(root: string): void {
+  const { description, name, version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as {
+    readonly description: string
+    readonly name: string
+    readonly version: string
+  }
+  const { columns, isTTY } = process.stdout
+  const text = rootHelp({
+    description,
+    version: `${name}/${version} ${platform()}-${arch()} node-${process.version}`,
+    commands: Object.values(readManifest(root).commands).filter(({ hidden }) => !hidden),
+    width: isTTY ? Math.max(columns || WIDTH, LEAST_WIDTH) : WIDTH,
+    colour: wantsColour(process.stdout),
+  })
+  process.stdout.write(text)
 }
 
 export function rootHelp({ colour, commands, description, version, width }: RootHelp): string {

@@ -15,6 +15,11 @@ export const DOCTOR_FAMILY: Family = {
       cause: 'A login script of that user prints text or ends the shell early.',
       remedy: 'Look at what `ssh HOST sh -c true` prints, and silence it for sessions without a terminal.',
     },
+    'doctor/unfinished': {
+      meaning: 'Whether runs of this ferry were left behind that somebody has to recover.',
+      cause: 'Their ferry died, or they ended with a side unknown, in need of a person, or declared dead.',
+      remedy: '`ferry list --unfinished` shows them; `ferry recover RUN` finishes each.',
+    },
     'doctor/ssh': {
       meaning: 'Whether the host can be reached over ssh, and how long it took.',
       cause: 'This code alone is good news; a failure carries a `link/` code.',

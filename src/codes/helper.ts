@@ -11,6 +11,11 @@ export const HELPER_FAMILY: Family = {
         'It is not installed, its path is wrong, the folder is mounted noexec, or its C library is too old.',
       remedy: 'Build it with `npm run build:helper`, or name one with `--helper` or `helper:`.',
     },
+    'helper/no-home': {
+      meaning: 'The helper has no state folder of its own.',
+      cause: 'Neither HOME nor XDG_STATE_HOME is set for the user who logs in.',
+      remedy: 'Set HOME for that user, or log in as one that has a home.',
+    },
     'helper/untrusted': {
       meaning: 'As root, Ferry refuses a helper that other users could replace.',
       cause: 'The file or a folder above it belongs to a user or is writable for others.',
@@ -64,9 +69,10 @@ export const HELPER_FAMILY: Family = {
       remedy: 'Let Ferry start it; raise the limit of open files.',
     },
     'hello/protocol': {
-      meaning: 'The helper speaks another version of the control protocol.',
-      cause: 'Ferry and helper are of different releases.',
-      remedy: 'Use ferry and ferry-helper of the same release.',
+      meaning: 'The helper does not speak this version of the control protocol.',
+      cause: 'Ferry and helper are more than one release apart.',
+      remedy:
+        'Upgrade the older of the two: a release speaks its own version and that of the release before.',
     },
     'holder/none': {
       meaning: 'Nothing answers at the socket: there is no holder, or no helper of this run.',

@@ -111,6 +111,11 @@ export const IOMMU_FAMILY: Family = {
       cause: 'The file was not made at its full size.',
       remedy: 'Enlarge it (`truncate -s`), or correct the size in the profile.',
     },
+    'memory/gone': {
+      meaning: 'Part of a region was gone while the helper used it.',
+      cause: 'A process truncated the file behind it, or the host ran out of huge pages.',
+      remedy: 'The run is undone before it commits. End what truncates the file, then run again.',
+    },
     'memory/layout': {
       meaning: 'Regions overlap, are not whole pages, or have one name.',
       cause: 'The profile does not fit the page size of this host.',

@@ -100,9 +100,10 @@ const ADVICE: Readonly<Record<PlanCode, Advice>> = {
     remedy: 'Make the IOVA and the size of each region multiples of the larger page size.',
   },
   'plan/cpu-writes': {
-    cause: 'The holder hands its memory to another process, which can write it; trackers see devices only.',
+    cause:
+      'The holder hands its memory to another process, which can write it; no tracker of devices sees that.',
     remedy:
-      'Stop that process before the move, or use `verify: full`: it finds a lost write before the commit.',
+      'Track it with `trackers.process`, or stop that process before the move; `verify: full` finds a lost write before the commit.',
   },
   'plan/kernel-differs': {
     cause: 'The hosts run different kernel releases, and drivers may change their state format between them.',

@@ -23,7 +23,8 @@ export const RECORDS_FAMILY: Family = {
     'journal/broken': {
       meaning: 'The file is not a journal that Ferry can read.',
       cause: 'It was edited, is damaged, or is another file.',
-      remedy: 'Use a journal as Ferry wrote it; `ferry list` shows the runs.',
+      remedy:
+        '`ferry recover RUN` reads what is left of it and asks both sides; `ferry list` shows the runs.',
     },
     'control/busy': {
       meaning: 'Too many connections to the socket of the run are open.',
@@ -65,6 +66,17 @@ export const RECORDS_FAMILY: Family = {
       cause: 'Devices are lost or in a wrong state, or both sides run.',
       remedy: 'Do what the message advises; it names the devices and the side.',
     },
+    'recover/token': {
+      meaning: 'What only a person can decide was asked for without the token of the run.',
+      cause: 'No token was given, or one of another decision, or a side was found in another state since.',
+      remedy: 'Look at both sides, then give the token that `ferry recover RUN` prints with `--token`.',
+    },
+    'recover/not-dead': {
+      meaning: 'A side that was declared dead answers.',
+      cause: 'Its host, or the connection to it, is back.',
+      remedy:
+        'Run `ferry recover RUN` without `--dead`. If both sides run, stop one of the workloads at once.',
+    },
     'release/refused': {
       meaning: 'What was named is not released.',
       cause: 'The run is not known to be done, or the holder is in use by a run.',
@@ -101,7 +113,8 @@ export const RECORDS_FAMILY: Family = {
       remedy: 'Start nothing by hand; find out which run uses that helper, then use `ferry recover RUN`.',
     },
     'peer/version': {
-      meaning: 'The helper speaks another version of the control protocol than Ferry.',
+      meaning:
+        'No version of the control protocol is common to Ferry and the helper, or the request needs a newer helper.',
       cause: 'The two are of different releases.',
       remedy: 'Install the helper of this Ferry there, or name one with `--helper` or `helper:`.',
     },

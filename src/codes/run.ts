@@ -62,6 +62,11 @@ export const RUN_FAMILY: Family = {
       cause: 'It was killed, or its host failed.',
       remedy: '`ferry recover RUN` asks both sides and finishes the run.',
     },
+    'run/unfinished': {
+      meaning: 'Runs were left behind that somebody has to recover.',
+      cause: 'Their ferry died, or they ended with a side unknown, in need of a person, or declared dead.',
+      remedy: '`ferry list --unfinished` shows them; `ferry recover RUN` finishes each.',
+    },
     'run/gone': {
       meaning: 'The ferry that drives the run stopped answering.',
       cause: 'It ended or was killed while the command waited for it.',

@@ -61,6 +61,29 @@ export const TRACKER_FAMILY: Family = {
       cause: 'The IOMMU cannot, or the container was made without it.',
       remedy: 'Use another tracker, or let Ferry choose.',
     },
+    'tracker/process-unsupported': {
+      meaning: 'A process maps the memory, and what it writes cannot be tracked.',
+      cause:
+        'It registered no userfaultfd for asynchronous write protection, and soft-dirty bits are not there: the kernel lacks CONFIG_MEM_SOFT_DIRTY, or the memory is in huge pages.',
+      remedy:
+        'Let the process register its mapping (UFFD_FEATURE_WP_ASYNC), end it before the run, or stop tracking it.',
+    },
+    'tracker/process-unreadable': {
+      meaning: 'A process may not be looked at, so it could write the memory unseen.',
+      cause: 'The helper is not root, or lacks CAP_SYS_PTRACE.',
+      remedy: 'Run the helper as root (`become: sudo`).',
+    },
+    'tracker/process-running': {
+      meaning: 'A process that maps the memory did not stand still in the blackout. The run is undone.',
+      cause:
+        'It could not be stopped in time, somebody sent it SIGCONT or thawed its cgroup, or it mapped the memory only then.',
+      remedy: 'See that nothing wakes it or starts another one during a run; then try again.',
+    },
+    'tracker/process-not-woken': {
+      meaning: 'The run is undone, and a process that was stopped for it still stands.',
+      cause: 'The signal or the write to cgroup.freeze was refused.',
+      remedy: 'Wake it by hand: `kill -CONT PID`, or write 0 to cgroup.freeze of its cgroup.',
+    },
     'tracker/uncovered': {
       meaning: 'A device has no tracker, so its writes would be lost.',
       cause: 'The helper was asked for trackers that leave a device out.',

@@ -11,9 +11,9 @@ export const WIRE_FAMILY: Family = {
       remedy: 'Check `destination.listen` and its port.',
     },
     'wire/version': {
-      meaning: 'The helpers speak different versions of the data protocol.',
-      cause: 'They are of different releases.',
-      remedy: 'Use ferry-helper of the same release on both hosts.',
+      meaning: 'No version of the data protocol is common to both helpers.',
+      cause: 'They are more than one release apart.',
+      remedy: 'Upgrade ferry-helper on the host that the error names.',
     },
     'wire/run': {
       meaning: 'The other end belongs to another run.',

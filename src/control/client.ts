@@ -3,7 +3,7 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import type { Event, EventRecord } from '../journal/event.js'
 import { driverOf } from '../journal/lock.js'
-import { findJournal, readJournal, readStart } from '../journal/read.js'
+import { findJournal, readStart, readWhatIsLeft } from '../journal/read.js'
 import { statusOf, type RunStatus } from '../journal/status.js'
 import { RunConnection } from './connection.js'
 import { lastingFolder, runSocket } from './runtime-folder.js'
@@ -34,7 +34,7 @@ export async function findRun(stateDir: string, run: string): Promise<FoundRun> 
   for (let left = TRIES; ; left--) {
     const connection = await connect(stateDir, start)
     if (connection !== null) return { run: id, journal, connection, driver: null, records: [] }
-    const { records } = readJournal(journal)
+    const { records } = readWhatIsLeft(journal)
     // Another's end, or one who recovers the run, is no ferry that drives it.
     const over = records.some(({ body }) => body.type === 'run-end' || body.type === 'recover-start')
     const driver = over ? null : driverOf(stateDir, id)
@@ -70,7 +70,7 @@ export async function runStatus(found: FoundRun): Promise<RunStatus> {
     return revive(await connection.request('status', {}))
   } catch (error) {
     if (!(error instanceof FerryError) || error.code !== 'run/gone') throw error
-    return statusOf(readJournal(journal).records)
+    return statusOf(readWhatIsLeft(journal).records)
   }
 }
 

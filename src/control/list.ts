@@ -3,12 +3,15 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { findJournal, listRuns } from '../journal/read.js'
 import type { RunStatus } from '../journal/status.js'
+import { whyUnfinished, type Unfinished } from '../journal/unfinished.js'
 import { findRun, runStatus } from './client.js'
 
 export interface KnownRun {
   readonly run: string
   readonly status: RunStatus
   readonly live: boolean
+  /** Why it has to be recovered; null: it has not. */
+  readonly unfinished: Unfinished | null
 }
 /** Reading a journal takes memory and time; so many are looked at side by side. */
 const AT_ONCE = 4
@@ -38,13 +41,23 @@ export async function knownRuns(
   return { runs, more: ids.length - wanted.length, unread }
 }
 
+/** Runs that no ferry drives and that somebody has to recover, and journals that cannot be read, newest first. */
+export async function unfinishedRuns(
+  stateDir: string,
+): Promise<{ readonly runs: readonly KnownRun[]; readonly unread: readonly FerryError[] }> {
+  const { runs, unread } = await knownRuns(stateDir, Infinity)
+  return { runs: runs.filter(({ unfinished }) => unfinished !== null), unread }
+}
+
 async function look(stateDir: string, id: string): Promise<KnownRun> {
   const found = await findRun(stateDir, findJournal(stateDir, id))
   try {
+    const live = found.connection !== null || found.driver !== null
     return {
       run: id,
       status: await runStatus(found),
-      live: found.connection !== null || found.driver !== null,
+      live,
+      unfinished: live ? null : whyUnfinished(found.records),
     }
   } finally {
     found.connection?.close()

@@ -3,14 +3,19 @@ import type { Profile } from '../profile/profile.js'
 import { LAYERS, ok, warn, type Check, type Diagnosis, type HostReport } from './check.js'
 import { dataChecks } from './data-checks.js'
 import { CLOCK_US, examine, type Examined, type ExamineOptions } from './examine.js'
+import { unfinishedCheck } from './room-checks.js'
 import { duration } from '../units.js'
 import type { ExaminedHost } from './examined-host.js'
 
-/** @param profile whose two sides the hosts are; null: hosts that have nothing to do with each other. */
+/**
+ * @param profile whose two sides the hosts are; null: hosts that have nothing to do with each other.
+ * @param unfinished runs of this ferry that were left behind; null: not looked for.
+ */
 export async function diagnose(
   hosts: readonly ExaminedHost[],
   profile: Profile | null,
   options: ExamineOptions,
+  unfinished: readonly string[] | null = null,
 ): Promise<Diagnosis> {
   const examined = await Promise.all(hosts.map((subject) => examine(subject, options)))
   try {
@@ -20,8 +25,12 @@ export async function diagnose(
       profile === null || source === undefined || destination === undefined || source === destination
         ? []
         : await pairChecks(profile, source, destination)
-    const hosts = examined.map(({ report }) =>
-      report === destination?.report ? withChecks(report, together) : report,
+    const left = unfinished === null ? [] : [unfinishedCheck(unfinished)]
+    const hosts = examined.map(({ report, subject }) =>
+      withChecks(report, [
+        ...(report === destination?.report ? together : []),
+        ...(subject.spec.host === 'local' ? left : []),
+      ]),
     )
     return { hosts, sound: !hosts.some(({ checks }) => checks.some(({ level }) => level === 'fail')) }
   } finally {

@@ -138,3 +138,15 @@ export function stateChecks(facts: ScriptFacts, folder: string | null, uid: numb
   }
   return [ok('state', 'state', text)]
 }
+
+/** Runs whose journals are on this host, whichever hosts they were between. */
+export function unfinishedCheck(runs: readonly string[]): Check {
+  if (runs.length === 0) return ok('state', 'unfinished', 'no run is left unfinished')
+  const found = `${runs.length === 1 ? 'a run is' : `${runs.length} runs are`} left unfinished: ${runs.join(', ')}`
+  return warn(
+    'state',
+    'unfinished',
+    found,
+    `\`ferry recover ${runs[0] ?? 'RUN'}\` asks both sides and finishes it safely`,
+  )
+}

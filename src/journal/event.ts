@@ -129,7 +129,13 @@ export type Event =
       readonly error?: HelperErrorBody
     }
   /** `ferry recover` took the run up again after its end; another `run-end` follows. */
-  | { readonly type: 'recover-start'; readonly epoch: number; readonly version: string }
+  | {
+      readonly type: 'recover-start'
+      readonly epoch: number
+      readonly version: string
+      /** What a person said of the run, with its token: which side is to have the workload, whose host is dead. */
+      readonly decided?: { readonly as: Role | null; readonly dead: Role | null }
+    }
   /** `ferry set`. */
   | {
       readonly type: 'set'
@@ -144,6 +150,10 @@ export type Event =
       readonly exit: number
       readonly error?: HelperErrorBody
       readonly elapsedUs: number
+      /** The side that had been declared dead was reached, and has nothing of the run that could run. */
+      readonly found?: Role
+      /** `ferry release --give-up`: both sides are closed, and nothing is left to recover. */
+      readonly givenUp?: true
     }
 export type Outcome =
   | 'done'

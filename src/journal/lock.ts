@@ -1,8 +1,10 @@
 /** The lock of a journal: one process writes it at a time. Two that append side by side would leave a file that cannot be read. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { FerryError, fromSystemError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
+
+const BEING_WRITTEN_MS = 10_000
 
 /**
  * Makes `<state-dir>/driven/<run>`, which names our process, and returns what removes it; that of a process which is
@@ -13,7 +15,7 @@ export function lockJournal(stateDir: string, run: string): () => void {
   for (let left = 1; ; left--) {
     try {
       mkdirSync(join(stateDir, 'driven'), { recursive: true, mode: 0o700 })
-      writeFileSync(path, identity(process.pid) ?? '', { flag: 'wx', mode: 0o600 })
+      makeWhole(path, identity(process.pid) ?? '')
       return () => rmSync(path, { force: true })
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
@@ -21,11 +23,48 @@ export function lockJournal(stateDir: string, run: string): () => void {
         throw fromSystemError(error, { code: 'journal/create', exit: EXIT.error, message })
       }
       const holder = readFileSync(path, 'utf8')
-      // An empty file is one that is being written.
-      const lives = holder === '' || isAlive(holder)
+      const lives = holder === '' ? isNew(path) : isAlive(holder)
       if (left === 0 || lives) throw runBusyError(run, `process ${holder.split(' ')[0] ?? ''} does (${path})`)
-      rmSync(path, { force: true })
+      takeAway(path, holder)
     }
+  }
+}
+
+/** Whole or not there: an empty lock would stand for a process that nobody can name. */
+function makeWhole(path: string, text: string): void {
+  const beside = `${path}.${process.pid}`
+  writeFileSync(beside, text, { mode: 0o600 })
+  try {
+    linkSync(beside, path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP') throw error
+    // A file system without hard links.
+    writeFileSync(path, text, { flag: 'wx', mode: 0o600 })
+  } finally {
+    rmSync(beside, { force: true })
+  }
+}
+
+/** Removes the lock of a process that is gone; one that another process has made meanwhile is put back. */
+function takeAway(path: string, stale: string): void {
+  const away = `${path}.${process.pid}.gone`
+  try {
+    renameSync(path, away)
+    if (readFileSync(away, 'utf8') !== stale) linkSync(away, path)
+  } catch {
+    // Another process was quicker; the next try finds out.
+  } finally {
+    rmSync(away, { force: true })
+  }
+}
+
+/** An empty lock is one that is being written, or was when the power went. */
+function isNew(path: string): boolean {
+  try {
+    return Date.now() - statSync(path).mtimeMs < BEING_WRITTEN_MS
+  } catch {
+    return false
   }
 }
 
@@ -56,14 +95,22 @@ export function runBusyError(run: string, why: string): FerryError {
   })
 }
 
-/** A process's number, and when it began in clock ticks since boot (proc_pid_stat(5)): numbers are used again. */
+/** A process's number, when it began in clock ticks since boot (proc_pid_stat(5)), and which boot: all are used again. */
 function identity(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     const [state = '', ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     // One that has ended and is not waited for writes nothing any more.
-    return 'ZX'.includes(state) ? null : `${pid} ${rest[18] ?? ''}`
+    return 'ZX'.includes(state) ? null : `${pid} ${rest[18] ?? ''} ${bootId()}`
   } catch {
     return null
+  }
+}
+
+function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    return ''
   }
 }

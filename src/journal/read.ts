@@ -12,6 +12,8 @@ export interface SavedJournal {
   readonly records: readonly EventRecord[]
   /** The last line was cut off: the writer died while writing it. Everything before it is whole. */
   readonly torn: boolean
+  /** Lines that are no records of the run, and were left out: what they held is not known. */
+  readonly damaged: number
 }
 
 /** Every event type; the compiler keeps it complete. */
@@ -36,32 +38,64 @@ const EVENT_TYPES: Readonly<Record<Event['type'], true>> = {
  * of ours, in order, beginning with run-start, is a FerryError naming the line.
  */
 export function parseJournal(bytes: Buffer, path: string): SavedJournal {
+  const { first, saved } = readRecords(bytes, path)
+  if (first !== null) throw notJournalError(path, first)
+  return begun(saved)
+}
+
+/**
+ * The same for those who must make the best of it: lines that a failed disk or a lost power supply left are passed over and
+ * counted. A FerryError when its beginning is lost, which says where both sides are.
+ */
+export function parseWhatIsLeft(bytes: Buffer, path: string): SavedJournal {
+  return begun(readRecords(bytes, path).saved)
+}
+
+function readRecords(
+  bytes: Buffer,
+  path: string,
+): { readonly saved: SavedJournal; readonly first: string | null } {
   const lines = bytes.toString('utf8').split('\n')
   const tail = lines.pop() ?? ''
   const records: EventRecord[] = []
+  let first: string | null = null
+  let damaged = 0
   for (const [index, line] of lines.entries()) {
     const record = parseRecord(line)
-    if (record === undefined) throw notJournalError(path, `line ${index + 1} is not a record of a run`)
     const before = records.at(-1)
-    if (before !== undefined && record.seq <= before.seq) {
-      throw notJournalError(
-        path,
-        `line ${index + 1} is out of order (record ${record.seq} after ${before.seq})`,
-      )
+    if (record !== undefined && (before === undefined || record.seq > before.seq)) {
+      records.push(record)
+      continue
     }
-    records.push(record)
+    damaged++
+    first ??=
+      record === undefined
+        ? `line ${index + 1} is not a record of a run`
+        : `line ${index + 1} is out of order (record ${record.seq} after ${before?.seq})`
   }
-  const first = records[0]
-  if (first === undefined) throw notJournalError(path, 'it has no complete record')
+  return { first, saved: { path, records, torn: tail !== '', damaged } }
+}
+
+function begun(saved: SavedJournal): SavedJournal {
+  const first = saved.records[0]
+  if (first === undefined) throw notJournalError(saved.path, 'it has no complete record')
   if (first.body.type !== 'run-start')
-    throw notJournalError(path, `it begins with ${first.body.type}, not with run-start`)
-  return { path, records, torn: tail !== '' }
+    throw notJournalError(saved.path, `it begins with ${first.body.type}, not with run-start`)
+  return saved
 }
 
 export function readJournal(path: string): SavedJournal {
-  let bytes: Buffer
+  return parseJournal(bytesOf(path), path)
+}
+
+/** A journal that may be damaged: see `parseWhatIsLeft`. */
+export function readWhatIsLeft(path: string): SavedJournal {
+  return parseWhatIsLeft(bytesOf(path), path)
+}
+
+function bytesOf(path: string): Buffer {
   try {
-    bytes = readFileSync(path)
+    return readFileSync(path)
   } catch (error) {
     throw fromSystemError(error, {
       code: 'journal/read',
@@ -69,7 +103,6 @@ export function readJournal(path: string): SavedJournal {
       message: `the journal ${path} cannot be read`,
     })
   }
-  return parseJournal(bytes, path)
 }
 
 /** A run-start holds the plan's choices; one longer than this is no journal of ours. */
@@ -173,7 +206,10 @@ function notJournalError(path: string, why: string): FerryError {
     code: 'journal/broken',
     exit: EXIT.error,
     message: `${path} is not a journal ferry can read: ${why}`,
-    suggestions: ['only ferry writes journals; a file that was edited cannot be trusted'],
+    suggestions: [
+      'only ferry writes journals; a file that was edited cannot be trusted',
+      '`ferry recover` passes over damaged lines behind the first one, and asks both sides',
+    ],
   })
 }
 

@@ -3,9 +3,19 @@ import { HelperRequestError } from './helper-error.js'
 import { keepAlive } from './keepalive.js'
 import { LineReader, type Line } from '../host/lines.js'
 import { PendingReplies } from '../host/pending-replies.js'
-import { diedError, noReplyError, strayBody, garbageBody, garbageError, versionError } from './link-error.js'
 import {
+  diedError,
+  noReplyError,
+  strayBody,
+  garbageBody,
+  garbageError,
+  needsNewerError,
+  versionError,
+} from './link-error.js'
+import {
+  OLDEST_PROTOCOL_VERSION,
   PROTOCOL_VERSION,
+  needsNewer,
   type HelloReply,
   type HelperErrorBody,
   type HelperEvent,
@@ -96,23 +106,11 @@ export class HelperClient {
     return this.end === undefined
   }
 
-  /** Greets the helper. A FerryError of exit 8 when it speaks another protocol version. */
+  /** Greets the helper, at the newest protocol version that both speak; a FerryError of exit 8 when there is none. */
   async hello({ keepaliveMs, ...options }: HelloOptions = {}): Promise<HelloReply> {
-    const params = { protocol: PROTOCOL_VERSION, ...(keepaliveMs !== undefined && { keepaliveMs }) }
-    let reply: HelloReply
-    try {
-      reply = await this.request('hello', params, options)
-    } catch (error) {
-      // An older one stumbles over a key of ours before it looks at the version.
-      if (
-        error instanceof HelperRequestError &&
-        /^(?:hello\/protocol|request\/bad-params)$/u.test(error.code)
-      ) {
-        throw versionError(this, error.body.message, error)
-      }
-      throw error
-    }
-    if (reply.protocol !== PROTOCOL_VERSION) {
+    const params = { ...(keepaliveMs !== undefined && { keepaliveMs }) }
+    const reply = await this.greet(PROTOCOL_VERSION, params, options)
+    if (reply.protocol < OLDEST_PROTOCOL_VERSION || reply.protocol > PROTOCOL_VERSION) {
       throw versionError(this, `it uses version ${reply.protocol} (ferry-helper ${reply.version})`)
     }
     this.greeting = reply
@@ -121,6 +119,23 @@ export class HelperClient {
       this.stopPings = keepAlive(this, keepaliveMs, () => this.lose(keepaliveMs))
     }
     return reply
+  }
+
+  private async greet(
+    protocol: number,
+    params: { readonly keepaliveMs?: number },
+    options: RequestOptions,
+  ): Promise<HelloReply> {
+    try {
+      return await this.request('hello', { protocol, ...params }, options)
+    } catch (error) {
+      // An older one may stumble over a key of ours before it looks at the version.
+      const refused =
+        error instanceof HelperRequestError && /^(?:hello\/protocol|request\/bad-params)$/u.test(error.code)
+      if (!refused) throw error
+      if (protocol > OLDEST_PROTOCOL_VERSION) return this.greet(protocol - 1, params, options)
+      throw versionError(this, error.body.message, error)
+    }
   }
 
   /** From now on every request carries this run and epoch. */
@@ -138,6 +153,9 @@ export class HelperClient {
     if (this.end !== undefined) return Promise.reject(diedError(this, op, this.end))
     const signal = waitSignal(options)
     if (signal?.aborted) return Promise.reject(noReplyError(this, op, signal))
+    const spoken = this.greeting?.protocol ?? PROTOCOL_VERSION
+    const newer = op === 'hello' ? undefined : needsNewer(spoken, op, params)
+    if (newer !== undefined) return Promise.reject(needsNewerError(this, { spoken, ...newer }))
     const { id, reply } = this.pending.begin(op, signal, () => noReplyError(this, op, signal))
     const bound = UNBOUND.has(op) ? undefined : this.run
     this.connection.stdin.write(`${JSON.stringify({ id, op, ...bound, params })}\n`)

@@ -3,7 +3,13 @@ import type { ErrorCode } from '../error-code.js'
 import { FerryError, wireCode } from '../errors.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { endText, type HelperEnd } from '../host/connection.js'
-import { PROTOCOL_VERSION, type HelperErrorBody, type Op, type Role } from '../protocol/protocol.js'
+import {
+  OLDEST_PROTOCOL_VERSION,
+  PROTOCOL_VERSION,
+  type HelperErrorBody,
+  type Op,
+  type Role,
+} from '../protocol/protocol.js'
 
 /** No answer of the helper's own: it died, or the way to it broke. What it did meanwhile is not known. */
 export function isLost({ code }: { readonly code: string }): boolean {
@@ -44,11 +50,21 @@ export function noReplyError(of: Speaker, op: Op, signal: AbortSignal | undefine
   )
 }
 
-/** Exit 8: the two programs are of different releases. */
+/** Exit 8: no version of the control protocol is common to both programs. */
 export function versionError(of: Speaker, found: string, cause?: unknown): FerryError {
-  const message = `${of.label}: ferry uses control protocol version ${PROTOCOL_VERSION}, ${found}`
+  const message = `${of.label}: ferry uses control protocol versions ${OLDEST_PROTOCOL_VERSION} to ${PROTOCOL_VERSION}, ${found}`
   const remedy = 'install the ferry-helper of this ferry there, or name another with --helper or `helper:`'
   return failure(of, 'peer/version', message, [remedy], { exit: EXIT.sidesDisagree, cause })
+}
+
+/** Exit 8: the helper is of the release before, and does not know what is asked of it. */
+export function needsNewerError(
+  of: Speaker,
+  { spoken, what, version }: { readonly spoken: number; readonly what: string; readonly version: number },
+): FerryError {
+  const message = `${of.label}: ${what} needs control protocol version ${version}, it uses version ${spoken}`
+  const remedy = 'install the ferry-helper of this ferry there, or leave out what needs it'
+  return failure(of, 'peer/version', message, [remedy], { exit: EXIT.sidesDisagree })
 }
 
 /** A line of the helper that is not a message. */

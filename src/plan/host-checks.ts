@@ -30,12 +30,17 @@ export function* checkHosts(
     yield* checkHugePages(side, profile)
   }
   yield* checkMemory(sides, profile)
-  if (isHeld('source', profile) && profile.handOut !== null && profile.migration.verify !== 'full') {
+  if (
+    isHeld('source', profile) &&
+    profile.handOut !== null &&
+    profile.trackers.process === null &&
+    profile.migration.verify !== 'full'
+  ) {
     yield warn(
       'plan/cpu-writes',
       { side: 'source' },
       'the holder hands the memory to another process (handOut); trackers see the writes of devices, not those of a CPU',
-      'stop that process before the move, or use `verify: full`, which finds a lost write before the commit',
+      'track it with `trackers.process`, or stop it before the move; `verify: full` finds a lost write before the commit',
     )
   }
   yield* checkPageSizes(sides, profile)

@@ -117,7 +117,7 @@ function* decide(
   if (purpose === 'migrate' && profile.destination.then.kind === 'hold') {
     yield* checkHolderSocket(profile, destinationStateDir ?? stateDir, 'destination')
   }
-  const trackers = planTrackers(drafts, choices, containers)
+  const trackers = planTrackers(drafts, choices, containers, profile)
   const forecast = yield* makeForecast(profile, devices, trackers)
   return { devices, drafts, choices, containers, trackers, forecast }
 }

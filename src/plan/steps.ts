@@ -43,7 +43,7 @@ export function makeSteps(planned: Planned, inventories: Sides, folders: StateFo
   return [
     ...roles.map((role) => claim(role, planned, inventories, folders)),
     ...roles.flatMap((role) => sideSteps(role, planned, inventories.destination === null)),
-    ...track(planned.trackers),
+    ...track(planned.trackers, planned.profile),
   ]
 }
 
@@ -173,7 +173,8 @@ function target(side: PlannedSide): DeviceParams['target'] {
   return { kind: 'kernel', sysfsPath }
 }
 
-function track(trackers: readonly PlanTracker[]): Step[] {
+function track(trackers: readonly PlanTracker[], profile: Profile): Step[] {
+  const { process } = profile.trackers
   if (trackers.length === 0) return []
   return [
     {
@@ -186,6 +187,7 @@ function track(trackers: readonly PlanTracker[]): Step[] {
           kind,
           ...(device === null ? {} : { device }),
           ...(container === null ? {} : { container }),
+          ...(kind === 'process' && process !== null && { process }),
         })),
       },
       undo: { op: 'untrack', params: NOTHING },

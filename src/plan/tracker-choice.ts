@@ -1,4 +1,4 @@
-import type { BackendKind, TrackerKind } from '../protocol/protocol.js'
+import type { BackendKind, DeviceTracker } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import type { PlanCode } from './codes.js'
 import { memoryBytes, isEmulated, isOpenable, type PlannedDevice, type PlannedSide } from './device.js'
@@ -9,13 +9,13 @@ import { offersFor, type Offer, type Refusal } from './tracker-offers.js'
 
 export interface TrackerChoice {
   /** Null: nothing was left, and a blocker says so. */
-  readonly kind: TrackerKind | null
+  readonly kind: DeviceTracker | null
   /** In a few words. */
   readonly brief: string
   readonly reason: string
   readonly refused: readonly Refusal[]
 }
-const BRIEF: Readonly<Record<TrackerKind, string>> = {
+const BRIEF: Readonly<Record<DeviceTracker, string>> = {
   pinned: 'alone in an emulated group: what its driver pins is known',
   device: 'its driver logs its DMA',
   iommu: 'its IOMMU sets dirty bits, which iommufd reads',
@@ -76,7 +76,7 @@ export function* chooseTracker(
 function briefly(
   chosen: Offer,
   offers: readonly Offer[],
-  wanted: TrackerKind | 'auto',
+  wanted: DeviceTracker | 'auto',
   profile: Profile,
 ): string {
   const alternatives = offers.filter((entry) => entry.works === true && entry.kind === 'device')
@@ -113,13 +113,13 @@ export function* inMixedContainer(
   }
 }
 
-function order(side: PlannedSide, profile: Profile): readonly TrackerKind[] {
+function order(side: PlannedSide, profile: Profile): readonly DeviceTracker[] {
   if (isEmulated(side)) return ['pinned', 'device', 'all']
   return profile.trackers.prefer === 'iommu' ? ['iommu', 'device', 'all'] : ['device', 'iommu', 'all']
 }
 
 /** What surely works, in order; then what may work; `all` only when nothing else is left. */
-function best(offers: readonly Offer[], kinds: readonly TrackerKind[]): Offer | undefined {
+function best(offers: readonly Offer[], kinds: readonly DeviceTracker[]): Offer | undefined {
   const ordered = kinds.flatMap((kind) => offers.filter((entry) => entry.kind === kind))
   const precise = ordered.filter((entry) => entry.kind !== 'all')
   return (
@@ -129,7 +129,7 @@ function best(offers: readonly Offer[], kinds: readonly TrackerKind[]): Offer | 
   )
 }
 
-function refusal(entry: Offer, chosen: Offer | undefined, wanted: TrackerKind | 'auto'): Refusal {
+function refusal(entry: Offer, chosen: Offer | undefined, wanted: DeviceTracker | 'auto'): Refusal {
   if (entry.works === true && entry.kind !== 'all' && chosen !== undefined) {
     const why = wanted === 'auto' ? `${chosen.kind} comes first` : `the profile asks for ${wanted}`
     return { kind: entry.kind, code: 'not-preferred', reason: `would work; ${why}` }

@@ -65,6 +65,15 @@ export function trackerCost(
               'for this container (with them one written byte would cost 2 MiB or 1 GiB); the table and its walk are the ' +
               'larger for it',
       }
+    case 'process':
+      return {
+        granularity: 'page',
+        unitBytes,
+        repeats: 'nothing',
+        text:
+          `exact to pages of ${page}, and to huge ones where a process maps them so; what is not in its page table ` +
+          'counts as written',
+      }
     case 'all':
       return trackerCost(kind, true, pageSize, memoryBytes, iommuHugePages)
   }

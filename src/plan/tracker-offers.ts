@@ -1,11 +1,11 @@
 /** What each tracker could do for one device in the backend chosen for it. */
-import type { BackendKind, TrackerKind } from '../protocol/protocol.js'
+import type { BackendKind, DeviceTracker } from '../protocol/protocol.js'
 import type { Profile } from '../profile/profile.js'
 import { isEmulated, isSingleton, type PlannedSide } from './device.js'
 
 /** Why a tracker was not taken; `code` is stable, scripts may branch on it. */
 export interface Refusal {
-  readonly kind: TrackerKind
+  readonly kind: DeviceTracker
   readonly code:
     | 'needs-emulated-group'
     | 'needs-singleton-group'
@@ -20,21 +20,21 @@ export interface Refusal {
   readonly reason: string
 }
 export interface Offer {
-  readonly kind: TrackerKind
+  readonly kind: DeviceTracker
   /** Null: whether it works could not be seen. */
   readonly works: boolean | null
   readonly code: Refusal['code']
   readonly reason: string
 }
 
-const KINDS: readonly TrackerKind[] = ['pinned', 'device', 'iommu', 'all']
+const KINDS: readonly DeviceTracker[] = ['pinned', 'device', 'iommu', 'all']
 
 /** All four, each judged on its own. */
 export function offersFor(side: PlannedSide, backend: BackendKind, profile: Profile): readonly Offer[] {
   return KINDS.map((kind) => offer(kind, side, backend, profile))
 }
 
-function offer(kind: TrackerKind, side: PlannedSide, backend: BackendKind, profile: Profile): Offer {
+function offer(kind: DeviceTracker, side: PlannedSide, backend: BackendKind, profile: Profile): Offer {
   switch (kind) {
     case 'pinned':
       return pinned(side, backend)
@@ -125,11 +125,11 @@ function fromFacts(kind: 'device' | 'iommu', side: PlannedSide, works: string): 
   }
 }
 
-function unseen(kind: TrackerKind, said: string | undefined): Offer {
+function unseen(kind: DeviceTracker, said: string | undefined): Offer {
   const reason = `it could not be seen whether it works${said === undefined ? '' : `: ${said}`}`
   return { kind, works: null, code: 'not-seen', reason }
 }
 
-function no(kind: TrackerKind, code: Refusal['code'], reason: string): Offer {
+function no(kind: DeviceTracker, code: Refusal['code'], reason: string): Offer {
   return { kind, works: false, code, reason }
 }

@@ -1,3 +1,4 @@
+import type { Profile } from '../profile/profile.js'
 import type { Draft } from './containers.js'
 import type { PlanContainer, PlanTracker } from './plan.js'
 import type { TrackerChoice } from './tracker-choice.js'
@@ -10,6 +11,7 @@ export function planTrackers(
   drafts: readonly Draft[],
   choices: ReadonlyMap<string, TrackerChoice>,
   containers: readonly PlanContainer[],
+  profile: Profile,
 ): readonly PlanTracker[] {
   const trackers = new Map<string, PlanTracker>()
   for (const { device } of drafts) {
@@ -32,7 +34,21 @@ export function planTrackers(
       refused: mergeRefusals(known?.refused ?? [], choice.refused),
     })
   }
+  if (profile.trackers.process !== null) trackers.set(OF_PROCESSES.tracker, OF_PROCESSES)
   return [...trackers.values()]
+}
+
+/** It covers no device: what CPUs write is in nobody's log but theirs. */
+const OF_PROCESSES: PlanTracker = {
+  tracker: 'process',
+  kind: 'process',
+  device: null,
+  container: null,
+  covers: [],
+  everyPage: false,
+  reason:
+    'the profile asks for it (trackers.process): what other processes write by CPU, no device’s tracker sees',
+  refused: [],
 }
 
 function joinReasons(known: string | undefined, reason: string): string {

@@ -2,9 +2,11 @@ import type {
   BackendKind,
   DeviceKind,
   DeviceState,
+  DeviceTracker,
+  FreezeWith,
   MigrationFlag,
+  ProcessMethod,
   SimFault,
-  TrackerKind,
 } from '../protocol/protocol.js'
 import type { HoldPoint, HookPoint } from '../points.js'
 
@@ -36,6 +38,8 @@ export interface Profile {
     /** Emulated and physical groups in one type1 container; allowed only to measure what it costs. */
     readonly mixedContainers: 'refuse' | 'allow'
     readonly iommuHugePages: 'split' | 'keep'
+    /** Also track what other processes write by CPU; null: no. */
+    readonly process: { readonly method: ProcessMethod; readonly freeze: FreezeWith } | null
   }
   readonly migration: {
     readonly downtimeLimitMs: number
@@ -117,7 +121,7 @@ export interface ProfileDevice {
   readonly source: DeviceRef
   readonly destination: DeviceRef
   readonly backend: BackendKind | 'auto'
-  readonly tracker: TrackerKind | 'auto'
+  readonly tracker: DeviceTracker | 'auto'
   /** Named container the operator asks for; devices with the same name share one. null: the planner decides. */
   readonly container: string | null
 }
@@ -128,7 +132,7 @@ export type DeviceRef =
 export interface Sim {
   readonly model: DeviceKind
   readonly flags: readonly MigrationFlag[]
-  readonly trackers: readonly TrackerKind[]
+  readonly trackers: readonly DeviceTracker[]
   readonly stateBytes: bigint
   readonly precopyBytes: bigint
   readonly stateBytesPerSecond: bigint | null

@@ -62,7 +62,7 @@ export type * from './helper-event.js'
  * Byte counts travel as decimal strings and IOVAs as "0x…" strings, because JSON numbers round above 2^53.
  * Durations are integers in microseconds, named …Us.
  */
-export const PROTOCOL_VERSION = 2
+export { OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, needsNewer } from './versions.js'
 /** Longest control line either side accepts, in bytes. */
 export const MAX_LINE_BYTES = 1024 * 1024
 

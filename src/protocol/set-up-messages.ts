@@ -1,5 +1,15 @@
 /** claim to untrack: what the pin and dirty-log phases ask for. Each carries run and epoch. */
-import type { BackendKind, Bytes, DeviceState, Iova, MigrationFlag, Role, TrackerKind } from './words.js'
+import type {
+  BackendKind,
+  Bytes,
+  DeviceState,
+  FreezeWith,
+  Iova,
+  MigrationFlag,
+  ProcessMethod,
+  Role,
+  TrackerKind,
+} from './words.js'
 import type { SimSpec } from './facts.js'
 
 export interface ClaimParams {
@@ -112,6 +122,8 @@ export interface TrackParams {
     readonly device?: string
     /** For pinned and iommu: which container. For all: whose mappings count. */
     readonly container?: string
+    /** For kind process alone. */
+    readonly process?: { readonly method: ProcessMethod; readonly freeze: FreezeWith }
   }[]
 }
 export interface TrackReply {
@@ -130,4 +142,6 @@ export interface TrackerRound {
   /** Of these, the pages no other tracker named in the same read. Absent in older journals. */
   readonly onlyPages?: number
   readonly elapsedUs: number
+  /** How long processes were stopped for it; absent: none was. */
+  readonly stoppedUs?: number
 }

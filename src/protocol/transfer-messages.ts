@@ -216,6 +216,8 @@ export interface RecordParams {
   readonly role: Role
   /** Write that the run was discarded, so that it cannot be finished late; refused when it says committed. */
   readonly discard?: boolean
+  /** Remove the record: the run is over on both sides. */
+  readonly forget?: boolean
 }
 export interface RecordReply {
   /**

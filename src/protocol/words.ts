@@ -8,7 +8,14 @@ export type DeviceState =
   'ERROR' | 'STOP' | 'RUNNING' | 'STOP_COPY' | 'RESUMING' | 'RUNNING_P2P' | 'PRE_COPY' | 'PRE_COPY_P2P'
 export type MigrationFlag = 'stop-copy' | 'p2p' | 'pre-copy'
 export type BackendKind = 'type1' | 'iommufd' | 'sim'
-export type TrackerKind = 'pinned' | 'device' | 'iommu' | 'all'
+/** `process`: what other processes write by CPU; the others say what devices write. */
+export type TrackerKind = 'pinned' | 'device' | 'iommu' | 'process' | 'all'
+/** Of them those that a device can have. */
+export type DeviceTracker = Exclude<TrackerKind, 'process'>
+/** How the writes of a process are found; auto: write-protect where the process allows it, else soft-dirty. */
+export type ProcessMethod = 'auto' | 'write-protect' | 'soft-dirty'
+/** How a process is stopped; auto: by its cgroup where it has one of its own, else by signal. */
+export type FreezeWith = 'auto' | 'cgroup' | 'signal'
 export type Role = 'source' | 'destination'
 export type DeviceKind = 'mdev' | 'function'
 export type IommuKind = 'emulated' | 'physical' | 'noiommu'

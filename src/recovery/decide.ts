@@ -1,7 +1,8 @@
 /**
- * What `ferry recover` does with an interrupted run, decided from what both sides are found to be. Pure, so
- * that the table can be tried in full.
+ * What `ferry recover` does with an interrupted run, decided from what both sides are found to be and from what a person
+ * says. Pure, so that the table can be tried in full.
  */
+import type { Role } from '../protocol/protocol.js'
 
 /** A source as it is found. */
 export type SourceFound =
@@ -16,7 +17,11 @@ export type SourceFound =
   | 'gone-committed'
   /** Its helper is gone and never recorded COMMIT. */
   | 'gone-open'
+  /** Its helper is gone, and its record cannot be read. */
+  | 'gone-unknown'
   | 'unreachable'
+  /** It cannot be reached, and a person says that its host is dead. */
+  | 'dead'
 
 /** A destination as it is found. */
 export type DestinationFound =
@@ -33,9 +38,12 @@ export type DestinationFound =
   | 'gone-committed'
   /** As gone-committed, after it was asked to start the profile's command: it is not recorded whether it did. */
   | 'gone-handing'
+  /** Its helper is gone, and its record cannot be read: it may say COMMIT. */
+  | 'gone-unknown'
   | 'gone-open'
   | 'gone-discarded'
   | 'unreachable'
+  | 'dead'
 
 export type Recovery =
   /** The destination runs: what becomes of its devices, then the source closes its own. */
@@ -45,74 +53,117 @@ export type Recovery =
   /** The destination gives the run up, then the source runs again. */
   | { readonly do: 'go-back'; readonly discard: 'ask' | 'record' | 'none' }
   | { readonly do: 'nothing'; readonly outcome: 'done' | 'rolled-back' }
-  | {
-      readonly do: 'refuse'
-      readonly outcome: 'needs-person' | 'sides-disagree' | 'unknown'
-      readonly why: string
-      readonly remedy: string
-    }
+  | Refusal
+export interface Refusal {
+  readonly do: 'refuse'
+  readonly outcome: 'needs-person' | 'sides-disagree' | 'unknown'
+  readonly why: string
+  readonly remedy: string
+  /** Absent: that of its outcome. */
+  readonly code?: 'recover/token'
+}
 
-const GONE = new Set<SourceFound>(['gone-committed', 'gone-open', 'ran'])
+const GONE = new Set<SourceFound>(['gone-committed', 'gone-open', 'gone-unknown', 'ran', 'dead'])
 
 /**
  * INVARIANTS (one runner): `go-back` only when the destination can never run this run again: it answers without COMMIT
- * and is told to discard, or is gone and its record says, or is made to say, discarded; `resumeSource` alone overrides
- * it, for a destination whose helper is gone, and with it its devices, unless a command was given them: then anyone who
- * gives the flag was told to look. `finish` only when the source recorded COMMIT and
- * its helper is gone.
+ * and is told to discard, or is gone and its record says, or is made to say, discarded; only a person's `as: source`
+ * overrides it, for a destination whose helper is gone, and with it its devices, or whose host a person declared dead.
+ * `finish` only when the source recorded COMMIT and its helper is gone, or a person's `as: destination` says so for a
+ * source whose helper is gone or whose host was declared dead, or for a destination that has COMMIT already.
+ * Whatever `as` says, nothing is done that would make the other side run.
  */
 export function decideRecovery(
   source: SourceFound,
   destination: DestinationFound,
-  options: { readonly resumeSource: boolean },
+  { as }: { readonly as: Role | null },
 ): Recovery {
+  const decided = direction(source, destination, as)
+  const has = holderAfter(decided)
+  if (as === null || has === null || has === as) return decided
+  return person(
+    has === 'destination'
+      ? 'the workload is, or was, on the destination, and cannot be given to the source'
+      : 'the destination never ran, and the source has the workload or can run it again',
+    `\`ferry recover RUN\` without --as does what is safe`,
+  )
+}
+
+/** Which side has the workload after it; null: nothing is decided. */
+function holderAfter(decided: Recovery): Role | null {
+  switch (decided.do) {
+    case 'refuse':
+      return null
+    case 'nothing':
+      return decided.outcome === 'done' ? 'destination' : 'source'
+    case 'go-back':
+      return 'source'
+    case 'settle':
+    case 'finish':
+      return 'destination'
+  }
+}
+
+function direction(source: SourceFound, destination: DestinationFound, as: Role | null): Recovery {
   switch (destination) {
     case 'unreachable':
       return unknown(
         'the destination cannot be reached, and only it knows whether it runs',
         source === 'answers' ? 'the source keeps its devices stopped until then; ' : '',
       )
+    case 'dead':
+      return destinationDead(source, as)
     case 'stuck':
+      if (as === 'destination' && source !== 'runs' && source !== 'unreachable') return { do: 'finish' }
       return person(
         'the destination has committed and could not start every device',
-        'look at its devices with `ferry devices` there; the source must stay stopped. `ferry release RUN --give-up` ' +
-          'closes both sides when nothing can be saved',
+        'look at its devices with `ferry devices` there, and repair them; the source must stay stopped. ' +
+          '`ferry release RUN --give-up` closes both sides when nothing can be saved',
       )
     case 'runs':
     case 'settled':
     case 'gone-settled':
-      // --resume-source must not close the source instead.
-      if (options.resumeSource && source === 'answers') {
-        return person(
-          destination === 'gone-settled'
-            ? 'the destination ran, and its devices were held, handed on or closed as the profile says: the workload ' +
-                'may run anywhere by now'
-            : 'the destination has the workload and runs',
-          'the source stays stopped; `ferry recover RUN` without --resume-source ends the run and closes its devices',
-        )
-      }
       return destinationRuns(source, destination)
     case 'gone-committed':
     case 'gone-handing':
-      return destinationLost(source, destination, options.resumeSource)
+    case 'gone-unknown':
+      return destinationLost(source, destination, as)
     case 'open':
-      if (source === 'unreachable') {
-        return unknown(
-          'the destination has all of the run and waits, and the source, which may have committed, cannot be reached',
-          '',
-        )
-      }
-      if (source === 'gone-committed') return { do: 'finish' }
-      return { do: 'go-back', discard: 'ask' }
+      return destinationWaits(source, as)
     case 'discarded':
     case 'gone-discarded':
     case 'gone-open':
       if (source === 'unreachable') {
         return unknown('the destination has nothing of the run, and the source cannot be reached', '')
       }
+      if (source === 'dead')
+        return nothingLeft("the destination has nothing of the run, and the source's host is dead")
       if (destination === 'gone-open') return { do: 'go-back', discard: 'record' }
       if (source === 'runs' || source === 'ran') return { do: 'nothing', outcome: 'rolled-back' }
       return { do: 'go-back', discard: 'none' }
+  }
+}
+
+function destinationWaits(source: SourceFound, as: Role | null): Recovery {
+  switch (source) {
+    case 'unreachable':
+      return unknown(
+        'the destination has all of the run and waits, and the source, which may have committed, cannot be reached',
+        '',
+      )
+    case 'gone-committed':
+      return { do: 'finish' }
+    case 'dead':
+    case 'gone-unknown':
+      if (as === 'destination') return { do: 'finish' }
+      return person(
+        source === 'dead'
+          ? "the destination has all of the run and waits, and the source's host is dead"
+          : "the destination has all of the run and waits; the source's helper is gone, and its record cannot be read",
+        'only a person can tell that neither the source nor a workload that was started from it runs',
+      )
+    default:
+      return { do: 'go-back', discard: 'ask' }
   }
 }
 
@@ -132,42 +183,67 @@ function destinationRuns(source: SourceFound, destination: DestinationFound): Re
   return { do: 'settle' }
 }
 
+function destinationDead(source: SourceFound, as: Role | null): Recovery {
+  switch (source) {
+    case 'unreachable':
+    case 'dead':
+      return unknown('neither side can be reached', '')
+    case 'runs':
+    case 'ran':
+      return { do: 'nothing', outcome: 'rolled-back' }
+    case 'answers':
+      if (as === 'source') return { do: 'go-back', discard: 'none' }
+      return person(
+        "the destination's host is dead, and the source still holds the workload as it was at the cutover",
+        'what the destination did since is not in it: only a person can decide to run it',
+      )
+    default:
+      return nothingLeft("the destination's host is dead, and the source's helper has ended")
+  }
+}
+
 function destinationLost(
   source: SourceFound,
-  destination: 'gone-committed' | 'gone-handing',
-  resumeSource: boolean,
+  destination: 'gone-committed' | 'gone-handing' | 'gone-unknown',
+  as: Role | null,
 ): Recovery {
   if (source === 'unreachable') {
     return unknown("the destination's helper ended after its commit, and the source cannot be reached", '')
   }
-  if (source === 'answers' && resumeSource) return { do: 'go-back', discard: 'none' }
+  if (source === 'answers' && as === 'source') return { do: 'go-back', discard: 'none' }
   if (destination === 'gone-handing') {
     return person(
       'the destination has committed and was asked to start the command of the profile; it is not recorded whether the command has the devices',
       'look for the command there. While it runs, the source must stay stopped' +
-        (source === 'answers'
-          ? '; only if it does not, `ferry recover RUN --resume-source` runs the source'
-          : ''),
+        (source === 'answers' ? '; only if it does not, a person may decide to run the source' : ''),
     )
   }
-  const what = 'the destination has committed, and its helper has ended: the kernel closed its devices'
-  if (GONE.has(source) || source === 'released') {
-    return person(what, 'nothing of the run is left on either side: start the workload anew')
-  }
+  const what =
+    destination === 'gone-unknown'
+      ? 'the record of the destination cannot be read, and its helper has ended: whether it committed is not known'
+      : 'the destination has committed, and its helper has ended: the kernel closed its devices'
+  if (GONE.has(source) || source === 'released') return nothingLeft(what)
   return person(
     what,
     source === 'answers'
-      ? 'the source still holds the workload as it was at the cutover: `ferry recover RUN --resume-source` runs it ' +
-          'there, without what the destination did since'
+      ? 'the source still holds the workload as it was at the cutover, without what the destination did since: ' +
+          'only a person can decide to run it'
       : 'the source runs: look at the destination’s devices before they are used',
   )
 }
 
-function person(why: string, remedy: string): Recovery {
+function nothingLeft(why: string): Refusal {
+  return person(
+    why,
+    'nothing of the run is left on either side: start the workload anew; `ferry release RUN --give-up` ends the run',
+  )
+}
+
+function person(why: string, remedy: string): Refusal {
   return { do: 'refuse', outcome: 'needs-person', why, remedy }
 }
 
-function unknown(why: string, more: string): Recovery {
+function unknown(why: string, more: string): Refusal {
   return {
     do: 'refuse',
     outcome: 'unknown',

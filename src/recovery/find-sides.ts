@@ -6,12 +6,11 @@ import type { HelperErrorBody, RecordReply, Role, StatusReply } from '../protoco
 import type { DestinationFound, SourceFound } from './decide.js'
 import type { SideAddress } from '../journal/event.js'
 import type { Patience } from '../run/ask-destination.js'
+import type { Settling } from './left-run.js'
 import type { Client, Found, Reach } from './sides.js'
 
 const FIND_PATIENCE: Patience = { polls: 40, betweenMs: 250 }
 
-/** What the journal knows of the destination's devices being held, handed on or closed as the profile says. */
-export type Settling = 'done' | 'holding' | 'handing' | 'no'
 const GONE = {
   done: 'gone-settled',
   holding: 'gone-committed',
@@ -27,10 +26,11 @@ export async function findSource(
   const { client, problems, record, status } = await look('source', reach, address, run)
   const found = (kind: SourceFound): Found<SourceFound> => ({ found: kind, client, problems })
   if (client === null) return found('unreachable')
+  if (record === 'unreadable') return found('gone-unknown')
   if (status !== null) {
     // What committed never goes back to holding: this holder came later, and has nothing to do with the run.
     const left = status.run === null ? await recordOf(client, 'source', address, run) : 'none'
-    if (left === null) return found('unreachable')
+    if (left === null || left === 'unreadable') return found('unreachable')
     if (left === 'committed') return found('released')
     const running = status.devices.length > 0 && status.devices.every(({ state }) => state === 'RUNNING')
     return found(running ? 'runs' : 'answers')
@@ -59,6 +59,7 @@ export async function findDestination(
   }
   const left = record ?? (await recordOf(client, 'destination', address, run))
   if (left === null) return found('unreachable')
+  if (left === 'unreadable') return found('gone-unknown')
   if (left === 'settled') return found('gone-settled')
   if (left === 'committed') return found(GONE[settled])
   return found(left === 'discarded' ? 'gone-discarded' : 'gone-open')
@@ -80,17 +81,29 @@ async function starting(client: Client, run: string, patience: Patience): Promis
   return 'stuck'
 }
 
+/** A record that is there and cannot be read may say anything. */
+type Left = RecordReply['record'] | 'unreadable'
+
 /** What the run's helper wrote down, which any helper of the host can read; null: it does not say. */
 async function recordOf(
   client: Client,
   role: Role,
   { recordDir }: SideAddress,
   run: string,
-): Promise<RecordReply['record'] | null> {
+): Promise<Left | null> {
   try {
-    return (await client.request('record', { recordDir, run, role })).record
+    return await readRecord(client, role, recordDir, run)
   } catch {
     return null
+  }
+}
+
+async function readRecord(client: Client, role: Role, recordDir: string, run: string): Promise<Left> {
+  try {
+    return (await client.request('record', { recordDir, run, role })).record
+  } catch (error) {
+    if (errorBodyOf(error).code === 'record/read') return 'unreadable'
+    throw error
   }
 }
 
@@ -98,7 +111,7 @@ interface Look {
   readonly client: Client | null
   /** Null when no helper of the run is left. */
   readonly status: StatusReply | null
-  readonly record: RecordReply['record'] | null
+  readonly record: Left | null
   readonly problems: readonly HelperErrorBody[]
 }
 
@@ -132,7 +145,7 @@ async function look(side: Role, reach: Reach, address: SideAddress, run: string)
         exit: EXIT.error,
         message: 'no helper could be started',
       })
-    const { record } = await client.request('record', { recordDir: address.recordDir, run, role: side })
+    const record = await readRecord(client, side, address.recordDir, run)
     return { client, status: null, record, problems: [] }
   } catch (error) {
     return { client: null, status: null, record: null, problems: [errorBodyOf(error)] }

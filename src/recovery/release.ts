@@ -3,10 +3,11 @@ import { FerryError, wireCode } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { Role } from '../protocol/protocol.js'
-import type { SideAddress } from '../journal/event.js'
+import type { Event, SideAddress } from '../journal/event.js'
 import type { Client } from './sides.js'
 import type { SavedJournal } from '../journal/read.js'
 import type { Reach } from './sides.js'
+import { nextEpoch } from './left-run.js'
 import { resumeJournal } from './resume-journal.js'
 import { newRunId } from '../journal/run-id.js'
 
@@ -53,7 +54,8 @@ export async function releaseRun(
       const client = await ofRun(reach, side, addresses[side], run)
       if (client !== null) found.push({ side, client })
     }
-    if (found.length > 0) await journaled(saved, stateDir, run, { found, giveUp })
+    if (found.length > 0 || giveUp)
+      await journaled(saved, stateDir, run, { found, giveUp: giveUp ? end : null })
     return { run, workload: addresses.workload, devices, released: found.length > 0 }
   } finally {
     await Promise.all(found.map(({ client }) => client.close()))
@@ -81,7 +83,8 @@ async function journaled(
     giveUp,
   }: {
     readonly found: readonly { readonly side: Role; readonly client: Client }[]
-    readonly giveUp: boolean
+    /** How the run had ended; null: it is not given up. */
+    readonly giveUp: Extract<Event, { type: 'run-end' }> | null
   },
 ): Promise<void> {
   const journal = resumeJournal(saved, { run, stateDir })
@@ -89,13 +92,17 @@ async function journaled(
   const step = journal.requestsTo({ source: of('source'), destination: of('destination') })
   try {
     for (const { client, side } of found) {
-      client.bind(run, 1 + journal.recoveries)
+      client.bind(run, nextEpoch(saved) - 1)
       await step({
         side,
         op: 'release',
-        params: giveUp ? { giveUp } : {},
+        params: giveUp === null ? {} : { giveUp: true },
         text: `release the ${side}`,
       })
+    }
+    if (giveUp !== null) {
+      const { exit, outcome } = giveUp
+      journal.events.emit({ type: 'run-end', outcome, exit, elapsedUs: 0, givenUp: true })
     }
   } finally {
     journal.close()

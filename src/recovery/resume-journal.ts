@@ -9,8 +9,6 @@ import type { Client } from './sides.js'
 
 export interface ResumedJournal {
   readonly events: EventStream
-  /** How often the run was recovered before. */
-  readonly recoveries: number
   /** Sends requests, each in the journal as a run's are. */
   requestsTo(sides: Readonly<Record<Role, Client | null>>): RunSession['step']
   close(): void
@@ -32,9 +30,8 @@ export function resumeJournal(
   const steps = saved.records.flatMap(({ body }) => (body.type === 'intent' ? [body.step] : []))
   return {
     events,
-    recoveries: saved.records.filter(({ body }) => body.type === 'recover-start').length,
     requestsTo: (sides) => {
-      const requests = new JournaledRequests({ events, sides, after: Math.max(0, ...steps) })
+      const requests = new JournaledRequests({ events, sides, after: saved.damaged + Math.max(0, ...steps) })
       return (call) => requests.send(call, 'rollback')
     },
     close: () => journal.close(),

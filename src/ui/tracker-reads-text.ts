@@ -2,7 +2,7 @@
 import type { Report } from '../report/report.js'
 import type { EveryPage, TrackerRead } from '../report/tracker-reads.js'
 import { table } from './table.js'
-import { count, plural, size } from '../units.js'
+import { count, duration, plural, size } from '../units.js'
 
 /** Null when the journal does not tell. */
 export function trackerReadsText(
@@ -31,6 +31,14 @@ export function trackerReadsText(
   ])
   const lines = [table(columns, rows, options)]
   if (everyPage !== null) lines.push(everyPageText(everyPage))
+  const stops = trackerReads
+    .filter(({ at }) => at !== 'after-stop')
+    .flatMap(({ trackers }) => trackers.flatMap(({ stoppedUs }) => stoppedUs ?? []))
+  if (stops.length > 0) {
+    lines.push(
+      `processes were stopped for ${plural(stops.length, 'read')} before the blackout, ${duration(Math.max(...stops))} at the longest`,
+    )
+  }
   return lines.join('\n')
 }
 

@@ -5,6 +5,8 @@ import { figuresText } from './sample-text.js'
 import { table } from './table.js'
 import { textWidth, wrap } from './wrap.js'
 
+const PROCESSES = 'asked for; what processes write by CPU, which are stopped in the blackout'
+
 /** `width`: of the terminal; absent: nothing is cut. */
 export function trackerLines(plan: Plan, width: number | undefined): string | null {
   if (plan.choices.length === 0) return null
@@ -22,6 +24,8 @@ export function trackerLines(plan: Plan, width: number | undefined): string | nu
     backend,
     brief,
   ])
+  const ofProcesses = plan.trackers.filter(({ kind }) => kind === 'process')
+  rows.push(...ofProcesses.map(({ kind }) => ['(processes)', kind, '-', '-', PROCESSES]))
   const lines = table(columns, rows, { indent: '  ', ...(width !== undefined && { width }) })
   const title = wrap(
     '(a page that any tracker reports dirty is sent again; --explain shows every choice)',
@@ -38,6 +42,9 @@ export function explainTrackers(plan: Plan, sample: Sample | null, width: number
   return [
     'TRACKERS  (pages that any of them reports are sent again)',
     ...plan.choices.map((choice) => choiceText(choice, sample, width)),
+    ...plan.trackers
+      .filter(({ kind }) => kind === 'process')
+      .map(({ kind, reason }) => wrap(`(processes): ${kind}; ${reason}`, width, '  ', '    ')),
   ].join('\n')
 }
 

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { MAX_LINE_BYTES, PROTOCOL_VERSION } from '../../src/protocol/protocol.js'
+import { MAX_LINE_BYTES, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from '../../src/protocol/protocol.js'
 import { HELPER } from '../support/paths.js'
 import { temporaryFolder } from '../support/temporary-folder.js'
 import { until } from '../support/until.js'
@@ -136,9 +136,9 @@ describe('a request that cannot be carried out', () => {
   it('of another protocol', async () => {
     const protocol = PROTOCOL_VERSION + 1
     expect(await helper.refusal(helper.request('hello', { protocol }, {}))).toBe('hello/protocol')
-    expect((await helper.request('hello', { protocol: PROTOCOL_VERSION }, {})).ok).toMatchObject({
-      protocol: PROTOCOL_VERSION,
-    })
+    for (const spoken of [OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION]) {
+      expect((await helper.request('hello', { protocol: spoken }, {})).ok).toMatchObject({ protocol: spoken })
+    }
   })
 
   it.each([

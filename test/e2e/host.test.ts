@@ -62,7 +62,7 @@ describe.concurrent('the helper', () => {
     const scene = new Scene()
     const result = await scene.migrate(workload(), '--helper', fakeHelper(scene, 'other', hello))
     refused(result, scene, EXIT.sidesDisagree, 'peer/version')
-    expect(result.envelope?.error.message).toMatch(/version 2\b.*9/su)
+    expect(result.envelope?.error.message).toMatch(/versions 2 to 3\b.*9/su)
   })
 
   it('is no program for this machine', async () => {

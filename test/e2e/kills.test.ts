@@ -78,7 +78,12 @@ describe.concurrent('a helper that is killed', () => {
     // The source keeps the workload as it was at the cutover, until somebody says what it is worth.
     const recovered = await scene.ferry(['recover', 'last', '--json']).ended
     expect(recovered.exit, recovered.stdout).toBe(EXIT.needsPerson)
-    const told = await scene.ferry(['recover', 'last', '--resume-source', '--json']).ended
+    const [choice] = recovered.envelope?.result.choices ?? []
+    expect(choice).toMatchObject({ as: 'source', dead: null, did: 'go-back' })
+    const bare = await scene.ferry(['recover', 'last', '--as', 'source', '--token', '000000', '--json']).ended
+    expect([bare.exit, bare.envelope?.error.code]).toEqual([EXIT.needsPerson, 'recover/token'])
+    const told = await scene.ferry(['recover', 'last', '--as', 'source', '--token', choice.token, '--json'])
+      .ended
     expect(told.exit, told.stdout).toBe(EXIT.rolledBack)
     await gone(...pids)
   })

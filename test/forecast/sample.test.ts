@@ -151,6 +151,7 @@ describe('which sample', () => {
       forbidAll: false,
       mixedContainers: 'refuse',
       iommuHugePages: 'split',
+      process: null,
     } as const
     save(id(2), { of: other({ trackers }) })
     const misfit = findSample(input()).sample!

@@ -1,5 +1,13 @@
 import fc from 'fast-check'
-import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
@@ -199,8 +207,14 @@ describe('Journal', () => {
     // One that died with it keeps no one out, also when its number is another's by now.
     writeFileSync(drivenBy(stateDir, RUN), `${process.pid} 1`)
     again().journal.close()
+    // An empty one is being written, or was when the power went.
+    writeFileSync(drivenBy(stateDir, RUN), '')
+    expect(again).toThrow(busy)
+    utimesSync(drivenBy(stateDir, RUN), 0, 0)
+    again().journal.close()
     const { records, torn } = readJournal(first.path)
-    expect([records.map(({ seq }) => seq), torn]).toEqual([[1, 2, 3, 4], false])
+    expect([records.map(({ seq }) => seq), torn]).toEqual([[1, 2, 3, 4, 5], false])
+    expect(readdirSync(join(stateDir, 'driven'))).toEqual([])
     expect(existsSync(drivenBy(stateDir, RUN))).toBe(false)
   })
 

@@ -129,7 +129,7 @@ describe.concurrent('2 MiB pages of memory under an IOMMU with dirty bits', () =
   })
 
   it('in entries of 2 MiB: nothing lost, 512 pages for one', async () => {
-    const trackers = { iommuHugePages: 'keep' }
+    const trackers = { iommuHugePages: 'keep', process: null }
     const { distinct, rounds } = await move({ kind: 'dirty', memory, programs, trackers })
     console.log(`entries of 2 MiB: wrote ${String(distinct[0])} pages, dirty by round ${rounds.join(' ')}`)
     for (const pages of rounds) expect(pages % 512).toBe(0)

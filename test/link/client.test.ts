@@ -34,7 +34,7 @@ describe('HelperClient', () => {
   it('greets, and keeps what the helper said of itself', async () => {
     const helper = client({})
     await helper.hello()
-    expect(helper.helloReply).toMatchObject({ protocol: 2, version: '0.1.0', pageSize: 4096 })
+    expect(helper.helloReply).toMatchObject({ protocol: 3, version: '0.1.0', pageSize: 4096 })
   })
 
   it.each([
@@ -48,10 +48,24 @@ describe('HelperClient', () => {
       { error: { code: 'request/bad-params', message: 'unknown field `keepaliveMs` (version 7)' } },
     ],
   ])('refuses another protocol version, exit 8, naming both: %s', async (_, action) => {
-    const error = await failure(client({ replies: { hello: [action] } }).hello())
+    const error = await failure(client({ replies: { hello: [action, action] } }).hello())
     expect(error).toMatchObject({ code: 'peer/version', exit: EXIT.sidesDisagree, side: 'source' })
-    expect(error.message).toContain('version 2')
+    expect(error.message).toContain('versions 2 to 3')
     expect(error.message).toContain('version 7')
+  })
+
+  it('speaks the version of the release before to a helper of it, and passes over what is new in what it hears', async () => {
+    const error = { code: 'hello/protocol', message: 'this helper speaks protocol 2, asked for 3' }
+    const old = { protocol: 2, version: '0.0.9', anything: { new: true } }
+    const heard: HelperEvent[] = []
+    const events = [{ event: 'from-the-future', field: 1 }]
+    const helper = client(
+      { replies: { hello: [{ error }, { ok: old }], status: [{ events, ok: { devices: [], more: 1 } }] } },
+      { onEvent: (event) => heard.push(event) },
+    )
+    expect((await helper.hello()).protocol).toBe(2)
+    expect(await helper.request('status', {})).toMatchObject({ devices: [] })
+    expect(heard).toHaveLength(1)
   })
 
   it('gives an error reply to its request, whole', async () => {

@@ -97,7 +97,7 @@ describe('a started helper', () => {
 
   it('that cannot be greeted leaves no process behind', async () => {
     const helper = fakeHelper(temporaryFolder(), 'ferry-helper', {
-      replies: { hello: [{ ok: { protocol: 3, version: '3.0.0' } }] },
+      replies: { hello: [{ ok: { protocol: 9, version: '9.0.0' } }] },
     })
     await expect(openHelper({ ...HERE, helper }, { side: 'destination' })).rejects.toMatchObject({
       exit: EXIT.sidesDisagree,

@@ -70,7 +70,10 @@ describe('tracker', () => {
   })
   it('keeps huge entries of the page table when asked to, and says what one bit then stands for', () => {
     const rules = { prefer: 'iommu', forbidAll: false, mixedContainers: 'refuse' } as const
-    const made = plan(profile([vf()], { trackers: { ...rules, iommuHugePages: 'keep' } }), both)
+    const made = plan(
+      profile([vf()], { trackers: { ...rules, iommuHugePages: 'keep', process: null } }),
+      both,
+    )
     const asked = made.steps.flatMap((step) => (step.op === 'container' ? [[step.side, step.params]] : []))
     expect(asked).toMatchObject([
       ['source', { dirtyTracking: true, hugePages: true }],
@@ -100,7 +103,13 @@ describe('tracker', () => {
   it('the profile may prefer the IOMMU', () => {
     const made = plan(
       profile([vf()], {
-        trackers: { prefer: 'iommu', forbidAll: false, mixedContainers: 'refuse', iommuHugePages: 'split' },
+        trackers: {
+          prefer: 'iommu',
+          forbidAll: false,
+          mixedContainers: 'refuse',
+          iommuHugePages: 'split',
+          process: null,
+        },
       }),
       both,
     )
@@ -167,7 +176,13 @@ describe('tracker', () => {
   })
   it('all can be forbidden', () => {
     const forbid = {
-      trackers: { prefer: 'device', forbidAll: true, mixedContainers: 'refuse', iommuHugePages: 'split' },
+      trackers: {
+        prefer: 'device',
+        forbidAll: true,
+        mixedContainers: 'refuse',
+        iommuHugePages: 'split',
+        process: null,
+      },
     } as const
     const bare = [mlx5Vf(VF_A, without('device', 'iommu')), mlx5Vf(VF_B)]
     expect(blockers(plan(profile([vf()], forbid), bare))).toEqual(['plan/all-forbidden'])

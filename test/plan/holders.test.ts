@@ -9,6 +9,7 @@ const rules = {
   forbidAll: false,
   mixedContainers: 'refuse',
   iommuHugePages: 'split',
+  process: null,
 } as const
 const vf = realDevice('net', 'function', VF_A, VF_B)
 
@@ -75,5 +76,24 @@ describe('a source that is held', () => {
       codes(taker, 'none', 'open'),
     ])
       expect(without).not.toContain('plan/cpu-writes')
+    const tracked = plan(
+      {
+        ...given,
+        handOut: taker,
+        source: { ...given.source, from: 'holder' },
+        trackers: { ...given.trackers, process: { method: 'auto', freeze: 'cgroup' } },
+      },
+      [],
+      [],
+    )
+    expect(tracked.warnings.map(({ code }) => code)).not.toContain('plan/cpu-writes')
+    expect(tracked.trackers.map(({ kind }) => kind)).toEqual(['pinned', 'process'])
+    const track = tracked.steps.find(({ op }) => op === 'track')
+    expect(track?.params).toMatchObject({
+      trackers: [
+        { kind: 'pinned' },
+        { tracker: 'process', kind: 'process', process: { method: 'auto', freeze: 'cgroup' } },
+      ],
+    })
   })
 })

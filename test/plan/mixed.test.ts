@@ -16,6 +16,7 @@ const allow = (over: Partial<Profile['trackers']> = {}): Partial<Profile> => ({
     forbidAll: false,
     mixedContainers: 'allow',
     iommuHugePages: 'split',
+    process: null,
     ...over,
   },
 })
@@ -71,10 +72,11 @@ describe('mixedContainers: allow', () => {
       forbidAll: false,
       mixedContainers: 'refuse',
       iommuHugePages: 'split',
+      process: null,
     } as const
     const given = profile(devices({}, { backend: 'type1' }))
     const made = plan(
-      { ...given, trackers: { ...named, mixedContainers: 'allow', iommuHugePages: 'split' } },
+      { ...given, trackers: { ...named, mixedContainers: 'allow', iommuHugePages: 'split', process: null } },
       both,
     )
     expect({ ...made, profile: '' }).toEqual({ ...plan(given, both), profile: '' })

@@ -1,11 +1,11 @@
 /** What a profile can say of trackers, in every combination with what devices and hosts have. */
 import { describe, expect, it } from 'vitest'
-import type { TrackerKind } from '../../src/protocol/protocol.js'
+import type { DeviceTracker } from '../../src/protocol/protocol.js'
 import { mlx5Vf, mtty, UUID_A, UUID_B, VF_A, VF_B } from '../inventory/fixtures.js'
 import { blockers, plan, warnings } from './hosts.js'
 import { profile, realDevice, type Wishes } from './profiles.js'
 
-type Choice = TrackerKind | string
+type Choice = DeviceTracker | string
 const vf = (wishes?: Wishes) => realDevice('net', 'function', VF_A, VF_B, wishes)
 const mdev = (wishes?: Wishes) => realDevice('uart', 'mdev', UUID_A, UUID_B, wishes)
 const functions = (log: boolean | null, iommu: boolean | null) => {
@@ -53,12 +53,12 @@ describe('a function', () => {
   it.each(table)('log %s, IOMMU bits %s, prefer %s, forbidAll %s, backend %s: %s', (log, bits, ...rest) => {
     const [prefer, forbidAll, backend, expected] = rest
     const given = profile([vf({ backend })], {
-      trackers: { prefer, forbidAll, mixedContainers: 'refuse', iommuHugePages: 'split' },
+      trackers: { prefer, forbidAll, mixedContainers: 'refuse', iommuHugePages: 'split', process: null },
     })
     expect(outcome(plan(given, functions(log, bits)))).toBe(expected)
   })
 
-  const wished: readonly [tracker: TrackerKind, log: boolean, iommu: boolean, forbid: boolean, Choice][] = [
+  const wished: readonly [tracker: DeviceTracker, log: boolean, iommu: boolean, forbid: boolean, Choice][] = [
     ['device', true, true, false, 'device'],
     ['iommu', true, true, false, 'iommu'],
     ['all', true, true, false, 'all'],
@@ -71,7 +71,7 @@ describe('a function', () => {
     const [tracker, log, iommu, forbidAll, expected] = row
     for (const prefer of ['device', 'iommu'] as const) {
       const given = profile([vf({ tracker })], {
-        trackers: { prefer, forbidAll, mixedContainers: 'refuse', iommuHugePages: 'split' },
+        trackers: { prefer, forbidAll, mixedContainers: 'refuse', iommuHugePages: 'split', process: null },
       })
       expect(outcome(plan(given, functions(log, iommu)))).toBe(expected)
     }
@@ -83,6 +83,7 @@ describe('a function', () => {
       forbidAll: true,
       mixedContainers: 'refuse',
       iommuHugePages: 'split',
+      process: null,
     } as const
     const made = plan(profile([vf()], { trackers }), functions(true, null))
     expect(outcome(made)).toBe('device')
@@ -99,7 +100,13 @@ describe('a function', () => {
     const other = realDevice('net2', 'function', '0000:3b:00.3', '0000:5e:00.3', { tracker: 'device' })
     const made = plan(
       profile([vf(), other], {
-        trackers: { prefer: 'iommu', forbidAll: false, mixedContainers: 'refuse', iommuHugePages: 'split' },
+        trackers: {
+          prefer: 'iommu',
+          forbidAll: false,
+          mixedContainers: 'refuse',
+          iommuHugePages: 'split',
+          process: null,
+        },
       }),
       [...functions(true, true), more('0000:3b:00.3'), more('0000:5e:00.3')],
     )
@@ -114,7 +121,7 @@ describe('an mdev', () => {
   const table: readonly [
     log: boolean,
     backend: 'auto' | 'type1' | 'iommufd',
-    tracker: TrackerKind | 'auto',
+    tracker: DeviceTracker | 'auto',
     forbidAll: boolean,
     expected: Choice,
   ][] = [
@@ -134,7 +141,13 @@ describe('an mdev', () => {
     const [tracker, forbidAll, expected] = rest
     // The preference is between two trackers of functions; an mdev never has the IOMMU's.
     for (const prefer of ['device', 'iommu'] as const) {
-      const trackers = { prefer, forbidAll, mixedContainers: 'refuse', iommuHugePages: 'split' } as const
+      const trackers = {
+        prefer,
+        forbidAll,
+        mixedContainers: 'refuse',
+        iommuHugePages: 'split',
+        process: null,
+      } as const
       expect(outcome(plan(profile([mdev({ backend, tracker })], { trackers }), mdevs(log)))).toBe(expected)
     }
   })
@@ -145,6 +158,7 @@ describe('an mdev', () => {
       forbidAll: true,
       mixedContainers: 'refuse',
       iommuHugePages: 'split',
+      process: null,
     } as const
     const made = plan(profile([mdev({ backend: 'iommufd' })], { trackers }), mdevs(false))
     expect(made.choices[0]).toMatchObject({ kind: null, tracker: null, cost: null })

@@ -1,5 +1,5 @@
 /** Profiles as the loader gives them, built in code. */
-import type { TrackerKind, BackendKind } from '../../src/protocol/protocol.js'
+import type { DeviceTracker, BackendKind } from '../../src/protocol/protocol.js'
 import type { MemoryRegion, Profile, ProfileDevice, Sim } from '../../src/profile/profile.js'
 
 export const MIB = 1024n * 1024n
@@ -25,7 +25,7 @@ export function sim(over: Partial<Sim> = {}): Sim {
 
 export interface Wishes {
   readonly backend?: BackendKind | 'auto'
-  readonly tracker?: TrackerKind | 'auto'
+  readonly tracker?: DeviceTracker | 'auto'
   readonly container?: string | null
 }
 
@@ -85,7 +85,13 @@ export function profile(devices: readonly ProfileDevice[], over: Partial<Profile
     destination: DESTINATION,
     memory: [region()],
     devices,
-    trackers: { prefer: 'device', forbidAll: false, mixedContainers: 'refuse', iommuHugePages: 'split' },
+    trackers: {
+      prefer: 'device',
+      forbidAll: false,
+      mixedContainers: 'refuse',
+      iommuHugePages: 'split',
+      process: null,
+    },
     migration: {
       downtimeLimitMs: 300,
       precopy: { maxRounds: 30, maxTimeMs: 60_000 },

@@ -98,7 +98,7 @@ function build(made: Setting) {
   const over = { type1: made.type1, iommufd: made.iommufd, uid: made.uid, memlockBytes: made.memlock }
   const { forbidAll, mixedContainers, prefer } = made
   const given = profile(devices, {
-    trackers: { prefer, forbidAll, mixedContainers, iommuHugePages: 'split' },
+    trackers: { prefer, forbidAll, mixedContainers, iommuHugePages: 'split', process: null },
   })
   return { given, made: plan(given, facts, facts, { source: over, destination: over }) }
 }

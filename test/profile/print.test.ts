@@ -145,6 +145,12 @@ const profile: fc.Arbitrary<Profile> = fc.tuple(regions, ends).chain(([memory, b
       forbidAll: fc.boolean(),
       mixedContainers: fc.constantFrom('refuse' as const, 'allow' as const),
       iommuHugePages: fc.constantFrom('split' as const, 'keep' as const),
+      process: fc.option(
+        fc.record({
+          method: fc.constantFrom('auto' as const, 'write-protect' as const, 'soft-dirty' as const),
+          freeze: fc.constantFrom('auto' as const, 'cgroup' as const, 'signal' as const),
+        }),
+      ),
     }),
     migration,
     hooks,

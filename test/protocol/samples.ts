@@ -10,6 +10,13 @@ import { runSamples } from '../link/samples/run.js'
 import { setUpSamples } from '../link/samples/set-up.js'
 import { SampleTape, type Sample } from '../link/samples/tape.js'
 
+/** A line of a recording, by whatever version. */
+export interface Recorded {
+  readonly kind: string
+  readonly op?: string
+  readonly body: { readonly params?: unknown }
+}
+
 const tape = new SampleTape()
 for (const write of [factSamples, setUpSamples, runSamples, eventSamples]) write(tape)
 

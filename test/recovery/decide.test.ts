@@ -14,7 +14,9 @@ const SOURCES: readonly SourceFound[] = [
   'released',
   'gone-committed',
   'gone-open',
+  'gone-unknown',
   'unreachable',
+  'dead',
 ]
 const DESTINATIONS: readonly DestinationFound[] = [
   'runs',
@@ -25,15 +27,20 @@ const DESTINATIONS: readonly DestinationFound[] = [
   'discarded',
   'gone-committed',
   'gone-handing',
+  'gone-unknown',
   'gone-open',
   'gone-discarded',
   'unreachable',
+  'dead',
 ]
 /** Found like this, a destination may be running now, or may start to without being asked again. */
 const MAY_RUN: readonly DestinationFound[] = ['runs', 'settled', 'gone-settled', 'stuck', 'unreachable']
 
-const decide = (source: SourceFound, destination: DestinationFound, resumeSource = false): Recovery =>
-  decideRecovery(source, destination, { resumeSource })
+const decide = (
+  source: SourceFound,
+  destination: DestinationFound,
+  as: 'source' | 'destination' | null = null,
+): Recovery => decideRecovery(source, destination, { as })
 
 describe('decideRecovery', () => {
   it('never lets the source run while the destination may, nor the destination without the source’s COMMIT', () => {
@@ -41,9 +48,9 @@ describe('decideRecovery', () => {
       fc.property(
         fc.constantFrom(...SOURCES),
         fc.constantFrom(...DESTINATIONS),
-        fc.boolean(),
-        (source, destination, resumeSource) => {
-          const decided = decide(source, destination, resumeSource)
+        fc.constantFrom(null, 'source' as const, 'destination' as const),
+        (source, destination, as) => {
+          const decided = decide(source, destination, as)
           if (decided.do === 'go-back') {
             expect(MAY_RUN).not.toContain(destination)
             expect(source).not.toBe('unreachable')
@@ -51,11 +58,18 @@ describe('decideRecovery', () => {
             expect(decided.discard).toBe(
               destination === 'open' ? 'ask' : destination === 'gone-open' ? 'record' : 'none',
             )
-            if (['gone-committed', 'gone-handing'].includes(destination)) expect(resumeSource).toBe(true)
+            if (['gone-committed', 'gone-handing', 'gone-unknown', 'dead'].includes(destination))
+              expect([source, as]).toEqual(['answers', 'source'])
           }
           if (decided.do === 'finish') {
-            expect([source, destination]).toEqual(['gone-committed', 'open'])
+            // The source has no way back: it has committed and is gone, or a person says so.
+            expect(['open', 'stuck']).toContain(destination)
+            if (destination === 'open' && source !== 'gone-committed')
+              expect([['dead', 'gone-unknown'].includes(source), as]).toEqual([true, 'destination'])
+            expect(['runs', 'unreachable']).not.toContain(source)
           }
+          if (as === 'source') expect(['settle', 'finish']).not.toContain(decided.do)
+          if (as === 'destination') expect(decided.do).not.toBe('go-back')
           if (decided.do === 'settle') expect(['runs', 'settled', 'gone-settled']).toContain(destination)
         },
       ),
@@ -85,11 +99,14 @@ describe('decideRecovery', () => {
   })
 
   it('gives up what a lost destination did since only when told to', () => {
-    expect(decide('answers', 'gone-committed', true)).toEqual({ do: 'go-back', discard: 'none' })
-    expect(decide('gone-committed', 'gone-committed', true)).toMatchObject({ do: 'refuse' })
+    expect(decide('answers', 'gone-committed', 'source')).toEqual({ do: 'go-back', discard: 'none' })
+    expect(decide('gone-committed', 'gone-committed', 'source')).toMatchObject({ do: 'refuse' })
     // And never closes the source instead.
     for (const destination of ['runs', 'settled', 'gone-settled'] as const)
-      expect(decide('answers', destination, true)).toMatchObject({ do: 'refuse', outcome: 'needs-person' })
+      expect(decide('answers', destination, 'source')).toMatchObject({
+        do: 'refuse',
+        outcome: 'needs-person',
+      })
   })
 
   it('does not call a destination lost whose command may have the devices', () => {

@@ -1,7 +1,8 @@
 /** Which helper that answers is the run's own, and which one only has the same workload. */
 import { describe, expect, it } from 'vitest'
 import type { RecordReply, StatusReply } from '../../src/protocol/protocol.js'
-import { findDestination, findSource, type Settling } from '../../src/recovery/find-sides.js'
+import { findDestination, findSource } from '../../src/recovery/find-sides.js'
+import type { Settling } from '../../src/recovery/left-run.js'
 import type { Client, Reach } from '../../src/recovery/sides.js'
 
 const RUN = '20261122T151733-4f2a'

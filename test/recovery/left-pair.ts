@@ -41,6 +41,8 @@ export class LeftPair {
   lostOne = false
   private asked = 0
   mishaps: readonly Mishap[] = []
+  /** Hosts that no one reaches. */
+  readonly away = new Set<Role>()
 
   again(mishaps: readonly Mishap[]): void {
     this.asked = 0
@@ -63,14 +65,25 @@ export class LeftPair {
     if (side.devices !== 'handed') side.devices = 'closed'
   }
 
+  /** With its helper goes whatever the helper's devices were handed to, and no one reaches it. */
+  killHost(role: Role): void {
+    this.kill(role)
+    this[role].devices = 'closed'
+    this.away.add(role)
+  }
+
   /** At the run's socket its own helper answers, at the holder's any holder. */
   readonly reach: Reach = {
     attach: async (role, address, socket) => {
+      if (this.away.has(role)) throw this.lost(role)
       const side = this[role]
       const mine = socket === address.sockets[0] ? side.ofRun : side.holds
       return side.alive && mine ? this.client(role, true) : null
     },
-    open: async (role) => this.client(role, false),
+    open: async (role) => {
+      if (this.away.has(role)) throw this.lost(role)
+      return this.client(role, false)
+    },
   }
 
   private client(role: Role, own: boolean): Client {

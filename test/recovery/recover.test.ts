@@ -1,18 +1,24 @@
 /** `ferry recover` over everything a dead ferry can leave, and over recoveries that die themselves. */
 import fc from 'fast-check'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { FerryError } from '../../src/errors.js'
 import { describe, expect, it } from 'vitest'
-import { readJournal } from '../../src/journal/read.js'
-import { recoverRun, type RecoveryResult } from '../../src/recovery/recover.js'
+import { parseWhatIsLeft, readWhatIsLeft } from '../../src/journal/read.js'
+import { NOTHING_SAID, type Saying } from '../../src/recovery/choices.js'
+import { recoverRun } from '../../src/recovery/recover.js'
+import type { RecoveryResult } from '../../src/recovery/result.js'
 import { journal, leave, MOMENTS, THENS, type Moment, type Scene } from './left-journal.js'
 import type { LeftPair, Mishap } from './left-pair.js'
 
 async function recover(
   pair: LeftPair,
   { path, stateDir }: { readonly stateDir: string; readonly path: string },
-  resumeSource = false,
+  said: Saying = NOTHING_SAID,
+  confirms: (token: string) => boolean = () => true,
 ): Promise<RecoveryResult> {
-  return recoverRun({ saved: readJournal(path), stateDir, version: '0', resumeSource, reach: pair.reach })
+  const confirm = async (token: string): Promise<boolean> => confirms(token)
+  const saved = readWhatIsLeft(path)
+  return recoverRun({ saved, stateDir, version: '0', said, confirm, reach: pair.reach })
 }
 
 /** As if the recovery's ferry had died: what came after its last request is not written, and maybe half a line is. */
@@ -97,10 +103,21 @@ describe('recovering a run', { timeout: 120_000 }, () => {
     expect([did, outcome, pair.running]).toEqual(['finish', 'done', ['destination']])
   })
 
+  it('has whatever a dead source stopped for its blackout woken, once the destination has dropped the run', async () => {
+    const { bodies, pair } = leave({ moment: 'stopped', then: { kind: 'hold' }, dead: ['source'] })
+    const { error, outcome } = await recover(pair, journal(bodies))
+    expect([outcome, error?.code]).toEqual(['needs-person', 'source/helper-died'])
+    // A helper that records this of a source wakes the processes on its list.
+    expect([pair.destination.record, pair.source.record]).toEqual(['discarded', 'discarded'])
+    expect(pair.running).toEqual([])
+  })
+
   it('does not run the source of a run that is done, and leaves it done', async () => {
     const { bodies, pair } = leave({ moment: 'settled', then: { kind: 'hold' }, dead: ['destination'] })
     const saved = journal([...bodies, { type: 'run-end', outcome: 'done', exit: 0, elapsedUs: 1 }])
-    await expect(recover(pair, saved, true)).rejects.toMatchObject({ code: 'recover/done' })
+    await expect(recover(pair, saved, { as: 'source', dead: null })).rejects.toMatchObject({
+      code: 'recover/done',
+    })
     expect(pair.trace).toEqual([])
     expect((await recover(pair, saved)).outcome).toBe('done')
   })
@@ -111,7 +128,138 @@ describe('recovering a run', { timeout: 120_000 }, () => {
     const saved = journal(bodies)
     expect((await recover(pair, saved)).outcome).toBe('needs-person')
     expect(pair.running).toEqual([])
-    expect((await recover(pair, saved, true)).outcome).toBe('rolled-back')
+    expect((await recover(pair, saved, { as: 'source', dead: null })).outcome).toBe('rolled-back')
     expect(pair.sourceRanAgain).toBe(true)
   })
+
+  it('of a journal cut at any byte, or with any line damaged, it throws nothing and lets two sides run never', async () => {
+    for (const then of THENS) {
+      for (const moment of MOMENTS) {
+        const left = leave({ moment, then, dead: [] })
+        const bytes = readFileSync(journal(left.bodies).path)
+        const firstLine = bytes.indexOf(0x0a) + 1
+        // Reading it, at every byte; recovering by it, at every record that then is left.
+        const seen = new Set<number>()
+        for (let cut = 0; cut <= bytes.length; cut++) {
+          const part = bytes.subarray(0, cut)
+          if (cut < firstLine) {
+            expect(() => parseWhatIsLeft(part, 'j')).toThrow(FerryError)
+            continue
+          }
+          const { records } = parseWhatIsLeft(part, 'j')
+          if (seen.has(records.length)) continue
+          seen.add(records.length)
+          await recoveredFrom(left.bodies, part, { moment, then })
+        }
+        const lines = bytes.toString().split('\n')
+        for (let line = 1; line < lines.length - 1; line++) {
+          for (const garbage of [
+            '',
+            '{"seq":',
+            '\0\0\0',
+            '[]',
+            '{"seq":1,"time":"","atUs":0,"body":{"type":"hold"}}',
+          ]) {
+            const damaged = lines.map((text, index) => (index === line ? garbage : text)).join('\n')
+            await recoveredFrom(left.bodies, Buffer.from(damaged), { moment, then })
+          }
+        }
+      }
+    }
+  })
+
+  /** The journal as these bytes; the pair anew. */
+  async function recoveredFrom(
+    bodies: ReturnType<typeof leave>['bodies'],
+    bytes: Buffer,
+    { moment, then }: Pick<Scene, 'moment' | 'then'>,
+  ): Promise<void> {
+    const { pair } = leave({ moment, then, dead: [] })
+    const saved = journal(bodies)
+    writeFileSync(saved.path, bytes)
+    const recovered = await recover(pair, saved)
+    holdsAfter(pair, recovered)
+    // No one is missing, so it does not take a whole journal to come to a good end.
+    expect(['done', 'rolled-back'], `${moment}: ${recovered.error?.message}`).toContain(recovered.outcome)
+    expect((await recover(pair, saved)).outcome).toBe(recovered.outcome)
+  }
+
+  it('does what a person decides with the token of just that state, and nothing without it', async () => {
+    const roles = fc.constantFrom(null, 'source' as const, 'destination' as const)
+    let decisions = 0
+    await fc.assert(
+      fc.asyncProperty(
+        scenes,
+        fc.record({ as: roles, dead: roles }),
+        fc.boolean(),
+        async (scene, said, gives) => {
+          const { bodies, pair } = leave(scene)
+          const saved = journal(bodies)
+          // A host is declared dead by one who knows: it is, and nothing can ask it.
+          if (said.dead !== null) pair.killHost(said.dead)
+          const asked: string[] = []
+          const recovered = await recover(pair, saved, said, (token) => {
+            asked.push(token)
+            return gives
+          })
+          holdsAlwaysBut(pair)
+          if (asked.length === 0) return
+          decisions++
+          expect(asked[0]).toMatch(/^[0-9a-f]{6}$/u)
+          if (gives) {
+            expect(recovered.did).not.toBe('refuse')
+            return
+          }
+          expect([recovered.did, recovered.error?.code]).toEqual(['refuse', 'recover/token'])
+          const { choices } = recovered
+          expect(recovered.error?.suggestion).toContain(`--token ${asked[0]}`)
+          expect(new Set(choices.map(({ token }) => token)).size).toBe(choices.length)
+        },
+      ),
+      { numRuns: 400 },
+    )
+    expect(decisions).toBeGreaterThan(20)
+  })
+
+  it.each<[Moment, 'source' | 'destination', Saying, 'destination' | 'source']>([
+    ['destination runs', 'destination', { as: 'source', dead: 'destination' }, 'source'],
+    ['stopped', 'source', { as: 'destination', dead: 'source' }, 'destination'],
+  ])(
+    '%s, the %s dead: it is declared so, and closed or found gone when it is back',
+    async (moment, dead, said, runs) => {
+      const { bodies, pair } = leave({ moment, then: { kind: 'hold' }, dead: [], sourceHolds: true })
+      const saved = journal(bodies)
+      pair.away.add(dead)
+      const blind = await recover(pair, saved)
+      expect([blind.outcome, blind.choices]).toMatchObject(['unknown', [said]])
+      pair.kill(dead)
+      const decided = await recover(pair, saved, said)
+      expect([pair.running, decided.owed]).toEqual([[runs], dead])
+      // Still away, and still owed; then it is back, once.
+      expect((await recover(pair, saved)).owed).toBe(dead)
+      pair.away.clear()
+      const found = await recover(pair, saved)
+      expect([found.owed, found.outcome, pair.running]).toEqual([null, decided.outcome, [runs]])
+      expect((await recover(pair, saved)).source).toBe('not-asked')
+    },
+  )
+
+  it('a side that was declared dead and runs all the same is named, and one that is reached is not dead', async () => {
+    const { bodies, pair } = leave({ moment: 'destination runs', then: { kind: 'hold' }, dead: [] })
+    const saved = journal(bodies)
+    const said = { as: 'source', dead: 'destination' } as const
+    await expect(recover(pair, saved, said)).rejects.toMatchObject({ code: 'recover/not-dead' })
+    expect(pair.running).toEqual(['destination'])
+    pair.away.add('destination')
+    expect((await recover(pair, saved, said)).outcome).toBe('rolled-back')
+    pair.away.clear()
+    const trace = pair.trace.length
+    expect(await recover(pair, saved)).toMatchObject({ outcome: 'sides-disagree', owed: 'destination' })
+    expect(pair.trace.slice(trace)).toEqual(['destination status'])
+  })
 })
+
+/** What was decided with a person's word may leave a COMMIT behind; two never run. */
+function holdsAlwaysBut(pair: LeftPair): void {
+  expect(pair.running.length, `${pair.running.join(' and ')} run; ${pair.trace.join(', ')}`).toBeLessThan(2)
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Event } from '../../src/journal/event.js'
-import { howSettled } from '../../src/recovery/recover.js'
+import { howSettled } from '../../src/recovery/left-run.js'
 
 const saved = (...bodies: readonly Event[]) => ({
   records: bodies.map((body, index) => ({ seq: index + 1, time: '', atUs: index, body })),

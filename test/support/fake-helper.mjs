@@ -26,7 +26,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 if (process.argv.includes('--version')) {
-  process.stdout.write('ferry-helper 0.1.0 (protocol 2, fake)\n')
+  process.stdout.write('ferry-helper 0.1.0 (protocol 3, fake)\n')
   process.exit(0)
 }
 const at = process.argv.indexOf('--script')
@@ -66,7 +66,7 @@ const FORECAST = {
 const MEMORY = 64 * 1024 * 1024
 const defaults = {
   hello: () => ({
-    protocol: 2,
+    protocol: 3,
     version: '0.1.0',
     build: 'ef'.repeat(32),
     pid: process.pid,

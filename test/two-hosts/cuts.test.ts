@@ -156,7 +156,8 @@ describe.runIf(isRoot)('links that die', { timeout: 120_000 }, () => {
     expect(ended.exit, ended.stdout + ended.stderr).toBe(EXIT.unknown)
     const person = await hosts.json('recover', 'last')
     expect(person.exit, person.stdout + person.stderr).toBe(EXIT.needsPerson)
-    const told = await hosts.json('recover', 'last', '--resume-source')
+    const token: string = person.envelope?.result.choices[0].token
+    const told = await hosts.json('recover', 'last', '--as', 'source', '--token', token)
     expect(told.exit, told.stdout + told.stderr).toBe(EXIT.rolledBack)
     expect([...(await hosts.helpers('a')), ...(await hosts.helpers('b'))]).toEqual([])
   })

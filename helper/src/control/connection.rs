@@ -24,7 +24,9 @@ use crate::durable::left_record;
 use crate::error::{HelperError, Result};
 use crate::log::say;
 use crate::message::num::Bytes;
-use crate::message::{EventSink, HelloParams, HelloReply, MAX_LINE_BYTES, PROTOCOL_VERSION, Request, RouteReply};
+use crate::message::{
+    EventSink, HelloParams, HelloReply, MAX_LINE_BYTES, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Request, RouteReply,
+};
 use crate::resident::{memlock_limit, memory_available};
 use crate::sysfs;
 use crate::transfer::net::route::route;
@@ -86,6 +88,12 @@ impl Connection {
 
     fn is_gone(&self) -> bool {
         self.gone.load(Ordering::SeqCst)
+    }
+
+    /// Nothing more is heard of it. What was said to it is still written, for a while.
+    pub fn end(&self) {
+        self.mark_gone();
+        self.output.end();
     }
 
     /// Nothing is written to it any more either.
@@ -183,12 +191,16 @@ fn answer(service: &Arc<Service>, connection: &Arc<Connection>, request: Request
 }
 
 fn hello(service: &Arc<Service>, connection: &Arc<Connection>, asked: &HelloParams) -> Result<Value> {
-    if asked.protocol != PROTOCOL_VERSION {
+    if !(OLDEST_PROTOCOL_VERSION..=PROTOCOL_VERSION).contains(&asked.protocol) {
+        let behind = if asked.protocol > PROTOCOL_VERSION { "ferry-helper here" } else { "ferry" };
         return Err(HelperError::new(
             "hello/protocol",
-            format!("this helper speaks protocol {PROTOCOL_VERSION}, asked for {}", asked.protocol),
+            format!(
+                "this helper speaks protocol versions {OLDEST_PROTOCOL_VERSION} to {PROTOCOL_VERSION}, asked for {}",
+                asked.protocol
+            ),
         )
-        .suggest("use ferry and ferry-helper of the same release"));
+        .suggest(format!("upgrade {behind}: a release speaks its own version and that of the release before")));
     }
     connection.keepalive_ms.store(asked.keepalive_ms.unwrap_or(0), Ordering::SeqCst);
     if asked.keepalive_ms.is_some() && !connection.watched.swap(true, Ordering::SeqCst) {
@@ -196,14 +208,14 @@ fn hello(service: &Arc<Service>, connection: &Arc<Connection>, asked: &HelloPara
         thread::spawn(move || watch(&service, &connection));
     }
     json(&HelloReply {
-        protocol: PROTOCOL_VERSION,
+        protocol: asked.protocol,
         version: env!("CARGO_PKG_VERSION"),
         build: super::host::build().to_owned(),
         pid: std::process::id(),
         uid: rustix::process::geteuid().as_raw(),
         kernel: super::host::kernel(),
         clock_us: Bytes(super::host::clock_us()),
-        state_dir: super::host::state_dir(),
+        state_dir: super::host::state_dir()?,
         page_size: rustix::param::page_size() as u64,
         memlock_bytes: memlock_limit().map(Bytes),
         memory_available_bytes: Bytes(memory_available()),
@@ -211,13 +223,15 @@ fn hello(service: &Arc<Service>, connection: &Arc<Connection>, asked: &HelloPara
     })
 }
 
-/// Gives the connection up once nothing was heard for as long as it said itself. A dead network between ssh and its
-/// server closes nothing here by itself.
+/// Gives the connection up once nothing was heard, or nothing read, for as long as it said itself. A dead network between
+/// ssh and its server closes nothing here by itself.
 fn watch(service: &Service, connection: &Connection) {
     while !connection.is_gone() {
         let keepalive = Duration::from_millis(connection.keepalive_ms.load(Ordering::SeqCst));
-        if !keepalive.is_zero() && connection.silent_for() > keepalive {
-            say(&format!("the owner was silent for more than {} ms", keepalive.as_millis()));
+        let silent = connection.silent_for() > keepalive;
+        if !keepalive.is_zero() && (silent || connection.output.stuck_for() > keepalive) {
+            let what = if silent { "was silent" } else { "read nothing" };
+            say(&format!("the owner {what} for more than {} ms", keepalive.as_millis()));
             connection.close();
             service.gone(connection.id);
             return;

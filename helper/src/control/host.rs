@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::error::{HelperError, Result};
 use crate::transfer::net::tls::sha256;
 
 /// SHA-256 of this executable, lower-case hex; empty when it cannot be read. Two helpers of one build are the same file.
@@ -31,13 +32,19 @@ pub fn clock_us() -> u64 {
 
 /// Where records, locks and holders go unless the owner says otherwise: /var/lib/ferry for root, else the user's state
 /// folder as the XDG base directory specification has it.
-pub fn state_dir() -> String {
+///
+/// # Errors
+/// `helper/no-home`: no folder is private to a user who has none.
+pub fn state_dir() -> Result<String> {
     if rustix::process::geteuid().is_root() {
-        return "/var/lib/ferry".to_owned();
+        return Ok("/var/lib/ferry".to_owned());
     }
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-        .unwrap_or_else(|| PathBuf::from("/tmp"));
-    state.join("ferry").to_string_lossy().into_owned()
+        .ok_or_else(|| {
+            HelperError::new("helper/no-home", "neither HOME nor XDG_STATE_HOME names an absolute folder")
+                .suggest("set HOME for the user who logs in")
+        })?;
+    Ok(state.join("ferry").to_string_lossy().into_owned())
 }

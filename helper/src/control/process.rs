@@ -11,6 +11,8 @@ use crate::log::say;
 ///
 /// SIGHUP is ignored from the start: that a terminal went away shows at stdin, which is where it is dealt with. SIGTERM
 /// and SIGINT call `end`, once; a second one ends the process at once, as every death of it must be survived anyway.
+/// SIGXFSZ is blocked: a file that may not grow (`ulimit -f`) is an error of its write, EFBIG, and not the end of the
+/// process that has the devices.
 pub fn take_signals(end: impl Fn() + Send + 'static) {
     // SAFETY: an all-zero sigset_t is a value sigemptyset may initialise; the set is ours, and nothing here is shared.
     let set = unsafe {
@@ -19,7 +21,9 @@ pub fn take_signals(end: impl Fn() + Send + 'static) {
         libc::sigaddset(&raw mut set, libc::SIGTERM);
         libc::sigaddset(&raw mut set, libc::SIGINT);
         libc::signal(libc::SIGHUP, libc::SIG_IGN);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        let mut blocked = set;
+        libc::sigaddset(&raw mut blocked, libc::SIGXFSZ);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const blocked, std::ptr::null_mut());
         set
     };
     thread::spawn(move || {

@@ -32,9 +32,16 @@ pub fn serve() -> Result<()> {
         .as_fd()
         .try_clone_to_owned()
         .map_err(|error| HelperError::os("helper/stdout", "dup of stdout", &error, "there is no way to answer"))?;
-    let Some(connection) = service.connect(Output::new(output), None)? else { return Ok(()) };
+    let output = Output::new(output, false)
+        .map_err(|error| HelperError::os("helper/stdout", "clone", &error, "there is no thread to answer"))?;
+    let Some(connection) = service.connect(output, None)? else { return Ok(()) };
     let worker = Worker::new(Arc::clone(&service), Arc::clone(&connection.identity));
     let worker = thread::spawn(move || worker.work_off(&queue));
-    thread::spawn(move || listen_to(&service, &connection, BufReader::new(stdin())));
-    worker.join().map_err(|_| HelperError::new("helper/bug", "the worker thread panicked"))
+    {
+        let service = Arc::clone(&service);
+        thread::spawn(move || listen_to(&service, &connection, BufReader::new(stdin())));
+    }
+    let worked = worker.join().map_err(|_| HelperError::new("helper/bug", "the worker thread panicked"));
+    service.finish();
+    worked
 }

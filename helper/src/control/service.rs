@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use super::connection::{Connection, listen_to};
-use super::output::Output;
+use super::output::{LAST_WORDS, Output, Queue};
 use super::ownership::{Action, Event, Id, Ownership};
 use super::value::{json, nothing, params};
 use super::{process, socket};
@@ -24,8 +23,6 @@ use crate::transfer::net::tls::Identity;
 
 /// Connections at once, stdin's included.
 const MOST: usize = 8;
-/// What was still being said to an owner that is gone may take this long.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// For the worker, in order.
 pub enum Work {
@@ -59,6 +56,8 @@ struct Inner {
     /// In here so that the queue has the order of the decisions.
     work: Sender<Work>,
     connections: BTreeMap<Id, Arc<Connection>>,
+    /// Of all connections that were: some may have words left to write when this process ends.
+    outputs: Vec<Weak<Queue>>,
     next: Id,
 }
 
@@ -72,7 +71,8 @@ impl Service {
     pub fn new(work: Sender<Work>) -> Self {
         let events = Arc::new(ToOwner::default());
         let shared = Arc::new(Shared::new(Arc::clone(&events) as Arc<dyn EventSink>));
-        let inner = Inner { ownership: Ownership::default(), work, connections: BTreeMap::new(), next: 0 };
+        let inner =
+            Inner { ownership: Ownership::default(), work, connections: BTreeMap::new(), outputs: Vec::new(), next: 0 };
         Self { inner: Mutex::new(inner), events, shared }
     }
 
@@ -84,15 +84,24 @@ impl Service {
     ///
     /// # Errors
     /// `link/identity`.
-    pub fn connect(&self, output: Output, socket: Option<UnixStream>) -> Result<Option<Arc<Connection>>> {
+    pub fn connect(self: &Arc<Self>, output: Output, socket: Option<UnixStream>) -> Result<Option<Arc<Connection>>> {
         let identity = Identity::generate()?;
         let mut inner = self.lock();
+        inner.outputs.retain(|queue| queue.strong_count() > 0);
+        inner.outputs.push(Arc::downgrade(&output.queue()));
         if inner.connections.len() >= MOST {
             output.reply(None, &Err(HelperError::new("owner/crowded", format!("{MOST} connections are open here"))));
             return Ok(None);
         }
         let id = inner.next;
         inner.next += 1;
+        let service = Arc::downgrade(self);
+        output.when_full(move || {
+            say("a connection was closed, because what it was told was not read");
+            if let Some(service) = service.upgrade() {
+                service.gone(id);
+            }
+        });
         let connection = Arc::new(Connection::new(id, output, identity, socket));
         inner.connections.insert(id, Arc::clone(&connection));
         Ok(Some(connection))
@@ -102,14 +111,12 @@ impl Service {
     pub fn admit(self: &Arc<Self>, stream: UnixStream) {
         let opened = stream.try_clone().and_then(|reader| Ok((reader, stream.try_clone()?)));
         let Ok((reader, writer)) = opened else { return };
-        let output = Output::new(writer.into());
-        output.last_words(LAST_WORDS);
+        let Ok(output) = Output::new(writer.into(), true) else { return };
         if !socket::is_ours(&stream) {
             let error = HelperError::new("owner/other-user", "only this helper's own user, and root, may drive it");
             output.reply(None, &Err(error));
             return;
         }
-        output.no_hurry();
         match self.connect(output, Some(stream)) {
             Ok(Some(connection)) => {
                 let service = Arc::clone(self);
@@ -186,7 +193,7 @@ impl Service {
         self.carry_out(&inner, &actions, Some(Arc::clone(&connection)));
         drop(inner);
         if !settling {
-            connection.close();
+            connection.end();
         }
     }
 
@@ -216,6 +223,14 @@ impl Service {
         let mut inner = self.lock();
         let actions = inner.ownership.on(event);
         self.carry_out(&inner, &actions, None);
+    }
+
+    /// Waits until what was said is written, or may not wait any longer.
+    pub fn finish(&self) {
+        let outputs = std::mem::take(&mut self.lock().outputs);
+        let outputs: Vec<_> = outputs.iter().filter_map(Weak::upgrade).collect();
+        outputs.iter().for_each(|output| output.end());
+        outputs.iter().for_each(|output| output.finish());
     }
 
     pub fn has_ended(&self) -> bool {

@@ -51,7 +51,9 @@ impl Worker {
                     if let Some(owner) = owner {
                         let stays = standing != Standing::Nothing || self.service.has_children();
                         owner.output.emit(Event::Settled { stays });
-                        owner.close();
+                        owner.end();
+                        // Its pipes are closed before a process that stays leaves its starter.
+                        owner.output.queue().finish();
                     }
                     self.service.settled(standing);
                 }

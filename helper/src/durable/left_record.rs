@@ -3,16 +3,21 @@
 use std::path::Path;
 
 use super::private_dir::private_dir;
+use crate::dirty::process::{StoppedList, wake_listed};
 use crate::durable::record::{Decision, FileRecord};
 use crate::error::{HelperError, Result};
-use crate::message::{RecordParams, RecordReply, RecordState};
+use crate::message::{RecordParams, RecordReply, RecordState, Role};
 
-/// Reads the record; with `discard` makes it durable that the run was dropped, so that no one can commit it late.
+/// Reads the record; with `discard` makes it durable that the run was dropped, so that no one can commit it late; with
+/// `forget` removes it: whoever asks knows that the run is over on both sides.
 ///
 /// # Errors
 /// `record/committed` when it is to be discarded and says COMMIT; those of reading and writing records.
 pub fn look(params: &RecordParams) -> Result<RecordReply> {
     let dir = Path::new(&params.record_dir);
+    if params.discard && params.forget {
+        return Err(HelperError::new("request/bad-params", "a record is discarded or forgotten, not both"));
+    }
     if params.discard {
         private_dir(dir)?;
     } else if !dir.exists() {
@@ -20,11 +25,20 @@ pub fn look(params: &RecordParams) -> Result<RecordReply> {
     }
     // The epoch is the one of the writer; ours is none of that run.
     let record = FileRecord::new(dir, &params.run, 0, params.role)?;
+    if params.forget {
+        record.forget()?;
+        return Ok(RecordReply { record: RecordState::None });
+    }
     let found = if params.discard { Some(discard(&record)?) } else { record.read()?.map(|found| found.decision) };
     let state = match found {
         Some(Decision::Commit | Decision::Settled) if params.discard => {
             return Err(HelperError::new("record/committed", format!("run {} is recorded as committed", params.run))
                 .suggest("it cannot be dropped any more: `ferry recover` finishes it"));
+        }
+        Some(Decision::Discard) if params.discard && params.role == Role::Source => {
+            // The source runs on, and its helper may be gone that stopped processes for the blackout.
+            wake_listed(&StoppedList::of_run(dir, &params.run))?;
+            RecordState::Discarded
         }
         Some(Decision::Commit) => RecordState::Committed,
         Some(Decision::Settled) => RecordState::Settled,
@@ -52,12 +66,12 @@ fn discard(record: &FileRecord) -> Result<Decision> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Role;
     use crate::transfer::commit_record::CommitRecord;
 
     fn ask(dir: &Path, discard: bool) -> Result<RecordState> {
         let record_dir = dir.display().to_string();
-        look(&RecordParams { record_dir, run: "r".into(), role: Role::Source, discard }).map(|reply| reply.record)
+        look(&RecordParams { record_dir, run: "r".into(), role: Role::Source, discard, forget: false })
+            .map(|reply| reply.record)
     }
 
     #[test]
@@ -84,6 +98,15 @@ mod tests {
         living.settled().expect("settle");
         assert_eq!(ask(&dir, false).expect("settled"), RecordState::Settled);
         assert_eq!(ask(&dir, true).err().map(|error| error.code), Some("record/committed"));
+
+        let forget = |discard| {
+            let (record_dir, run) = (dir.display().to_string(), "r".into());
+            look(&RecordParams { record_dir, run, role: Role::Source, discard, forget: true })
+        };
+        assert_eq!(forget(true).err().map(|error| error.code), Some("request/bad-params"));
+        assert_eq!(forget(false).expect("forgotten").record, RecordState::None);
+        assert_eq!(forget(false).expect("again").record, RecordState::None);
+        assert_eq!(std::fs::read_dir(&dir).expect("list").count(), 0);
         std::fs::remove_dir_all(&dir).expect("clean up");
     }
 }

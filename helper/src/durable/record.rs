@@ -46,6 +46,8 @@ pub struct FileRecord {
     run: String,
     epoch: u64,
     role: Role,
+    /// The folder itself, open: a process that has no descriptor left must still be able to make a COMMIT durable.
+    folder: File,
     /// The COMMIT record, written and synced but not in its place yet.
     waiting: bool,
 }
@@ -78,7 +80,15 @@ impl FileRecord {
             )
             .suggest("give it to that user with mode 0700, or choose another folder"));
         }
-        Ok(Self { dir: dir.to_owned(), run: run.to_owned(), epoch, role, waiting: false })
+        let folder = File::open(dir).map_err(|error| {
+            HelperError::os(
+                "record/dir",
+                format!("open {}", dir.display()),
+                &error,
+                "records cannot be made durable here",
+            )
+        })?;
+        Ok(Self { dir: dir.to_owned(), run: run.to_owned(), epoch, role, folder, waiting: false })
     }
 
     pub fn path(&self) -> PathBuf {
@@ -161,6 +171,23 @@ impl FileRecord {
         self.replace()
     }
 
+    /// Removes what is recorded, and what was written beside it.
+    ///
+    /// # Errors
+    /// `record/write`.
+    pub fn forget(&self) -> Result<()> {
+        for path in [self.beside(), self.path().with_extension("json.left"), self.path()] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    let operation = format!("unlink {}", path.display());
+                    return Err(HelperError::os("record/write", operation, &error, "the record is still there"));
+                }
+                _ => {}
+            }
+        }
+        self.sync()
+    }
+
     /// In place of whatever is there. From here on a failure leaves open what a crash would leave on disk.
     fn replace(&self) -> Result<()> {
         fs::rename(self.beside(), self.path()).map_err(|error| self.doubtful("rename", &error))?;
@@ -193,8 +220,7 @@ impl FileRecord {
     }
 
     fn sync(&self) -> Result<()> {
-        let synced = File::open(&self.dir).and_then(|dir| dir.sync_all());
-        synced.map_err(|error| self.doubtful("fsync the folder of", &error))
+        self.folder.sync_all().map_err(|error| self.doubtful("fsync the folder of", &error))
     }
 
     fn doubtful(&self, operation: &str, error: &std::io::Error) -> HelperError {
@@ -216,6 +242,10 @@ fn put(from: &Path, to: &Path) -> std::io::Result<()> {
     }
 }
 
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|found| (found.dev(), found.ino()))
+}
+
 impl CommitRecord for FileRecord {
     fn prepare(&mut self) -> Result<()> {
         self.try_placing()?;
@@ -228,7 +258,12 @@ impl CommitRecord for FileRecord {
         if !self.waiting {
             self.prepare().map_err(|error| RecordFailure { error, doubtful: false })?;
         }
+        let ours = inode(&self.beside());
         self.place(&self.beside()).map_err(|error| RecordFailure { error, doubtful: true })?;
+        // Nothing is opened for it, and the file says what was written into it.
+        if ours.is_some() && inode(&self.path()) == ours {
+            return Ok(());
+        }
         match self.read() {
             Ok(Some(found)) if found.decision == Decision::Commit => Ok(()),
             Ok(_) => {
@@ -260,6 +295,8 @@ impl Drop for FileRecord {
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
     use super::*;
 
     fn scratch(name: &str) -> PathBuf {
@@ -268,6 +305,30 @@ mod tests {
         fs::create_dir(&dir).expect("mkdir");
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).expect("chmod");
         dir
+    }
+
+    /// Must be the only test of its process that opens anything: it runs itself again.
+    #[test]
+    fn a_commit_needs_no_descriptor() {
+        const CHILD: &str = "FERRY_TEST_NO_DESCRIPTOR";
+        if std::env::var_os(CHILD).is_none() {
+            let this = std::env::current_exe().expect("this test");
+            let name = "durable::record::tests::a_commit_needs_no_descriptor";
+            let status = std::process::Command::new(this).args(["--exact", name]).env(CHILD, "1").status();
+            assert!(status.expect("started").success());
+            return;
+        }
+        let dir = scratch("descriptors");
+        let mut record = FileRecord::new(&dir, "run-1", 3, Role::Destination).expect("new");
+        record.prepare().expect("prepare");
+        let before = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..before }).expect("setrlimit");
+        assert!(File::open(&dir).is_err(), "there is one left");
+        let committed = record.commit().map_err(|failure| failure.error.code);
+        setrlimit(Resource::Nofile, before).expect("setrlimit");
+        assert_eq!(committed, Ok(()));
+        assert_eq!(record.read().expect("read").map(|read| read.decision), Some(Decision::Commit));
+        fs::remove_dir_all(dir).expect("clean up");
     }
 
     #[test]

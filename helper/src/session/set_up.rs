@@ -83,6 +83,7 @@ impl Session {
                 }
             }
         }
+        memory.must_be_whole()?;
         let bytes = Bytes(memory.bytes());
         self.memory = Some(Arc::new(memory));
         self.layout = Some(params.clone());

@@ -153,7 +153,7 @@ impl Shared {
         }
     }
 
-    /// Largest resident set seen so far at an event or a status request, in bytes.
+    /// Largest resident set seen so far at a round's end or after a request, in bytes.
     pub fn note_resident(&self) -> u64 {
         let now = resident_bytes();
         self.peak_resident.fetch_max(now, Ordering::Relaxed).max(now)
@@ -183,7 +183,10 @@ impl EventSink for Shared {
         if let Event::DeviceState { device, to, .. } = &event {
             self.note_device(device, *to);
         }
-        self.note_resident();
+        // Reads /proc: not for every event, and none in the blackout.
+        if matches!(event, Event::RoundEnd { .. }) {
+            self.note_resident();
+        }
         self.next.emit(event);
     }
 }

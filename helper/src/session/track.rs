@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use super::{Session, out_of_order};
 use crate::dirty::all::AllTracker;
+use crate::dirty::process::{ProcessTracker, StoppedList};
 use crate::dirty::union::Union;
 use crate::dirty::{Tracker, TrackerKind};
 use crate::error::{HelperError, Result};
 use crate::message::num::Bytes;
-use crate::message::{DirtyReply, Phase, StartedTracker, TrackParams, TrackReply, TrackerSpec};
+use crate::message::{DirtyReply, Event, EventSink, Phase, StartedTracker, TrackParams, TrackReply, TrackerSpec};
 
 impl Session {
     /// Starts all trackers or none.
@@ -30,6 +31,12 @@ impl Session {
             .trackers()
             .map(|tracker| StartedTracker { tracker: tracker.name().to_owned(), page_size: tracker.page_size() })
             .collect();
+        for spec in params.trackers.iter().filter(|spec| spec.kind == TrackerKind::Process) {
+            let names = union.writers();
+            let found = if names.is_empty() { "no process yet".to_owned() } else { names.join(", ") };
+            let message = format!("{} tracks what maps the memory: {found}", spec.tracker);
+            self.shared.emit(Event::Log { level: "info", message, device: None });
+        }
         let bitmap_bytes = Bytes(union.bitmap().storage_bytes());
         self.union = Some(union);
         self.shared.set_phase(Phase::Tracking);
@@ -44,6 +51,7 @@ impl Session {
         let covers = |spec: &TrackerSpec, device: &str, container: &str| match spec.kind {
             TrackerKind::All => true,
             TrackerKind::Device => spec.device.as_deref() == Some(device),
+            TrackerKind::Process => false,
             TrackerKind::Pinned | TrackerKind::Iommu => spec.container.as_deref() == Some(container),
         };
         let uncovered: Vec<_> = self
@@ -76,6 +84,11 @@ impl Session {
             TrackerKind::Pinned | TrackerKind::Iommu => {
                 let name = spec.container.as_deref().ok_or_else(|| missing("container"))?;
                 self.container(name)?.backend.tracker(&spec.tracker, spec.kind, &memory)
+            }
+            TrackerKind::Process => {
+                let claimed = self.claimed()?;
+                let list = StoppedList::of_run(&claimed.record_dir, &claimed.run);
+                Ok(Box::new(ProcessTracker::new(&spec.tracker, &memory, spec.process, Some(list))?))
             }
             TrackerKind::All => Ok(Box::new(AllTracker::new(&spec.tracker, memory.page_size()))),
         }

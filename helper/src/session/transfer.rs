@@ -6,12 +6,14 @@ use std::sync::Arc;
 use super::shared::Shared;
 use super::{Session, out_of_order};
 use crate::device::DeviceState;
+use crate::dirty::union::Union;
 use crate::durable::record::FileRecord;
 use crate::error::{HelperError, Result};
 use crate::log::say;
 use crate::message::{
-    CheckReply, ConnectParams, ConnectReply, CutoverOutcome, CutoverParams, CutoverReply, ListenParams, ListenReply,
-    Phase, PrecopyParams, PrecopyReply, ReceiveOutcome, ReceiveReply, Role, RollbackParams, RollbackReply,
+    CheckReply, ConnectParams, ConnectReply, CutoverOutcome, CutoverParams, CutoverReply, Event, EventSink,
+    ListenParams, ListenReply, Phase, PrecopyParams, PrecopyReply, ReceiveOutcome, ReceiveReply, Role, RollbackParams,
+    RollbackReply,
 };
 use crate::transfer::commit_record::{CommitRecord, RecordFailure};
 use crate::transfer::destination::Destination;
@@ -119,6 +121,14 @@ impl Session {
             CutoverOutcome::RolledBack | CutoverOutcome::NeedsPerson => self.shared.set_phase(Phase::RolledBack),
             CutoverOutcome::Unknown => {}
         }
+        let standing = if source.is_committed() { union.writers() } else { Vec::new() };
+        if !standing.is_empty() {
+            let names = standing.join(", ");
+            let message = format!(
+                "stands still, and stays so, because the workload was handed over: {names}; end it, unless the run is recovered to this side"
+            );
+            self.shared.emit(Event::Log { level: "warn", message, device: None });
+        }
         Ok(reply)
     }
 
@@ -127,7 +137,12 @@ impl Session {
         let role = self.claimed()?.role;
         let mut record = self.record()?;
         let reply = match &mut self.side {
-            Some(Side::Source(source)) => source.rollback(&mut self.devices, params, &mut record)?,
+            Some(Side::Source(source)) => {
+                let undone = source.rollback(&mut self.devices, params, &mut record)?;
+                // Behind the devices, which they use.
+                self.union.as_mut().map_or(Ok(()), Union::wake_writers)?;
+                undone
+            }
             Some(Side::Destination(destination)) => destination.rollback(&mut self.devices, &mut record)?,
             // No one was ever connected, so no device left RUNNING.
             Some(Side::Listening(_)) | None => RollbackReply { devices: self.states()?, needs_person: Vec::new() },

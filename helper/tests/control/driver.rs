@@ -1,8 +1,11 @@
 //! A ferry of the tests: a helper process, or a proxy to one that stays, and requests to it.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,6 +20,8 @@ pub struct Driver {
     process: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<Value>,
+    /// Nothing more of stdout is read.
+    deaf: Arc<AtomicBool>,
     /// Replies that came while others, or events, were waited for: several requests may be under way.
     early: Vec<Value>,
     stderr: Receiver<String>,
@@ -44,8 +49,15 @@ impl Driver {
             .expect("start");
         let (tell, lines) = channel();
         let stdout = process.stdout.take().expect("piped");
+        // A small pipe is soon full for one that does not read.
+        rustix::pipe::fcntl_setpipe_size(stdout.as_fd(), 4096).expect("set");
+        let deaf = Arc::new(AtomicBool::new(false));
+        let is_deaf = Arc::clone(&deaf);
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                while is_deaf.load(Ordering::SeqCst) {
+                    thread::sleep(Duration::from_millis(5));
+                }
                 let _ = tell.send(serde_json::from_str(&line).expect("a line is JSON"));
             }
         });
@@ -57,17 +69,29 @@ impl Driver {
             let _ = tell.send(text);
         });
         let stdin = process.stdin.take();
-        Self { process, stdin, lines, early: Vec::new(), stderr, next: 1, run: "r1".into(), epoch: 1 }
+        Self { process, stdin, lines, deaf, early: Vec::new(), stderr, next: 1, run: "r1".into(), epoch: 1 }
+    }
+
+    /// Stops reading, and fills the pipe with what is not read.
+    pub fn stop_reading(&mut self) {
+        self.deaf.store(true, Ordering::SeqCst);
+        for _ in 0..500 {
+            self.send("ping", json!({}));
+        }
     }
 
     /// Sends a request and returns its id.
     pub fn send(&mut self, op: &str, params: Value) -> u64 {
+        self.try_send(op, params).expect("the helper reads")
+    }
+
+    /// `None`: the helper has ended.
+    pub fn try_send(&mut self, op: &str, params: Value) -> Option<u64> {
         let id = self.next;
         self.next += 1;
         let line = json!({"id": id, "op": op, "run": self.run, "epoch": self.epoch, "params": params});
         let stdin = self.stdin.as_mut().expect("still open");
-        stdin.write_all(format!("{line}\n").as_bytes()).expect("the helper reads");
-        id
+        stdin.write_all(format!("{line}\n").as_bytes()).ok().map(|()| id)
     }
 
     /// The reply to `id`; events that come before it are dropped.
@@ -80,8 +104,18 @@ impl Driver {
         if line["error"].is_null() { Ok(line["ok"].clone()) } else { Err(line["error"].clone()) }
     }
 
+    /// As [`Self::reply`]; `None` when it does not come in time.
+    pub fn reply_within(&mut self, id: u64, patience: Duration) -> Option<Result<Value, Value>> {
+        let line = self.next_within(|line| line["id"] == id, patience)?;
+        Some(if line["error"].is_null() { Ok(line["ok"].clone()) } else { Err(line["error"].clone()) })
+    }
+
     fn next_line(&mut self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
-        let until = Instant::now() + LONG;
+        self.next_within(wanted, LONG)
+    }
+
+    fn next_within(&mut self, wanted: impl Fn(&Value) -> bool, patience: Duration) -> Option<Value> {
+        let until = Instant::now() + patience;
         loop {
             let line = self.lines.recv_timeout(until.saturating_duration_since(Instant::now())).ok()?;
             if wanted(&line) {
@@ -137,7 +171,11 @@ impl Driver {
     }
 
     pub fn end_status(&mut self) -> ExitStatus {
-        let until = Instant::now() + LONG;
+        self.end_status_within(LONG)
+    }
+
+    pub fn end_status_within(&mut self, patience: Duration) -> ExitStatus {
+        let until = Instant::now() + patience;
         while self.is_alive() {
             assert!(Instant::now() < until, "process {} does not end", self.process.id());
             thread::sleep(Duration::from_millis(5));

@@ -8,7 +8,7 @@ use crate::place::{Place, track};
 pub struct Pair {
     pub source: Driver,
     pub destination: Driver,
-    receive: u64,
+    pub receive: u64,
 }
 
 fn ends(peer: &Value, more: Value) -> Value {
@@ -31,15 +31,20 @@ impl Pair {
     }
 
     /// `source` is set up already; its destination is fresh.
-    pub fn meet(mut source: Driver, there: &Place) -> Self {
+    pub fn meet(source: Driver, there: &Place) -> Self {
         let mut destination = Driver::serve();
         destination.run = source.run.clone();
         there.set_up(&mut destination, "destination");
+        Self::join(source, destination, track())
+    }
+
+    /// Both are set up already.
+    pub fn join(mut source: Driver, mut destination: Driver, trackers: Value) -> Self {
         let (mine, theirs) = (source.hello(), destination.hello());
         let listening = destination.ok("listen", ends(&mine, json!({"address": "127.0.0.1", "port": 0, "from": null})));
         let receive = destination.send("receive", json!({}));
         let to = json!({"address": listening["address"], "port": listening["port"], "use": 1, "bind": null});
-        source.ok("track", track());
+        source.ok("track", trackers);
         source.ok("connect", ends(&theirs, to));
         Self { source, destination, receive }
     }
@@ -59,6 +64,11 @@ impl Pair {
         self.source.send("cutover", params);
         self.source.event("paused");
         self.source.kill();
+        self.received()
+    }
+
+    /// What became of the destination, once it has left `receive`.
+    pub fn received(&mut self) -> Value {
         self.destination.reply(self.receive).expect("received")
     }
 

@@ -5,5 +5,6 @@ pub mod device;
 pub mod dirty;
 pub mod iommu;
 pub mod memory;
+mod memory_fault;
 
 use ferry_base::{area, error, message, state};

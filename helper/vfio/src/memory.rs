@@ -13,6 +13,7 @@ use vm_memory::{FileOffset, MmapRegion, VolatileSlice};
 use crate::area::Area;
 use crate::content::Content;
 use crate::error::{HelperError, Result};
+use crate::memory_fault::Watch;
 
 /// Populated between two looks at a cancel, in bytes: about 40 ms.
 const POPULATED_AT_ONCE: usize = 128 << 20;
@@ -29,6 +30,8 @@ pub enum Backing {
 pub struct Region {
     name: String,
     iova: u64,
+    /// Before the map: it ends first.
+    watch: Watch,
     map: MmapRegion,
     content: Content,
 }
@@ -51,7 +54,43 @@ impl Region {
         })?;
         let file = map.file_offset().map(|offset| offset.file().as_fd());
         let content = Content::new(file, area.bytes, matches!(backing, Backing::Memfd { .. }));
-        Ok(Self { name: name.to_owned(), iova: area.iova, map, content })
+        let watch = Watch::on(map.as_ptr() as usize, map.size())
+            .ok_or_else(|| HelperError::new("memory/map", format!("region {name}: too many regions are mapped")))?;
+        Ok(Self { name: name.to_owned(), iova: area.iova, watch, map, content })
+    }
+
+    /// No access found a page of it gone.
+    ///
+    /// # Errors
+    /// `memory/gone`.
+    pub fn must_be_untouched(&self) -> Result<()> {
+        if self.watch.is_gone() {
+            return Err(self.gone("a page of it was gone when it was read or written"));
+        }
+        Ok(())
+    }
+
+    /// As [`Self::must_be_untouched`], and its file has not become shorter since.
+    ///
+    /// # Errors
+    /// `memory/gone`; `memory/open` when the file cannot be asked.
+    pub fn must_be_whole(&self) -> Result<()> {
+        self.must_be_untouched()?;
+        let Some(offset) = self.map.file_offset() else { return Ok(()) };
+        let found = offset
+            .file()
+            .metadata()
+            .map_err(|error| HelperError::os("memory/open", format!("stat of region {}", self.name), &error, ""))?;
+        // A device node has no length.
+        if found.is_file() && found.len() < self.area().bytes {
+            return Err(self.gone(&format!("its file was cut to {} bytes", found.len())));
+        }
+        Ok(())
+    }
+
+    fn gone(&self, how: &str) -> HelperError {
+        HelperError::new("memory/gone", format!("region {}: {how}", self.name))
+            .suggest("see which process truncates the file, or whether the host ran out of huge pages")
     }
 
     pub fn name(&self) -> &str {
@@ -242,6 +281,23 @@ impl Memory {
         (iova < region.area().end()).then_some(region)
     }
 
+    /// No access found a page of any region gone. Cheap: for every frame.
+    ///
+    /// # Errors
+    /// `memory/gone` naming the region.
+    pub fn must_be_untouched(&self) -> Result<()> {
+        self.regions.iter().try_for_each(Region::must_be_untouched)
+    }
+
+    /// All of it is still there: what was read from it was its content, and what was stored is in it. Asked before anything
+    /// is decided by it.
+    ///
+    /// # Errors
+    /// `memory/gone` naming the region; `memory/open`.
+    pub fn must_be_whole(&self) -> Result<()> {
+        self.regions.iter().try_for_each(Region::must_be_whole)
+    }
+
     /// `iova .. iova + bytes`, which must lie in one region.
     pub fn slice(&self, iova: u64, bytes: u64) -> Option<VolatileSlice<'_>> {
         self.region_at(iova)?.slice(iova, bytes)
@@ -349,6 +405,34 @@ mod tests {
         let error = Region::open("r", Area { iova: 0, bytes: 8192 }, &backing).err().expect("refused");
         assert_eq!(error.code, "memory/too-small");
         assert_eq!(std::fs::metadata(&path).expect("still there").len(), 100);
+        std::fs::remove_file(&path).expect("clean up");
+    }
+
+    #[test]
+    fn a_file_cut_under_us_is_an_error_that_names_the_region() {
+        let path = std::env::temp_dir().join(format!("ferry-cut-{}", std::process::id()));
+        std::fs::write(&path, [7; 0x4000]).expect("write");
+        let backing = Backing::File { path: path.display().to_string() };
+        let whole = memfd("whole", 0, 0x1000);
+        let cut = Region::open("cut", Area { iova: 0x1_0000, bytes: 0x4000 }, &backing).expect("open");
+        let memory = Memory::new(4096, vec![whole, cut]).expect("layout");
+        memory.must_be_whole().expect("whole");
+        OpenOptions::new().write(true).open(&path).expect("open").set_len(0x1000).expect("truncate");
+        memory.must_be_untouched().expect("nobody looked yet");
+        let error = memory.must_be_whole().expect_err("shorter");
+        assert!(error.code == "memory/gone" && error.message.contains("region cut"), "{error}");
+        // Another thread, and back to the full length: what was read is still not what was there.
+        let mut read = [9u8; 0x4000];
+        std::thread::scope(|scope| {
+            scope.spawn(|| memory.slice(0x1_0000, 0x4000).expect("inside").copy_to(&mut read));
+        });
+        assert!(read[..0x1000] == [7; 0x1000] && read[0x1000..] == [0; 0x3000]);
+        memory.slice(0x1_3000, 4).expect("inside").copy_from(&[1u8; 4]);
+        OpenOptions::new().write(true).open(&path).expect("open").set_len(0x4000).expect("grow");
+        for checked in [memory.must_be_untouched(), memory.must_be_whole()] {
+            let error = checked.expect_err("a page was gone");
+            assert!(error.code == "memory/gone" && error.message.contains("region cut"), "{error}");
+        }
         std::fs::remove_file(&path).expect("clean up");
     }
 }

@@ -60,6 +60,23 @@ export const trackersSchema = z
       description:
         'entries of page tables that track dirty pages: split, so that each is one page; keep huge ones, and one written byte makes 2 MiB or 1 GiB dirty',
     }),
+    process: z
+      .strictObject({
+        method: z.enum(['auto', 'write-protect', 'soft-dirty']).default('auto').meta({
+          description:
+            'auto: write protection where the process registered its mapping with a userfaultfd, else soft-dirty bits',
+        }),
+        freeze: z.enum(['auto', 'cgroup', 'signal']).default('auto').meta({
+          description:
+            'how processes are stopped in the blackout; auto: by a cgroup (v2) of their own, else SIGSTOP',
+        }),
+      })
+      .nullable()
+      .default(null)
+      .meta({
+        description:
+          'track what other processes write into the memory by CPU, and stop them in the blackout; null: no',
+      }),
   })
   .meta({ description: 'rules for choosing trackers' })
 

@@ -4,7 +4,7 @@ import { BUILD, FINGERPRINT, RECORDS, RUN, type SampleTape } from './tape.js'
 
 export function factSamples(tape: SampleTape): void {
   const hello = {
-    protocol: 2,
+    protocol: 3,
     version: '0.1.0',
     build: BUILD,
     pid: 4711,
@@ -17,12 +17,13 @@ export function factSamples(tape: SampleTape): void {
     memoryAvailableBytes: '16624463872',
     fingerprint: FINGERPRINT,
   } as const
-  tape.pair('hello', { protocol: 2 }, hello)
-  tape.pair('hello', { protocol: 2, keepaliveMs: 6000 }, { ...hello, memlockBytes: '8388608', uid: 1000 })
+  tape.pair('hello', { protocol: 3 }, hello)
+  tape.pair('hello', { protocol: 3, keepaliveMs: 6000 }, { ...hello, memlockBytes: '8388608', uid: 1000 })
   tape.pair('ping', {}, {})
   tape.pair('route', { address: '192.0.2.7' }, { from: '192.0.2.1' })
   tape.pair('route', { address: '2001:db8::7' }, { from: '2001:db8::1' })
   tape.pair('record', { recordDir: RECORDS, run: RUN, role: 'source' }, { record: 'committed' })
+  tape.pair('record', { recordDir: RECORDS, run: RUN, role: 'source', forget: true }, { record: 'none' })
   for (const record of ['none', 'prepared', 'discarded', 'settled'] as const)
     tape.pair('record', { recordDir: RECORDS, run: RUN, role: 'destination', discard: true }, { record })
   tape.request('inventory', {

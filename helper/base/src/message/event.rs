@@ -80,7 +80,7 @@ pub enum Event {
     },
 }
 
-/// Where events go: the control line, or a test's list. Never blocks on the data path for long.
+/// Where events go: the control line, or a test's list. Never blocks.
 pub trait EventSink: Send + Sync {
     fn emit(&self, event: Event);
 }

@@ -17,12 +17,14 @@ use num::Bytes;
 
 pub use event::{CutoverStep, Event, EventSink};
 pub use inventory::*;
-pub use kinds::{BackendKind, TrackerKind};
+pub use kinds::{BackendKind, FreezeWith, ProcessMethod, TrackerKind};
 pub use set_up::*;
 pub use sim::{Pattern, SimFault, SimFlag, SimModel, SimSpec, SimWindow, not_built};
 pub use transfer::*;
 
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
+/// That of the release before, which is spoken too: src/protocol/versions.ts has what differs.
+pub const OLDEST_PROTOCOL_VERSION: u32 = 2;
 /// Longest control line accepted, in bytes, its newline included.
 pub const MAX_LINE_BYTES: usize = 1024 * 1024;
 
@@ -80,7 +82,11 @@ mod tests {
 
     use super::*;
 
-    const SAMPLES: &str = include_str!("../../../../test/protocol/protocol-samples.ndjson");
+    /// Of each version that is spoken.
+    const SAMPLES: [&str; 2] = [
+        include_str!("../../../../test/protocol/protocol-samples.ndjson"),
+        include_str!("../../../../test/protocol/recorded/2.ndjson"),
+    ];
 
     fn reads<T: DeserializeOwned>(params: Value) -> Result<(), String> {
         serde_json::from_value::<T>(params).map(|_| ()).map_err(|error| error.to_string())
@@ -89,8 +95,13 @@ mod tests {
     /// Every parameter type refuses unknown fields, so a field renamed on one side only is found here.
     #[test]
     fn every_sample_request_is_understood() {
+        assert_eq!(SAMPLES.len() as u32, PROTOCOL_VERSION - OLDEST_PROTOCOL_VERSION + 1);
+        SAMPLES.into_iter().for_each(all_are_understood);
+    }
+
+    fn all_are_understood(samples: &str) {
         let mut seen = 0;
-        for line in SAMPLES.lines() {
+        for line in samples.lines() {
             let sample: Value = serde_json::from_str(line).expect("a sample is JSON");
             if sample["kind"] != "request" {
                 continue;

@@ -5,6 +5,7 @@ use super::Role;
 use super::SimSpec;
 use super::TrackerKind;
 use super::num::{Bytes, Iova};
+use super::{FreezeWith, ProcessMethod};
 use crate::state::DeviceState;
 use serde::{Deserialize, Serialize};
 
@@ -172,6 +173,16 @@ pub struct TrackerSpec {
     pub device: Option<String>,
     #[serde(default)]
     pub container: Option<String>,
+    /// Of kind `process` alone.
+    #[serde(default)]
+    pub process: ProcessSpec,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ProcessSpec {
+    pub method: ProcessMethod,
+    pub freeze: FreezeWith,
 }
 
 #[derive(Debug, Deserialize)]
@@ -202,6 +213,9 @@ pub struct TrackerRound {
     /// Of these, the pages no other tracker named in the same read.
     pub only_pages: u64,
     pub elapsed_us: u64,
+    /// How long processes were stopped for it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub stopped_us: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -211,4 +225,10 @@ pub struct DirtyReply {
     pub trackers: Vec<TrackerRound>,
     pub union_pages: u64,
     pub union_bytes: Bytes,
+}
+
+/// For serde, which hands a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
+const fn is_zero(value: &u64) -> bool {
+    *value == 0
 }

@@ -176,6 +176,9 @@ pub struct RecordParams {
     pub role: Role,
     #[serde(default)]
     pub discard: bool,
+    /// The run is over on both sides, and its record is removed.
+    #[serde(default)]
+    pub forget: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -94,7 +94,7 @@ impl Backend for SimBackend {
                 "the page table was made without dirty tracking",
             )
             .suggest("create the container with dirty tracking")),
-            TrackerKind::Device | TrackerKind::All => Err(HelperError::new(
+            TrackerKind::Device | TrackerKind::Process | TrackerKind::All => Err(HelperError::new(
                 "tracker/not-of-container",
                 "a container keeps no device log and needs no tracker to call everything dirty",
             )),

@@ -91,6 +91,7 @@ impl Destination {
                 self.carried.add(self.link.gather(&announced)?);
             }
             Kind::RoundEnd => {
+                self.memory.must_be_untouched()?;
                 let intake = micros(std::mem::take(&mut self.intake)).try_into().unwrap_or(u32::MAX);
                 self.link.send(Frame { at: frame.at, count: intake, ..Frame::plain(Kind::RoundAck) }, &[])?;
             }

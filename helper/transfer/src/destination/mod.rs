@@ -164,11 +164,16 @@ impl Destination {
                 Ok(())
             }
             Action::SendPrepared => {
+                self.memory.must_be_whole()?;
                 self.in_doubt.store(true, Ordering::SeqCst);
                 self.link.send(Frame::plain(Kind::Prepared), &to_json(&self.took)?)
             }
-            Action::Hash => answer(&mut self.link, &self.memory, self.ask),
+            Action::Hash => {
+                answer(&mut self.link, &self.memory, self.ask)?;
+                self.memory.must_be_untouched()
+            }
             Action::RecordCommit => {
+                self.memory.must_be_whole()?;
                 // The devices write from here on, and nothing is as it was made.
                 self.memory.forget_content();
                 let silence = self.link.patience().silence;

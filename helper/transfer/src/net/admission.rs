@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{FailureKind, HelperError, Result};
 use crate::message::ListenParams;
+use crate::net::confine::confine;
 use crate::net::preface::{Credentials, Place, Verdict, welcome};
 use crate::net::rejections::Rejections;
 use crate::net::socket::{Patience, Socket, Wait};
@@ -62,7 +63,8 @@ impl Admission {
         let Some(ticket) = self.admit(&tcp) else { return };
         let admission = Arc::clone(self);
         let judging = thread::Builder::new().spawn(move || {
-            let judged = admission.judge(tcp, ticket);
+            // Before a byte of a stranger.
+            let judged = confine().and_then(|()| admission.judge(tcp, ticket));
             let shut = admission.leave(ticket);
             if let Err(error) = judged {
                 let why = if shut { "the source had come meanwhile" } else { error.message.as_str() };
@@ -154,7 +156,7 @@ impl Admission {
             taken = (verdict == Verdict::Welcome).then_some(place.index);
             verdict
         });
-        let welcomed = welcomed.and_then(|place| {
+        let welcomed = welcomed.and_then(|(place, _)| {
             socket.set_patience(Patience { cancel: None, deadline: None, silence })?;
             Ok(place)
         });

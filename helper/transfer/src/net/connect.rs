@@ -120,8 +120,8 @@ impl Caller<'_> {
         } else {
             Socket::plain(tcp, self.patience.clone(), keepalive)?
         };
-        let round_trip = introduce(&mut socket, &self.credentials, place)?;
-        Ok((socket, round_trip))
+        let introduced = introduce(&mut socket, &self.credentials, place)?;
+        Ok((socket, introduced.round_trip))
     }
 }
 

@@ -95,6 +95,7 @@ fn gather(
         let _ = poll(&mut [PollFd::new(tcp, PollFlags::IN)], Some(&tick));
         match tcp.accept() {
             Ok((tcp, from)) => admission.judge_later(tcp, from),
+            Err(error) if scarce(&error) => std::thread::sleep(SCARCE),
             Err(error) if passing(&error) => {}
             Err(error) => return Err(explain(address, &error)),
         }
@@ -113,6 +114,15 @@ fn local_address(params: &ListenParams) -> Result<IpAddr> {
                 .suggest("give an address of one of the destination's interfaces")
         }),
     }
+}
+
+/// Between two tries while the host is out of what a connection needs. The connection still waits, and poll(2) would say
+/// so at once.
+const SCARCE: Duration = Duration::from_millis(50);
+
+/// Out of descriptors or memory: those in use come back sooner or later.
+fn scarce(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// Failures of accept that concern one connection, or pass.
@@ -150,5 +160,22 @@ fn explain(wanted: SocketAddr, error: &std::io::Error) -> HelperError {
         )
         .suggest("choose a port of 1024 or more, or 0"),
         _ => HelperError::os_of(FailureKind::Link, "link/listen", operation, error, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_does_not_end_the_listening() {
+        let of = std::io::Error::from_raw_os_error;
+        for errno in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+            assert!(scarce(&of(errno)), "{errno}");
+        }
+        for errno in [libc::EAGAIN, libc::ECONNABORTED, libc::EPROTO] {
+            assert!(passing(&of(errno)) && !scarce(&of(errno)), "{errno}");
+        }
+        assert!(!passing(&of(libc::EBADF)) && !scarce(&of(libc::EINVAL)));
     }
 }

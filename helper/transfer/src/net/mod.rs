@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod alive;
+pub(crate) mod confine;
 pub(crate) mod connect;
 pub(crate) mod dial;
 pub(crate) mod interface;
@@ -9,5 +10,6 @@ pub(crate) mod listener;
 pub mod preface;
 pub(crate) mod rejections;
 pub mod route;
-pub(crate) mod socket;
+pub mod socket;
 pub mod tls;
+pub mod versions;

@@ -61,6 +61,31 @@ pub enum Wait {
     Idle,
 }
 
+/// What a preface and frames are read from and written to.
+pub trait Channel {
+    /// At least one byte.
+    ///
+    /// # Errors
+    /// Those of [`Socket::read`].
+    fn read(&mut self, into: &mut [u8], wait: Wait) -> Result<usize>;
+
+    /// All of `bytes` behind the first `done`, which counts on.
+    ///
+    /// # Errors
+    /// Those of [`Socket::write`].
+    fn write(&mut self, bytes: &[u8], done: &mut usize) -> Result<()>;
+}
+
+impl Channel for Socket {
+    fn read(&mut self, into: &mut [u8], wait: Wait) -> Result<usize> {
+        Self::read(self, into, wait)
+    }
+
+    fn write(&mut self, bytes: &[u8], done: &mut usize) -> Result<()> {
+        Self::write(self, bytes, done)
+    }
+}
+
 enum Carrier {
     Plain(TcpStream),
     Source(Box<StreamOwned<rustls::ClientConnection, ReadAhead>>),

@@ -91,6 +91,7 @@ impl Source {
             )
             .suggest("move it in a run of its own"));
         }
+        self.memory.must_be_whole()?;
         record.prepare()?;
         let read = workload.union.read(&mut self.pending)?;
         let expects = Expects { fixed_us: params.fixed_blackout_us, hooks_us: params.hooks_us, verify: params.verify };
@@ -140,12 +141,18 @@ impl Source {
                 Ok(Event::Succeeded)
             }
             Action::FinalRead => {
+                // Behind the hooks, which may have a word with these processes; before the read, for which they stand.
+                let began = blackout.began.unwrap_or_else(Instant::now);
+                workload.union.stop_writers(began + Duration::from_millis(blackout.params.downtime_limit_ms))?;
                 blackout.reads.push(told(workload.union.read(&mut self.pending)?, true));
                 Ok(Event::Succeeded)
             }
             Action::SendPages => self.last_pages(blackout),
             Action::SendStates => self.send_states(workload.devices, blackout.params.max_state.map(|most| most.0)),
-            Action::SendManifest => self.send_manifest(workload.devices),
+            Action::SendManifest => {
+                self.memory.must_be_whole()?;
+                self.send_manifest(workload.devices)
+            }
             Action::AwaitPrepared => {
                 // Loading takes what it takes: only the deadline bounds it, and a dead peer is noticed by TCP.
                 let (_, payload) = self.link.expect(Kind::Prepared, Wait::Idle)?;
@@ -154,6 +161,7 @@ impl Source {
             }
             Action::Verify => {
                 let verified = compare(&mut self.link, &self.memory)?;
+                self.memory.must_be_untouched()?;
                 let first: Vec<_> = verified.mismatches.iter().map(|iova| format!("{:#x}", iova.0)).collect();
                 blackout.verified = Some(verified);
                 if first.is_empty() {
@@ -171,6 +179,8 @@ impl Source {
                 for device in workload.devices.iter_mut() {
                     device.must_be(DeviceState::StopCopy)?;
                 }
+                workload.union.writers_stopped()?;
+                self.memory.must_be_whole()?;
                 self.check_ceiling(blackout).map(|()| Event::Succeeded)
             }
             Action::RecordCommit => {
@@ -199,7 +209,15 @@ impl Source {
             }
             Action::Undo => {
                 let cause = blackout.cause.clone().unwrap_or_else(unnamed);
-                Ok(self.undo(workload.devices, &cause))
+                let undone = self.undo(workload.devices, &cause);
+                // Behind the devices, which they use.
+                Ok(match workload.union.wake_writers() {
+                    Ok(()) => undone,
+                    Err(error) => {
+                        self.needs_person.push(error);
+                        Event::Failed
+                    }
+                })
             }
         }
     }

@@ -55,6 +55,7 @@ impl Source {
         let expects = Expects { fixed_us: params.fixed_blackout_us, hooks_us: params.hooks_us, verify: params.verify };
         self.link.set_patience(self.patience(None))?;
         self.introduce(workload.devices)?;
+        self.memory.must_be_whole()?;
         self.must_be_as_left(workload.devices)?;
         self.enter_precopy(workload.devices)?;
         // What the trackers saw before the first round is in it anyway: everything is.
@@ -67,6 +68,7 @@ impl Source {
             let round_began = Instant::now();
             let dirty_before = self.pending.dirty_bytes();
             let round = self.round(workload.devices, params, read.trackers, until)?;
+            self.memory.must_be_whole()?;
             sent += round.carried.page_bytes + round.state_bytes;
             read = workload.union.read(&mut self.pending)?;
             let limit = self.steer.downtime_limit(Duration::from_millis(params.downtime_limit_ms));

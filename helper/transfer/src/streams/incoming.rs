@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
+use crate::net::confine::confine;
 use crate::net::socket::{Socket, Wait};
 use crate::streams::pages::{Carried, store_pages, store_zeros};
 use crate::wire::Kind;
@@ -131,7 +132,7 @@ impl Incoming {
             incoming.streams.push(Arc::clone(&stream));
             let (memory, health) = (Arc::clone(memory), incoming.health.clone());
             let serving = thread::Builder::new().name(format!("stream-{}", index + 1)).spawn(move || {
-                if let Err(error) = stream.serve(&mut socket, &memory) {
+                if let Err(error) = confine().and_then(|()| stream.serve(&mut socket, &memory)) {
                     health.note(of_stream(error, index + 2, count));
                     // A thread that waits for this stream looks at its health first.
                     drop(stream.lock());

@@ -1,6 +1,7 @@
 //! ABORT: how one side tells the other that it gives up, and how the other hears the cause in its own words.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::device::DeviceState;
 use crate::error::{FailureKind, HelperError, errno_name};
@@ -9,8 +10,8 @@ use crate::wire::payload;
 /// Longest cause carried, in bytes of its message.
 const LONGEST: usize = 2000;
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Told, not asked: what a newer peer says more is passed over, or its cause would not be heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abort {
     /// The destination has dropped the run, has recorded that, and refuses a COMMIT that comes late.
     pub discarded: bool,
@@ -22,7 +23,7 @@ pub struct Abort {
     pub operation: Option<String>,
     #[serde(default)]
     pub errno: Option<i32>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known_state")]
     pub state: Option<DeviceState>,
     #[serde(default)]
     pub suggestion: Option<String>,
@@ -75,6 +76,11 @@ impl Abort {
     }
 }
 
+/// A state of no kernel we know is none.
+fn known_state<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DeviceState>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(from)?).unwrap_or(None))
+}
+
 /// Codes are static everywhere else because they are a fixed vocabulary. The peer's is kept as it is, by leaking a few
 /// bytes: a connection ends with its first ABORT, so that happens once a run. What is no code at all is not kept.
 fn known_code(code: &str) -> &'static str {
@@ -98,6 +104,9 @@ mod tests {
         let error = abort.error("the destination");
         assert!(abort.discarded && error.code == cause.code && error.device == cause.device);
         assert!(error.message.contains("üü") && error.message.len() < 2100);
+        let newer = br#"{"discarded":true,"code":"device/hang","message":"m","state":"DREAMING","since":{"us":1}}"#;
+        let newer = Abort::read(newer);
+        assert!(newer.discarded && newer.code == "device/hang" && newer.state.is_none(), "{newer:?}");
         let odd = Abort::read(b"\xff{");
         assert!(!odd.discarded && odd.error("the source").code == "wire/payload");
         assert_eq!(Abort { code: "new/Thing!".into(), ..odd }.error("it").code, "peer/gave-up");

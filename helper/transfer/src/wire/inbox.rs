@@ -3,7 +3,7 @@
 
 use crate::error::{FailureKind, HelperError, Result};
 use crate::net::alive::is_silence;
-use crate::net::socket::{Socket, Wait};
+use crate::net::socket::{Channel, Wait};
 use crate::wire::{Frame, HEADER_BYTES, Kind, MAX_DATA, open};
 
 const AHEAD: usize = 64 * 1024;
@@ -33,7 +33,7 @@ impl Inbox {
     }
 
     /// Whether an ABORT comes next, as far as what is here or readable can tell. Whatever else comes stays here.
-    pub fn abort_comes(&mut self, socket: &mut Socket) -> Result<bool> {
+    pub fn abort_comes(&mut self, socket: &mut impl Channel) -> Result<bool> {
         if !self.holds_any() {
             self.from = 0;
             self.to = 0;
@@ -45,8 +45,8 @@ impl Inbox {
     /// The next frame and its payload, checked.
     ///
     /// # Errors
-    /// `wire/truncated` when the connection ends inside a frame; those of [`open`] and [`Socket::read`].
-    pub fn receive(&mut self, socket: &mut Socket, wait: Wait) -> Result<(Frame, &[u8])> {
+    /// `wire/truncated` when the connection ends inside a frame; those of [`open`] and [`Channel::read`].
+    pub fn receive(&mut self, socket: &mut impl Channel, wait: Wait) -> Result<(Frame, &[u8])> {
         self.fill(socket, HEADER_BYTES, wait)?;
         let mut header = [0; HEADER_BYTES];
         header.copy_from_slice(&self.ahead[self.from..self.from + HEADER_BYTES]);
@@ -75,7 +75,7 @@ impl Inbox {
     }
 
     /// Makes `count` bytes (at most `AHEAD`) available from `self.from` on.
-    fn fill(&mut self, socket: &mut Socket, count: usize, wait: Wait) -> Result<()> {
+    fn fill(&mut self, socket: &mut impl Channel, count: usize, wait: Wait) -> Result<()> {
         if self.from == self.to {
             self.from = 0;
             self.to = 0;

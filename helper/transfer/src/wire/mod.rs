@@ -21,6 +21,8 @@ pub(crate) mod abort;
 pub(crate) mod inbox;
 pub(crate) mod outbox;
 pub mod payload;
+#[cfg(test)]
+mod recorded;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 

@@ -1,4 +1,7 @@
 //! What the handshake frames carry, as JSON: they are few and small, and a person reading a capture can follow them.
+//!
+//! What one side asks of the other (layout, manifest, hashes) has exactly the fields of its wire version: one passed over
+//! could be one that mattered. What it only tells (times, ABORT) may have more.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -73,7 +76,6 @@ pub struct Manifest {
 
 /// Durations on the destination's clock, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct LoadTime {
     pub elapsed_us: u64,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferry_base::error::{HelperError, Result};
 use ferry_base::message::{Event, EventSink};
@@ -73,7 +73,11 @@ pub struct Seen {
     pub state: DeviceState,
     /// Every state SET asked for, in order.
     pub asked: Vec<DeviceState>,
+    /// Every state it was really in, with when it came there; a SET that failed and left it where it was is not one.
+    pub came_to: Vec<(Instant, DeviceState)>,
     pub resets: usize,
+    /// A reset brought it back: what it held is gone.
+    pub emptied: bool,
     pub loaded: Vec<u8>,
     pub history: History,
 }
@@ -96,7 +100,9 @@ impl FakeDevice {
         let seen = Seen {
             state: script.begins.unwrap_or(DeviceState::Running),
             asked: Vec::new(),
+            came_to: Vec::new(),
             resets: 0,
+            emptied: false,
             loaded: Vec::new(),
             history: Arc::clone(history),
         };
@@ -133,11 +139,13 @@ impl Device for FakeDevice {
         if short || self.script.fail == Some((target, times)) {
             if self.script.enter_error {
                 seen.state = DeviceState::Error;
+                seen.came_to.push((Instant::now(), DeviceState::Error));
             }
             let error = std::io::Error::from_raw_os_error(libc::EINVAL);
             return Err(HelperError::os("device/set-state", "SET", &error, "scripted"));
         }
         let from = std::mem::replace(&mut seen.state, target);
+        seen.came_to.push((Instant::now(), target));
         let saving = |state| matches!(state, DeviceState::PreCopy | DeviceState::PreCopyP2p | DeviceState::StopCopy);
         let enters = saving(target) && !saving(from) || target == DeviceState::Resuming;
         if enters {
@@ -163,6 +171,8 @@ impl Device for FakeDevice {
             return Err(HelperError::new("device/reset", "scripted"));
         }
         seen.state = DeviceState::Running;
+        seen.emptied = true;
+        seen.came_to.push((Instant::now(), DeviceState::Running));
         Ok(())
     }
 }

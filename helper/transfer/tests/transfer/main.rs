@@ -14,6 +14,7 @@ mod network;
 mod pauses;
 mod proxy;
 mod ran;
+mod random;
 mod records;
 mod relayed;
 mod rig;

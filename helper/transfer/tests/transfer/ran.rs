@@ -31,6 +31,8 @@ pub struct Ran {
     pub history: [History; 2],
     pub events: [Arc<Events>; 2],
     pub frames: [u64; 2],
+    /// The state each of the source's devices had to give.
+    pub contents: Vec<Vec<u8>>,
     /// Bytes to the destination on each connection that went through a network.
     pub carried: Vec<u64>,
 }

@@ -264,6 +264,7 @@ impl Rig {
             destination_record,
             history,
             events,
+            contents: self.source.into_iter().map(|script| script.content).collect(),
             frames: proxy.map_or([0, 0], |proxy| proxy.frames()),
             carried: network.map_or_else(Vec::new, |network| network.carried()),
         }

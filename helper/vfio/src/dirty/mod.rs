@@ -6,9 +6,12 @@ pub mod bitmap;
 pub mod device_log;
 pub mod hwpt;
 pub mod pinned;
+pub mod process;
 pub mod union;
 
 pub use bitmap::DirtyBitmap;
+
+use std::time::Instant;
 
 use crate::error::{HelperError, Result};
 pub use crate::message::TrackerKind;
@@ -27,6 +30,27 @@ pub trait Tracker: Send {
     fn read(&mut self, into: &mut DirtyBitmap) -> Result<u64>;
     /// Stops tracking. Only after the last read, and before any range is unmapped.
     fn stop(&mut self) -> Result<()>;
+    /// How long processes were stopped for the last read, in microseconds.
+    fn stopped_us(&self) -> u64 {
+        0
+    }
+    /// The processes whose writes it reports, as far as it knows them; once stopped, those that are.
+    fn writers(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Stops, until `until` at the latest, every process whose writes it reports. Before the last read; the cutover
+    /// itself stops the devices.
+    fn stop_writers(&mut self, _until: Instant) -> Result<()> {
+        Ok(())
+    }
+    /// That none of them ran since. Before COMMIT.
+    fn writers_stopped(&self) -> Result<()> {
+        Ok(())
+    }
+    /// Lets them run again, once the source is undone. Repeating it is safe.
+    fn wake_writers(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A read failed before this one.

@@ -81,6 +81,7 @@ impl Union {
                     pages,
                     only_pages: pages,
                     elapsed_us: began.elapsed().as_micros() as u64,
+                    stopped_us: tracker.stopped_us(),
                 }),
                 Err(error) => failed = failed.or(Some(error)),
             }
@@ -100,6 +101,34 @@ impl Union {
         Ok(Read { trackers: rounds, pages })
     }
 
+    /// Every process that writes the memory stands still when this returns. The first failure is returned after all
+    /// were tried.
+    ///
+    /// # Errors
+    /// Those of the trackers.
+    pub fn stop_writers(&mut self, until: Instant) -> Result<()> {
+        all(self.trackers.iter_mut().map(|tracker| tracker.stop_writers(until)))
+    }
+
+    /// # Errors
+    /// Those of the trackers, when a process ran since the last read.
+    pub fn writers_stopped(&self) -> Result<()> {
+        all(self.trackers.iter().map(|tracker| tracker.writers_stopped()))
+    }
+
+    /// The processes whose writes are tracked; once stopped, those that are.
+    pub fn writers(&self) -> Vec<String> {
+        self.trackers.iter().flat_map(|tracker| tracker.writers()).collect()
+    }
+
+    /// Lets the processes run that were stopped.
+    ///
+    /// # Errors
+    /// Those of the trackers: a process may still stand.
+    pub fn wake_writers(&mut self) -> Result<()> {
+        all(self.trackers.iter_mut().map(|tracker| tracker.wake_writers()))
+    }
+
     /// Stops what was started, in reverse order; the first failure is returned after all were tried.
     pub fn stop(&mut self) -> Result<()> {
         let mut failed = None;
@@ -111,6 +140,11 @@ impl Union {
         self.started = 0;
         failed.map_or(Ok(()), Err)
     }
+}
+
+/// Does all of it; the first failure is what is told.
+fn all(done: impl Iterator<Item = Result<()>>) -> Result<()> {
+    done.fold(Ok(()), Result::and)
 }
 
 #[cfg(test)]

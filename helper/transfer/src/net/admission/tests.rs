@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 
 use super::*;
 use crate::message::{Event, EventSink};
-use crate::net::preface::{HELLO_BYTES, MAGIC, WIRE_VERSION, introduce};
+use crate::net::preface::{HELLO_BYTES, MAGIC, introduce};
+use crate::net::versions::SPOKEN;
 use crate::streams::link::{Link, Listener};
 
 const RUN: &str = "run-1";
@@ -166,13 +167,14 @@ fn a_recorded_introduction_proves_nothing() {
 #[test]
 fn another_version_is_told_at_once_however_short_its_message() {
     let waiting = wait_for(1, |_| {});
-    for version in [WIRE_VERSION - 1, WIRE_VERSION + 1] {
+    for version in [SPOKEN.oldest - 1, SPOKEN.newest + 1] {
         let mut tcp = waiting.tcp();
         tcp.write_all(&[&MAGIC[..], &version.to_le_bytes(), b"anything"].concat()).expect("write");
         let mut heard = [0; ANSWER];
         tcp.read_exact(&mut heard).expect("an answer of the old length");
         assert_eq!(heard[..8], MAGIC);
-        assert_eq!(heard[8..12], [WIRE_VERSION as u8, 0, Verdict::Version as u8, 0]);
+        assert_eq!(heard[8..12], [SPOKEN.newest as u8, 0, Verdict::Version as u8, 0]);
+        assert_eq!(heard[12..16], [SPOKEN.oldest as u8, 0, SPOKEN.newest as u8, 0], "what to upgrade to");
         assert!(heard[48..].iter().all(|byte| *byte == 0), "no proof for strangers");
     }
     let lines = waiting.cancelled(2);

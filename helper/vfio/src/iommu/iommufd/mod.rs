@@ -231,9 +231,9 @@ impl Backend for IommufdBackend {
                 Err(HelperError::new("tracker/needs-type1", "the pinned-page scope is type1's; iommufd has none")
                     .suggest("put the mdevs into a type1 container of their own"))
             }
-            TrackerKind::Device => Err(HelperError::new(
+            TrackerKind::Device | TrackerKind::Process => Err(HelperError::new(
                 "tracker/not-of-container",
-                "a device's log belongs to the device, not to its container",
+                "what a device or a process writes is known to it, not to a container",
             )),
         }
     }

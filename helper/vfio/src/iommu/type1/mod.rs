@@ -186,9 +186,9 @@ impl Backend for Type1Backend {
                 Err(HelperError::new("tracker/needs-iommufd", "type1 never reads the IOMMU's dirty bits")
                     .suggest("put the function into an iommufd container with dirty tracking"))
             }
-            TrackerKind::Device => Err(HelperError::new(
+            TrackerKind::Device | TrackerKind::Process => Err(HelperError::new(
                 "tracker/not-of-container",
-                "a device's log belongs to the device, not to its container",
+                "what a device or a process writes is known to it, not to a container",
             )),
         }
     }

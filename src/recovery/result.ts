@@ -1,0 +1,36 @@
+/** What a recovery is given, and what comes of it. */
+import type { Outcome } from '../journal/event.js'
+import type { Subscriber } from '../journal/event-stream.js'
+import type { SavedJournal } from '../journal/read.js'
+import type { HelperErrorBody, Role } from '../protocol/protocol.js'
+import type { Choice, Saying } from './choices.js'
+import type { Recovery } from './decide.js'
+import type { Reach } from './sides.js'
+
+export interface RecoverInput {
+  readonly saved: SavedJournal
+  readonly stateDir: string
+  readonly version: string
+  /** What a person says of the run; absent: nothing. */
+  readonly said?: Saying
+  /** Whether that person gives the token of what was said, which is asked only where it changes what is done. */
+  readonly confirm?: (token: string, effect: string) => Promise<boolean>
+  /** Opens or attaches; src/link does it. */
+  readonly reach: Reach
+  readonly onEvent?: Subscriber
+}
+export interface RecoveryResult {
+  readonly run: string
+  readonly outcome: Outcome
+  readonly exit: number
+  /** What was found on either side, in the words of decide-recovery. */
+  readonly source: string
+  readonly destination: string
+  readonly did: Recovery['do']
+  readonly error: HelperErrorBody | null
+  readonly problems: readonly HelperErrorBody[]
+  /** What a person can decide, where Ferry alone refuses. */
+  readonly choices: readonly Choice[]
+  /** A side that was declared dead and was not found since. */
+  readonly owed: Role | null
+}

@@ -1,0 +1,87 @@
+/**
+ * Loaded into a `ferry` under test (`node --import`): breaks something at the very moment a record of the journal is
+ * written. What is to be broken, and at which record, is in FERRY_FAULTS_AT; see cell.ts.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+
+const { faults, sides } = JSON.parse(process.env.FERRY_FAULTS_AT)
+const { writeSync } = fs
+const { now } = Date
+const pending = new Set(faults)
+const steps = new Map()
+const seen = new Map()
+let journalFails
+
+fs.writeSync = (fd, data, ...rest) => {
+  const text = Buffer.isBuffer(data) ? data.toString() : String(data)
+  if (!text.startsWith('{"seq":')) return writeSync(fd, data, ...rest)
+  const key = keyOf(JSON.parse(text).body)
+  const count = (seen.get(key) ?? 0) + 1
+  seen.set(key, count)
+  const due = [...pending].filter(({ at, nth = 1 }) => at === key && nth === count)
+  for (const { does } of due) if (does.errno !== undefined) journalFails = does.errno
+  if (journalFails !== undefined)
+    throw Object.assign(new Error(`write: ${journalFails}`), { code: journalFails })
+  const written = writeSync(fd, data, ...rest)
+  for (const fault of due) {
+    pending.delete(fault)
+    act(fault.does)
+  }
+  return written
+}
+syncBuiltinESMExports()
+
+/** The same words as `steps.ts`. */
+function keyOf(body) {
+  if (body.type === 'intent') {
+    steps.set(body.step, `${body.side} ${body.op}`)
+    return steps.get(body.step)
+  }
+  if (body.type === 'outcome') return `${steps.get(body.step)} answered`
+  if (body.type === 'helper') {
+    const { event, step, done, to } = body.event
+    const more = [step, to, done === true ? 'ends' : done === false ? 'begins' : undefined]
+    return [body.side, event, ...more].filter((word) => word !== undefined).join(' ')
+  }
+  if (body.type === 'phase-start') return `${body.phase} begins`
+  if (body.type === 'phase-end') return `${body.phase} ends`
+  return body.type
+}
+
+function act({ signal, who, stopMs, times = 1, limit, backMs, edit, run }) {
+  if (signal !== undefined) {
+    const pid = pidOf(who)
+    if (stopMs !== undefined) {
+      const wake = ['-c', `sleep ${stopMs / 1000}; kill -CONT ${pid}`]
+      spawn('sh', wake, { detached: true, stdio: 'ignore' }).unref()
+    }
+    for (let time = 0; time < times; time++) process.kill(pid, signal)
+  }
+  if (limit !== undefined) must(spawnSync('prlimit', [`--pid=${pidOf(who)}`, limit]))
+  if (backMs !== undefined) Date.now = () => now() - backMs
+  if (edit !== undefined) fs.writeFileSync(edit, '{"version": 1, "name": "another"')
+  if (run !== undefined) {
+    const env = { ...process.env, FERRY_FAULTS_AT: undefined, NODE_OPTIONS: undefined }
+    const { status } = spawnSync(process.execPath, [process.argv[1], ...run], { env })
+    fs.writeFileSync(`${sides.folder}/second-exit`, String(status))
+  }
+}
+
+function must({ status, stderr, error }) {
+  if (status !== 0) fs.writeFileSync(`${sides.folder}/not-injected`, `${error ?? stderr}`)
+}
+
+/** A helper wrote its pid into its lock; before that the destination's is the one child that is no holder. */
+function pidOf(who) {
+  if (who === 'ferry') return process.pid
+  try {
+    const pid = Number(fs.readFileSync(`${sides[who]}/locks/nic.lock`, 'utf8'))
+    if (pid > 0) return pid
+  } catch {
+    // Not claimed yet.
+  }
+  const children = fs.readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ')
+  return Number(children.at(-1))
+}

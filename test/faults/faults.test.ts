@@ -1,0 +1,52 @@
+/**
+ * The fault matrix, with real processes. `npm test` runs a few cells of it;
+ *
+ *     FERRY_FAULTS=all npx vitest run test/faults            all of them, for an hour
+ *     FERRY_FAULTS='^source killed at' npx vitest run …      those whose name is like this
+ */
+import { describe, expect, it } from 'vitest'
+import { EXIT } from '../../src/exit-codes.js'
+import { Matrix } from './cell.js'
+import { runCells } from './run-cells.js'
+import { keysOf, STEPS } from './steps.js'
+import { ALL_CELLS, COMPRESSED, FAULTS } from './table.js'
+
+const AT_ONCE = 8
+const wanted = process.env['FERRY_FAULTS']
+
+function chosen() {
+  if (wanted === undefined) return COMPRESSED
+  const pattern = new RegExp(wanted === 'all' ? '' : wanted, 'u')
+  return ALL_CELLS.filter(({ name }) => pattern.test(name))
+}
+
+describe('the fault matrix', () => {
+  it('has every record of a run for a step', async () => {
+    const matrix = new Matrix({})
+    expect((await matrix.ferry('hold', matrix.path)).exit).toBe(EXIT.done)
+    expect((await matrix.migrate([])).exit).toBe(EXIT.done)
+    expect([...new Set(keysOf(matrix.journal().records))].sort()).toEqual([...STEPS].sort())
+    matrix.end()
+  })
+
+  it('each fault is in what is run every time', () => {
+    const often = COMPRESSED.map(({ name }) => name)
+    const missing = Object.keys(FAULTS).filter((fault) => !often.some((name) => name.startsWith(fault)))
+    // Alike to one that is, and slow.
+    expect(missing).toEqual(
+      ['cancel', 'source terminated', 'destination stopped', 'journal: read-only'].filter((fault) =>
+        missing.includes(fault),
+      ),
+    )
+  })
+
+  it(
+    'every cell ends safely',
+    async () => {
+      const cells = chosen()
+      expect(cells.length).toBeGreaterThan(0)
+      expect(await runCells(cells, AT_ONCE)).toEqual([])
+    },
+    4 * 3_600_000,
+  )
+})

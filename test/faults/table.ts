@@ -1,0 +1,116 @@
+/** The matrix: each step by each fault, and the faults of the devices themselves. */
+import type { Cell, Does } from './cell.js'
+import { STEPS, type Step } from './steps.js'
+
+/** Longer than every time-out of these profiles: keepalive is 2 s, the link's time-out 3 s. */
+const STOPPED_MS = 5000
+/** Descriptors a helper may have from then on: it has more already. */
+const NO_DESCRIPTORS = '--nofile=3:'
+const NO_ROOM = '--fsize=0:'
+
+/** Columns. */
+export const FAULTS: Readonly<Record<string, Does>> = {
+  'ferry killed': { who: 'ferry', signal: 'SIGKILL' },
+  'ferry stopped': { who: 'ferry', signal: 'SIGSTOP', stopMs: STOPPED_MS },
+  'ferry terminated': { who: 'ferry', signal: 'SIGTERM' },
+  cancel: { who: 'ferry', signal: 'SIGINT' },
+  'cancel twice': { who: 'ferry', signal: 'SIGINT', times: 2 },
+  'source killed': { who: 'source', signal: 'SIGKILL' },
+  'source stopped': { who: 'source', signal: 'SIGSTOP', stopMs: STOPPED_MS },
+  'source terminated': { who: 'source', signal: 'SIGTERM' },
+  'destination killed': { who: 'destination', signal: 'SIGKILL' },
+  'destination stopped': { who: 'destination', signal: 'SIGSTOP', stopMs: STOPPED_MS },
+  'destination terminated': { who: 'destination', signal: 'SIGTERM' },
+  'journal: no room': { errno: 'ENOSPC' },
+  'journal: EIO': { errno: 'EIO' },
+  'journal: read-only': { errno: 'EROFS' },
+  'source: no room for records': { who: 'source', limit: NO_ROOM },
+  'destination: no room for records': { who: 'destination', limit: NO_ROOM },
+  'source: no descriptors': { who: 'source', limit: NO_DESCRIPTORS },
+  'destination: no descriptors': { who: 'destination', limit: NO_DESCRIPTORS },
+  'clock an hour back': { backMs: 3_600_000 },
+  'profile edited': { edit: true },
+  'second run on the same devices': { run: 'migrate' },
+}
+
+const cellOf = (step: Step, fault: string): Cell => {
+  const does = FAULTS[fault]
+  if (does === undefined) throw new Error(`no fault ${fault}`)
+  return { name: `${fault} at "${step}"`, breaks: [{ at: step, does }] }
+}
+
+const ERRNOS = ['EINVAL', 'EBUSY', 'EIO', 'ENOMEM', 'ENOTTY', 'EAGAIN'] as const
+const SOURCE_STATES = ['PRE_COPY', 'PRE_COPY_P2P', 'STOP_COPY'] as const
+const DESTINATION_STATES = ['RESUMING', 'STOP', 'RUNNING_P2P', 'RUNNING'] as const
+
+/** Faults that need no step: they wait for their own moment. */
+export const DEVICE_CELLS: readonly Cell[] = [
+  ...SOURCE_STATES.flatMap((state) => transitions('source', state)),
+  ...DESTINATION_STATES.flatMap((state) => transitions('destination', state)),
+  ...(
+    ['short-stream', 'endless-stream', 'tracker-error', 'slow-stop', 'precopy-ends-with-zero'] as const
+  ).map((kind) => ({
+    name: `source: ${kind}`,
+    breaks: [],
+    sim: {
+      source: [
+        {
+          kind,
+          ...(kind === 'short-stream' && { bytes: '64KiB' }),
+          ...(kind === 'tracker-error' && { nth: 2 }),
+          ...(kind === 'slow-stop' && { delay: '200ms' }),
+        },
+      ],
+    },
+  })),
+]
+
+function transitions(side: 'source' | 'destination', state: string): Cell[] {
+  const cell = (name: string, ...faults: { kind: string; [key: string]: unknown }[]): Cell => ({
+    name: `${side}: ${state}, ${name}`,
+    breaks: [],
+    sim: { [side]: faults },
+  })
+  // The first way into STOP leads to RESUMING, the second one loads.
+  const fault = { kind: 'transition', state, ...(side === 'destination' && state === 'STOP' && { nth: 2 }) }
+  return [
+    ...ERRNOS.map((errno) => cell(errno, { ...fault, errno })),
+    cell('ERROR', { ...fault, enterError: true }),
+    cell('ERROR, no RESET', { ...fault, enterError: true }, { kind: 'reset-fails' }),
+  ]
+}
+
+export const ALL_CELLS: readonly Cell[] = [
+  ...STEPS.flatMap((step) => Object.keys(FAULTS).map((fault) => cellOf(step, fault))),
+  ...DEVICE_CELLS,
+]
+
+/** Each fault once, each phase several times: what `npm test` has time for. Faults that take seconds are in COLUMN. */
+export const COMPRESSED: readonly Cell[] = [
+  cellOf('source cutover', 'ferry stopped'),
+  cellOf('source device-state STOP_COPY', 'source stopped'),
+  cellOf('source claim answered', 'destination terminated'),
+  cellOf('destination listen answered', 'source: no descriptors'),
+  cellOf('source connect', 'destination: no descriptors'),
+  cellOf('pin begins', 'profile edited'),
+  cellOf('source track', 'second run on the same devices'),
+  cellOf('source round-start', 'cancel twice'),
+  cellOf('source precopy', 'journal: EIO'),
+  cellOf('source precopy answered', 'ferry killed'),
+  cellOf('source cutover', 'source: no room for records'),
+  cellOf('source precopy answered', 'destination: no room for records'),
+  cellOf('source cutover answered', 'ferry killed'),
+  cellOf('source cutover answered', 'destination killed'),
+  cellOf('destination check', 'source killed'),
+  cellOf('destination status answered', 'journal: no room'),
+  cellOf('destination stay', 'clock an hour back'),
+  cellOf('source release', 'ferry terminated'),
+]
+
+/** What the lab runs as well, where processors are slow: the moments around COMMIT. */
+export const LAB: readonly Cell[] = [
+  cellOf('source round-start', 'ferry killed'),
+  cellOf('source cutover', 'destination killed'),
+  cellOf('source cutover answered', 'ferry killed'),
+  cellOf('destination stay', 'ferry killed'),
+]
