@@ -363,9 +363,9 @@ mod tests {
         let mut asked = 0;
         let told = region.populate(&mut || {
             asked += 1;
-            if asked == 2 { Err(HelperError::new("run/cancelled", "")) } else { Ok(()) }
+            if asked == 2 { Err(HelperError::new("test/enough", "")) } else { Ok(()) }
         });
-        assert_eq!(told.err().map(|error| error.code), Some("run/cancelled"));
+        assert_eq!(told.err().map(|error| error.code), Some("test/enough"));
         let first = POPULATED_AT_ONCE as u64;
         assert_eq!((region.next_data(0, first), region.next_data(first, 3 * first)), (0, 3 * first));
     }
