@@ -44,7 +44,7 @@ impl CommitRecord for NoRecord {
 
 fn memory(bytes: u64, random: bool) -> Result<Arc<Memory>> {
     let region = Region::open("bench", Area { iova: 0, bytes }, &Backing::Memfd { huge_page_bytes: None })?;
-    region.populate()?;
+    region.populate(&mut || Ok(()))?;
     let memory = Memory::new(4096, vec![region])?;
     if random {
         let mut word = 0x9e37_79b9_7f4a_7c15u64;

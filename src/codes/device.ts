@@ -142,9 +142,9 @@ export const DEVICE_FAMILY: Family = {
       remedy: 'Run again; report it if it stays so.',
     },
     'device/stream-endless': {
-      meaning: 'The source device gives far more state than it announced.',
-      cause: 'The driver is faulty.',
-      remedy: 'Update the driver; report it to its vendor.',
+      meaning: 'The source device gives far more state than it announced, or more than `migration.maxState`.',
+      cause: 'The driver is faulty, or cannot know how long its state is.',
+      remedy: 'Raise `migration.maxState` if the state is that long, else update the driver.',
     },
     'device/stream-stalled': {
       meaning: 'The source device neither gives more state nor ends it.',

@@ -22,6 +22,9 @@ export const cutover: Phase = {
           downtimeLimitMs: steering.limits.downtimeLimitMs,
           fixedBlackoutUs: plan.forecast.fixedBlackoutUs,
           verify: profile.migration.verify === 'full',
+          ...(profile.migration.maxStateBytes !== null && {
+            maxState: profile.migration.maxStateBytes.toString(),
+          }),
           ...pausesOf(profile, steering),
         },
         text: 'stop the devices, move the rest, start them on the destination',

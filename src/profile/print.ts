@@ -31,6 +31,7 @@ export function printProfile(profile: Profile): string {
       onNotConverged: migration.onNotConverged,
       verify: migration.verify,
       bandwidth: migration.bandwidth === null ? null : formatRate(migration.bandwidth),
+      maxState: migration.maxStateBytes === null ? null : formatSize(migration.maxStateBytes),
       linkTimeout: ms(migration.linkTimeoutMs),
       hold: migration.hold,
       holdTimeout: migration.holdTimeoutMs === null ? null : ms(migration.holdTimeoutMs),

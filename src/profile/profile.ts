@@ -49,6 +49,8 @@ export interface Profile {
     readonly verify: 'full' | 'none'
     /** Bytes per second. */
     readonly bandwidth: bigint | null
+    /** Of one device, in the blackout; null: by what it announced. */
+    readonly maxStateBytes: bigint | null
     readonly linkTimeoutMs: number
     readonly hold: HoldPoint | null
     /** How long a run may be held, and what happens then; null: for ever. */

@@ -48,6 +48,7 @@ export function resolveProfile(input: ProfileInput, file: string): Profile {
       onNotConverged: migration.onNotConverged,
       verify: migration.verify,
       bandwidth: migration.bandwidth,
+      maxStateBytes: migration.maxState,
       linkTimeoutMs: migration.linkTimeout,
       hold: migration.hold,
       holdTimeoutMs: migration.holdTimeout,

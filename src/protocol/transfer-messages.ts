@@ -121,6 +121,8 @@ export interface CutoverParams {
   readonly verify: boolean
   /** Each emits `paused` and waits for `continue`, at most as long as the downtime limit leaves. */
   readonly pauses?: readonly CutoverPause[]
+  /** Longest state stream of one device; absent: by what the device announced. */
+  readonly maxState?: Bytes
   /** What the hooks at the pauses may take together; part of the forecast. */
   readonly hooksUs?: number
 }

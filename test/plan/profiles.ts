@@ -98,6 +98,7 @@ export function profile(devices: readonly ProfileDevice[], over: Partial<Profile
       onNotConverged: 'cancel',
       verify: 'none',
       bandwidth: null,
+      maxStateBytes: null,
       linkTimeoutMs: 5000,
       hold: null,
       holdTimeoutMs: null,

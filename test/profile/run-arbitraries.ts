@@ -113,6 +113,7 @@ export const migration: fc.Arbitrary<Profile['migration']> = fc.record({
   onNotConverged: fc.constantFrom('cancel' as const, 'cutover' as const),
   verify: fc.constantFrom('full' as const, 'none' as const),
   bandwidth: fc.option(rate),
+  maxStateBytes: fc.option(fc.bigInt(1n, 2n ** 40n)),
   linkTimeoutMs: ms,
   hold: fc.constantFrom(null, 'after-pin' as const, 'after-dirty-log' as const, 'before-cutover' as const),
   holdTimeoutMs: fc.option(ms),

@@ -74,7 +74,7 @@ impl Session {
         for spec in &params.regions {
             let Some(region) = memory.regions().iter().find(|region| region.name() == spec.region) else { continue };
             if spec.populate {
-                region.populate()?;
+                region.populate(&mut || self.not_cancelled())?;
             }
             if let Some(content) = spec.fill {
                 self.simulated.fill(region, content, role)?;

@@ -21,7 +21,7 @@ pub(crate) struct Content {
 
 impl Content {
     pub(crate) fn new(fd: Option<BorrowedFd<'_>>, bytes: u64, fresh: bool) -> Self {
-        let on_tmpfs = |fd: BorrowedFd<'_>| fstatfs(fd).is_ok_and(|found| i64::from(found.f_type) == TMPFS);
+        let on_tmpfs = |fd: BorrowedFd<'_>| fstatfs(fd).is_ok_and(|found| found.f_type == TMPFS);
         let words = if fresh { bytes.div_ceil(UNIT).div_ceil(64) } else { 0 };
         Self {
             has_holes: fd.is_some_and(on_tmpfs),

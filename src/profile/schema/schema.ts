@@ -105,6 +105,10 @@ export const migrationSchema = z
       .nullable()
       .default(null)
       .meta({ description: 'cap of pre-copy; null: none' }),
+    maxState: of.size().nullable().default(null).meta({
+      description:
+        'longest state of one device in the blackout; null: four times what it announced, and at least 64 MiB',
+    }),
     linkTimeout: of
       .milliseconds()
       .prefault('30s')

@@ -228,6 +228,9 @@ pub struct CutoverParams {
     pub pauses: Vec<CutoverPause>,
     #[serde(default)]
     pub hooks_us: u64,
+    /// Longest state stream of one device in the blackout; absent: what the device announced, with room.
+    #[serde(default)]
+    pub max_state: Option<Bytes>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize)]

@@ -2,6 +2,7 @@
 //! gives up on what it does not acknowledge.
 
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use crate::error::{FailureKind, HelperError, Result};
@@ -35,6 +36,14 @@ pub fn prepare(tcp: &TcpStream, keepalive: Duration) -> Result<()> {
     sockopt::set_tcp_keepcnt(tcp, questions).map_err(fail)?;
     sockopt::set_tcp_user_timeout(tcp, keepalive.as_millis().try_into().unwrap_or(u32::MAX)).map_err(fail)?;
     Ok(())
+}
+
+/// Bytes given to the kernel that the peer has not acknowledged yet; 0 when it does not say.
+pub fn unacknowledged(tcp: &TcpStream) -> u32 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ writes one int, and `bytes` is one that lives through the call.
+    let done = unsafe { libc::ioctl(tcp.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if done == 0 { u32::try_from(bytes).unwrap_or(0) } else { 0 }
 }
 
 /// Unanswered questions end as ETIMEDOUT, or as what a router said meanwhile.

@@ -28,6 +28,8 @@ const CALLS: &[libc::c_long] = &[
     libc::SYS_getsockopt,
     libc::SYS_gettid,
     libc::SYS_gettimeofday,
+    // Where the holes of memory are.
+    libc::SYS_lseek,
     libc::SYS_madvise,
     libc::SYS_mremap,
     libc::SYS_munmap,
@@ -83,7 +85,8 @@ fn filter() -> std::result::Result<BpfProgram, seccompiler::BackendError> {
         rules.insert(call, vec![only(2, SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64), 0)?]);
     }
     // A device's ioctls are another thread's.
-    rules.insert(libc::SYS_ioctl, vec![only(1, SeccompCmpOp::Eq, libc::FIONBIO)?]);
+    let sockets = [libc::FIONBIO, libc::TIOCOUTQ].map(|request| only(1, SeccompCmpOp::Eq, request));
+    rules.insert(libc::SYS_ioctl, sockets.into_iter().collect::<std::result::Result<_, _>>()?);
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     SeccompFilter::new(rules, refuse, SeccompAction::Allow, std::env::consts::ARCH.try_into()?)?.try_into()
 }

@@ -5,6 +5,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::DerefMut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::StreamOwned;
 
 use crate::error::{FailureKind, HelperError, Result};
-use crate::net::alive::{lost, prepare};
+use crate::net::alive::{lost, prepare, unacknowledged};
 use crate::net::tls::ReadAhead;
 use crate::streams::incoming::Health;
 
@@ -179,6 +180,15 @@ impl Socket {
         }
     }
 
+    fn moved(&self) -> Moved {
+        let below_tls = match &self.carrier {
+            Carrier::Plain(_) => 0,
+            Carrier::Source(stream) => stream.sock.moved(),
+            Carrier::Destination(stream) => stream.sock.moved(),
+        };
+        Moved { below_tls, queued: unacknowledged(self.tcp()) }
+    }
+
     /// Reads at least one byte.
     ///
     /// # Errors
@@ -207,32 +217,23 @@ impl Socket {
     /// As [`Self::read`].
     pub fn write(&mut self, bytes: &[u8], done: &mut usize) -> Result<()> {
         let mut quiet = Quiet::new();
-        while *done < bytes.len() {
+        loop {
             let rest = &bytes[*done..];
-            let written = match &mut self.carrier {
-                Carrier::Plain(tcp) => tcp.write(rest),
-                Carrier::Source(stream) => stream.write(rest),
-                Carrier::Destination(stream) => stream.write(rest),
+            // One call to the kernel at a time: however slowly it goes, each is a look at the patience.
+            let step = match &mut self.carrier {
+                Carrier::Plain(_) if rest.is_empty() => return Ok(()),
+                Carrier::Plain(tcp) => tcp.write(rest).map(|count| (count, count)),
+                Carrier::Source(stream) => write_some(stream, rest),
+                Carrier::Destination(stream) => write_some(stream, rest),
             };
-            match written {
-                Ok(0) => return Err(closed()),
-                Ok(count) => {
-                    *done += count;
+            match step {
+                Ok((_, 0)) if *done == bytes.len() => return Ok(()),
+                Ok((0, 0)) => return Err(closed()),
+                Ok((taken, _)) => {
+                    *done += taken;
                     quiet = Quiet::new();
                     self.patience.check()?;
                 }
-                Err(error) => self.tick(&error, "write", &mut quiet, Wait::Due)?,
-            }
-        }
-        // TLS keeps up to its buffer limit back; blocked flushes are ticks like any other.
-        loop {
-            let flushed = match &mut self.carrier {
-                Carrier::Plain(_) => return Ok(()),
-                Carrier::Source(stream) => stream.flush(),
-                Carrier::Destination(stream) => stream.flush(),
-            };
-            match flushed {
-                Ok(()) => return Ok(()),
                 Err(error) => self.tick(&error, "write", &mut quiet, Wait::Due)?,
             }
         }
@@ -275,7 +276,7 @@ impl Socket {
                 if let Some(others) = &self.others {
                     others.check()?;
                 }
-                if wait == Wait::Due && quiet.since() >= self.patience.silence {
+                if wait == Wait::Due && quiet.since(self.moved()) >= self.patience.silence {
                     return Err(HelperError::of(
                         FailureKind::Link,
                         "link/timeout",
@@ -298,15 +299,54 @@ impl Socket {
 }
 
 /// Since when nothing moved; the clock is asked only once something blocked.
-struct Quiet(Option<Instant>);
+struct Quiet {
+    since: Option<Instant>,
+    moved: Moved,
+}
+
+/// What changes while something moves that no call of ours returns for.
+#[derive(Default, Clone, Copy)]
+struct Moved {
+    /// Bytes in and out below TLS: a record on a slow link takes many reads.
+    below_tls: u64,
+    /// Bytes that the kernel holds and the peer has not acknowledged: a full socket can be written to again only once
+    /// a third of it is free.
+    queued: u32,
+}
 
 impl Quiet {
     fn new() -> Self {
-        Self(None)
+        Self { since: None, moved: Moved::default() }
     }
 
-    fn since(&mut self) -> Duration {
-        self.0.get_or_insert_with(Instant::now).elapsed()
+    fn since(&mut self, now: Moved) -> Duration {
+        let before = std::mem::replace(&mut self.moved, now);
+        if now.below_tls != before.below_tls || now.queued < before.queued {
+            self.since = None;
+        }
+        self.since.get_or_insert_with(Instant::now).elapsed()
+    }
+}
+
+/// One step of sending under TLS: how many bytes of `rest` were taken, and how many, encrypted, the kernel took.
+fn write_some<C, S>(stream: &mut StreamOwned<C, ReadAhead>, rest: &[u8]) -> std::io::Result<(usize, usize)>
+where
+    C: DerefMut<Target = rustls::ConnectionCommon<S>>,
+    S: rustls::SideData,
+{
+    if stream.conn.is_handshaking() {
+        stream.flush()?;
+    }
+    let taken = stream.conn.writer().write(rest)?;
+    if !stream.conn.wants_write() {
+        return Ok((taken, 0));
+    }
+    match stream.conn.write_tls(&mut stream.sock) {
+        Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+        Ok(count) => Ok((taken, count)),
+        // What was taken is told first; the next step finds out again.
+        Err(_) if taken > 0 => Ok((taken, 1)),
+        Err(error) => Err(error),
     }
 }
 

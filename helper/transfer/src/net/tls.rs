@@ -220,15 +220,27 @@ pub struct ReadAhead {
     buffer: Box<[u8]>,
     from: usize,
     to: usize,
+    /// Bytes that went through in either direction.
+    moved: u64,
 }
 
 impl ReadAhead {
     pub fn new(tcp: TcpStream) -> Self {
-        Self { tcp, buffer: vec![0; READ_AHEAD].into_boxed_slice(), from: 0, to: 0 }
+        Self { tcp, buffer: vec![0; READ_AHEAD].into_boxed_slice(), from: 0, to: 0, moved: 0 }
     }
 
     pub fn tcp(&self) -> &TcpStream {
         &self.tcp
+    }
+
+    /// Changes whenever bytes came or left.
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    fn left(&mut self, written: std::io::Result<usize>) -> std::io::Result<usize> {
+        self.moved += written.as_ref().map_or(0, |count| *count as u64);
+        written
     }
 
     pub fn is_empty(&self) -> bool {
@@ -242,6 +254,7 @@ impl Read for ReadAhead {
             self.from = 0;
             self.to = 0;
             self.to = self.tcp.read(&mut self.buffer)?;
+            self.moved += self.to as u64;
         }
         let count = into.len().min(self.to - self.from);
         into[..count].copy_from_slice(&self.buffer[self.from..self.from + count]);
@@ -252,11 +265,13 @@ impl Read for ReadAhead {
 
 impl Write for ReadAhead {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.tcp.write(bytes)
+        let written = self.tcp.write(bytes);
+        self.left(written)
     }
 
     fn write_vectored(&mut self, parts: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
-        self.tcp.write_vectored(parts)
+        let written = self.tcp.write_vectored(parts);
+        self.left(written)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

@@ -24,10 +24,11 @@ impl Source {
     }
 
     /// Each device's state stream from where pre-copy left it to its end.
-    pub(crate) fn send_states(&mut self, devices: &mut [Stepper]) -> Result<Event> {
+    pub(crate) fn send_states(&mut self, devices: &mut [Stepper], most: Option<u64>) -> Result<Event> {
         for (saving, device) in self.saving.iter_mut().zip(devices) {
             let announced = estimate(device);
-            saving.stop_copy(&mut self.link, device.name(), announced).map_err(|error| error.device(device.name()))?;
+            let sent = saving.stop_copy(&mut self.link, device.name(), announced, most);
+            sent.map_err(|error| error.device(device.name()))?;
         }
         self.link.flush()?;
         Ok(Event::Succeeded)

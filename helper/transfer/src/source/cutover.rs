@@ -148,7 +148,7 @@ impl Source {
                 Ok(Event::Succeeded)
             }
             Action::SendPages => self.last_pages(blackout),
-            Action::SendStates => self.send_states(workload.devices),
+            Action::SendStates => self.send_states(workload.devices, blackout.params.max_state.map(|most| most.0)),
             Action::SendManifest => {
                 self.memory.must_be_whole()?;
                 self.send_manifest(workload.devices)

@@ -114,11 +114,15 @@ impl Saving {
     /// In STOP_COPY: sends the stream to its end.
     ///
     /// # Errors
-    /// `device/stream-endless` when it passes four times the device's estimate (and 64 MiB); the deadline catches
-    /// those without an estimate. `device/stream-empty` when it ends without a byte: every driver writes at least a
+    /// `device/stream-endless` when it passes `most`, or without one four times the device's estimate (and 64 MiB); the
+    /// deadline catches those that announce nothing. `device/stream-empty` when it ends without a byte: every driver writes at least a
     /// header, and some load nothing without a word.
-    pub fn stop_copy(&mut self, link: &mut Link, device: &str, estimate: Option<u64>) -> Result<()> {
-        let limit = estimate.map_or(u64::MAX, |bytes| bytes.saturating_mul(ESTIMATE_FACTOR).max(LEAST_LIMIT));
+    pub fn stop_copy(&mut self, link: &mut Link, device: &str, estimate: Option<u64>, most: Option<u64>) -> Result<()> {
+        // A driver that cannot know announces 0.
+        let announced = estimate.filter(|bytes| *bytes > 0);
+        let limit = most
+            .or_else(|| announced.map(|bytes| bytes.saturating_mul(ESTIMATE_FACTOR).max(LEAST_LIMIT)))
+            .unwrap_or(u64::MAX);
         let mut taken = 0;
         let mut dry = Instant::now();
         loop {
@@ -136,7 +140,8 @@ impl Saving {
                     ),
                 )
                 .device(device)
-                .operation("read"));
+                .operation("read")
+                .suggest("if the device's state is that long, allow it by `migration.maxState`"));
             }
             link.patience().check()?;
             match ended {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ferry_base::message::num::Bytes;
 use ferry_base::message::{CutoverOutcome, ReceiveOutcome};
 use ferry_vfio::device::{DeviceState, MigrationFlags};
 
@@ -121,6 +122,26 @@ fn an_endless_stream_is_cut_off_at_its_announced_size() {
     let ran = rig.run();
     assert_eq!(ran.cause(), "device/stream-endless");
     ran.assert_undone("endless");
+}
+
+#[test]
+fn the_longest_state_is_the_operators_to_say() {
+    // Far longer than what it announces: only a limit of the operator's lets it through.
+    let long = || {
+        let mut rig = Rig::new();
+        rig.source[0].content = vec![7; 70 << 20];
+        rig.source[0].announces = |_| Some(1);
+        rig
+    };
+    assert_eq!(long().run().cause(), "device/stream-endless");
+    let mut rig = long();
+    rig.cutover.max_state = Some(Bytes(80 << 20));
+    rig.run().assert_moved();
+    let mut rig = Rig::new();
+    rig.cutover.max_state = Some(Bytes(1000));
+    let ran = rig.run();
+    assert_eq!(ran.cause(), "device/stream-endless");
+    ran.assert_undone("a low limit");
 }
 
 #[test]

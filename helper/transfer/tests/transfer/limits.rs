@@ -128,3 +128,12 @@ fn a_cancel_after_commit_changes_nothing() {
     rig.destination[0].delay = Some((DeviceState::RunningP2p, Duration::from_millis(1500)));
     rig.run().assert_moved();
 }
+
+/// A batch takes longer than the link's timeout, and something moves all the time.
+#[test]
+fn a_slow_link_is_not_a_silent_one() {
+    for (encrypt, streams) in [(true, 1), (false, 1), (true, 2)] {
+        let network = Some(crate::network::Fault::Slow { bytes_per_second: 400_000 });
+        Rig { encrypt, streams, network, link_timeout_ms: 700, ..Rig::new() }.run().assert_moved();
+    }
+}

@@ -17,6 +17,10 @@ pub enum Fault {
         connection: usize,
         after: u64,
     },
+    /// So many bytes a second reach the destination, over each connection.
+    Slow {
+        bytes_per_second: u32,
+    },
     /// Once `now` is set, nothing arrives any more and nothing is acknowledged: on this connection, or on all.
     Vanish {
         connection: Option<usize>,
@@ -40,6 +44,10 @@ impl Network {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let port = listener.local_addr().expect("address").port();
         let shared = Arc::new(Shared::default());
+        if let Fault::Slow { .. } = fault {
+            // What waits here has left the source, and must be little.
+            rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 16 * 1024).expect("SO_RCVBUF");
+        }
         if let Fault::Vanish { connection, now } = fault.clone() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
@@ -68,6 +76,10 @@ impl Network {
                     carry([source, destination], |bytes| {
                         shared.carried.lock().unwrap()[number] += bytes;
                         match fault {
+                            Fault::Slow { bytes_per_second } => {
+                                thread::sleep(Duration::from_secs(1) * bytes as u32 / bytes_per_second);
+                                u64::MAX
+                            }
                             Fault::Cut { connection, after } if connection == number => {
                                 after.saturating_sub(shared.carried.lock().unwrap()[number])
                             }

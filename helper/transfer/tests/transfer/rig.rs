@@ -100,6 +100,7 @@ impl Rig {
                 fixed_blackout_us: 1000,
                 verify: true,
                 pauses: Vec::new(),
+                max_state: None,
                 hooks_us: 0,
             },
             source_record: FakeRecord::default(),

@@ -124,6 +124,7 @@ fn moves_under_a_writer(streams: u16) {
         fixed_blackout_us: 0,
         verify: true,
         pauses: Vec::new(),
+        max_state: None,
         hooks_us: 0,
     };
     let reply = source

@@ -31,7 +31,7 @@ fn megabytes(memory: &Memory) -> u64 {
     let blocks = |region: &ferry_vfio::memory::Region| {
         u64::try_from(fstat(region.descriptor().expect("memfd")).expect("fstat").st_blocks).expect("no debt")
     };
-    memory.regions().iter().map(blocks).sum::<u64>() * 512 >> 20
+    memory.regions().iter().map(blocks).sum::<u64>() * 512 / (1 << 20)
 }
 
 fn first_bytes(memory: &Memory, iova: u64) -> [u8; 64] {

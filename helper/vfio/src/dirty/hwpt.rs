@@ -7,7 +7,7 @@
 use std::io;
 
 use super::areas::{MappedAreas, bitmap_words, map_chunks, window_words};
-use super::{DirtyBitmap, Tracker, TrackerKind};
+use super::{DirtyBitmap, Tracker, TrackerKind, lost};
 use crate::area::Area;
 use crate::error::{HelperError, Result};
 
@@ -25,6 +25,8 @@ pub struct HwptTracker<K> {
     on: Vec<u32>,
     page_size: u64,
     mapped: MappedAreas,
+    /// A read failed: what it had cleared is gone.
+    lost: bool,
     buffer: Vec<u64>,
 }
 
@@ -32,7 +34,16 @@ impl<K: PageTableBits> HwptTracker<K> {
     /// `hwpts`: every page table the address space's devices use. `page_size` in bytes: one bit each; regions are
     /// aligned to it.
     pub fn new(name: &str, kernel: K, hwpts: Vec<u32>, page_size: u64, mapped: MappedAreas) -> Self {
-        Self { name: name.to_owned(), kernel, hwpts, on: Vec::new(), page_size, mapped, buffer: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            kernel,
+            hwpts,
+            on: Vec::new(),
+            page_size,
+            mapped,
+            lost: false,
+            buffer: Vec::new(),
+        }
     }
 
     fn off(&mut self) -> Option<io::Error> {
@@ -83,6 +94,7 @@ impl<K: PageTableBits> Tracker for HwptTracker<K> {
             }
             self.on.push(hwpt);
         }
+        self.lost = false;
         Ok(())
     }
 
@@ -91,6 +103,11 @@ impl<K: PageTableBits> Tracker for HwptTracker<K> {
         if self.on.len() != self.hwpts.len() || self.hwpts.is_empty() {
             return Err(HelperError::new("tracker/log-lost", "IOMMU dirty tracking is not switched on"));
         }
+        if self.lost {
+            return Err(lost());
+        }
+        // Until all of it was read.
+        self.lost = true;
         let mut pages = 0;
         for area in self.mapped.snapshot() {
             self.buffer.clear();
@@ -105,6 +122,7 @@ impl<K: PageTableBits> Tracker for HwptTracker<K> {
             }
             pages += into.or_bits(area.iova, area.bytes, self.page_size, &self.buffer);
         }
+        self.lost = false;
         Ok(pages)
     }
 

@@ -13,7 +13,7 @@ pub use bitmap::DirtyBitmap;
 
 use std::time::Instant;
 
-use crate::error::Result;
+use crate::error::{HelperError, Result};
 pub use crate::message::TrackerKind;
 
 /// What knows which pages were written. Each kernel interface's own semantics (overwrite or OR, alignment, exact
@@ -51,4 +51,9 @@ pub trait Tracker: Send {
     fn wake_writers(&mut self) -> Result<()> {
         Ok(())
     }
+}
+
+/// A read failed before this one.
+fn lost() -> HelperError {
+    HelperError::new("tracker/log-lost", "an earlier read of this log failed; all memory is dirty")
 }

@@ -8,7 +8,7 @@
 use std::io;
 
 use super::areas::{MappedAreas, bitmap_words, map_chunks, window_words};
-use super::{DirtyBitmap, Tracker, TrackerKind};
+use super::{DirtyBitmap, Tracker, TrackerKind, lost};
 use crate::area::Area;
 use crate::error::{HelperError, Result};
 
@@ -25,13 +25,15 @@ pub struct PinnedTracker<K> {
     kernel: K,
     page_size: u64,
     mapped: MappedAreas,
+    /// A read failed: what it had cleared is gone.
+    lost: bool,
     buffer: Vec<u64>,
 }
 
 impl<K: DirtyPages> PinnedTracker<K> {
     /// `page_size`: the smallest page size of the container, the only one GET_BITMAP takes.
     pub fn new(name: &str, kernel: K, page_size: u64, mapped: MappedAreas) -> Self {
-        Self { name: name.to_owned(), kernel, page_size, mapped, buffer: Vec::new() }
+        Self { name: name.to_owned(), kernel, page_size, mapped, lost: false, buffer: Vec::new() }
     }
 
     fn failed(&self, code: &'static str, flag: &str, error: &io::Error) -> HelperError {
@@ -60,10 +62,17 @@ impl<K: DirtyPages> Tracker for PinnedTracker<K> {
     }
 
     fn start(&mut self) -> Result<()> {
-        self.kernel.start().map_err(|error| self.failed("tracker/start-failed", "START", &error))
+        self.kernel.start().map_err(|error| self.failed("tracker/start-failed", "START", &error))?;
+        self.lost = false;
+        Ok(())
     }
 
     fn read(&mut self, into: &mut DirtyBitmap) -> Result<u64> {
+        if self.lost {
+            return Err(lost());
+        }
+        // Until all of it was read.
+        self.lost = true;
         let mut pages = 0;
         for area in self.mapped.snapshot() {
             self.buffer.clear();
@@ -75,6 +84,7 @@ impl<K: DirtyPages> Tracker for PinnedTracker<K> {
             }
             pages += into.or_bits(area.iova, area.bytes, self.page_size, &self.buffer);
         }
+        self.lost = false;
         Ok(pages)
     }
 
@@ -178,5 +188,11 @@ mod tests {
         let mut tracker = PinnedTracker::new("pinned", model, PAGE, MappedAreas::from(vec![area]));
         let error = tracker.read(&mut DirtyBitmap::new(PAGE, &[area])).expect_err("not started");
         assert_eq!((error.code, error.errno), ("tracker/log-lost", Some(libc::EINVAL)));
+        // What the failed read had cleared is in no log any more: the next one must not look clean.
+        tracker.kernel.on = true;
+        let error = tracker.read(&mut DirtyBitmap::new(PAGE, &[area])).expect_err("lost");
+        assert_eq!(error.code, "tracker/log-lost");
+        tracker.start().expect("start");
+        assert_eq!(tracker.read(&mut DirtyBitmap::new(PAGE, &[area])).expect("from here on"), 0);
     }
 }

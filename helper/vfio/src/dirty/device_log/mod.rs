@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::areas::{bitmap_words, chunks, window_words};
-use super::{DirtyBitmap, Tracker, TrackerKind};
+use super::{DirtyBitmap, Tracker, TrackerKind, lost};
 use crate::area::Area;
 use crate::device::kernel::DeviceFd;
 use crate::error::{HelperError, Result};
@@ -204,11 +204,7 @@ impl<K: DmaLog> Tracker for DeviceLogTracker<K> {
 
     fn read(&mut self, into: &mut DirtyBitmap) -> Result<u64> {
         if self.lost {
-            return Err(HelperError::new(
-                "tracker/log-lost",
-                "an earlier read of this log failed; all memory is dirty",
-            )
-            .device(&self.device));
+            return Err(lost().device(&self.device));
         }
         let mut pages = 0;
         for extent in extents::extents(&self.areas, self.block) {
