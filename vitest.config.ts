@@ -5,6 +5,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 /** Files that wait for most of a minute: begun last, they would be all that is left to wait for. */
 const LONG = [
   /\/two-hosts\//u,
+  /\/faults\/faults/u,
   /\/e2e\/(?:scripted-cutover|resident)/u,
   /\/commands\/steer/u,
   /\/profile\/fuzz/u,

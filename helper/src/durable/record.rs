@@ -46,8 +46,9 @@ pub struct FileRecord {
     run: String,
     epoch: u64,
     role: Role,
-    /// The folder itself, open: a process that has no descriptor left must still be able to make a COMMIT durable.
-    folder: File,
+    /// The folder itself, open: a process that has no descriptor left must still be able to make a COMMIT durable. `None`
+    /// when it had none left already; it is opened when it is needed then.
+    folder: Option<File>,
     /// The COMMIT record, written and synced but not in its place yet.
     waiting: bool,
 }
@@ -80,14 +81,7 @@ impl FileRecord {
             )
             .suggest("give it to that user with mode 0700, or choose another folder"));
         }
-        let folder = File::open(dir).map_err(|error| {
-            HelperError::os(
-                "record/dir",
-                format!("open {}", dir.display()),
-                &error,
-                "records cannot be made durable here",
-            )
-        })?;
+        let folder = File::open(dir).ok();
         Ok(Self { dir: dir.to_owned(), run: run.to_owned(), epoch, role, folder, waiting: false })
     }
 
@@ -220,7 +214,11 @@ impl FileRecord {
     }
 
     fn sync(&self) -> Result<()> {
-        self.folder.sync_all().map_err(|error| self.doubtful("fsync the folder of", &error))
+        let synced = match &self.folder {
+            Some(folder) => folder.sync_all(),
+            None => File::open(&self.dir).and_then(|folder| folder.sync_all()),
+        };
+        synced.map_err(|error| self.doubtful("fsync the folder of", &error))
     }
 
     fn doubtful(&self, operation: &str, error: &std::io::Error) -> HelperError {

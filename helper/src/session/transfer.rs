@@ -135,7 +135,8 @@ impl Session {
     /// Brings this side to rest by itself. Repeating it is safe and answers with the devices as they are.
     pub fn rollback(&mut self, params: &RollbackParams) -> Result<RollbackReply> {
         let role = self.claimed()?.role;
-        let mut record = self.record()?;
+        // Devices go back whether or not there is a folder for records: before COMMIT nothing is written.
+        let mut record = WhenNeeded(self.record());
         let reply = match &mut self.side {
             Some(Side::Source(source)) => {
                 let undone = source.rollback(&mut self.devices, params, &mut record)?;
@@ -192,6 +193,26 @@ impl Session {
         let claimed = self.claimed()?;
         let record = FileRecord::new(&claimed.record_dir, &claimed.run, claimed.epoch, claimed.role)?;
         Ok(NotedRecord { record, shared: Arc::clone(&self.shared) })
+    }
+}
+
+/// A record that may not be had; that is an error once something is to be written.
+struct WhenNeeded(Result<NotedRecord>);
+
+impl CommitRecord for WhenNeeded {
+    fn prepare(&mut self) -> Result<()> {
+        self.0.as_mut().map_err(|error| error.clone())?.prepare()
+    }
+
+    fn commit(&mut self) -> std::result::Result<(), RecordFailure> {
+        match &mut self.0 {
+            Ok(record) => record.commit(),
+            Err(error) => Err(RecordFailure { error: error.clone(), doubtful: false }),
+        }
+    }
+
+    fn discard(&mut self) -> Result<()> {
+        self.0.as_mut().map_err(|error| error.clone())?.discard()
     }
 }
 

@@ -75,3 +75,19 @@ fn a_run_that_is_released_in_its_middle_is_undone_first() {
     pair.source.ok("release", json!({}));
     assert_eq!(ask(&here, "source", false), Ok(json!("settled")), "every device ran again before it was closed");
 }
+
+/// A folder of records that is gone must not keep devices from going back: before COMMIT there is nothing to record.
+#[test]
+fn devices_go_back_without_a_folder_for_records() {
+    let (here, there) = (Place::new(), Place::new());
+    let mut pair = Pair::connected(&here, &there);
+    let mut params = held_precopy();
+    params["hold"] = json!(null);
+    params["maxRounds"] = json!(1);
+    pair.source.ok("precopy", params);
+    let folder = here.at("records");
+    std::fs::rename(&folder, format!("{folder}.away")).expect("rename");
+    let reply = pair.source.ok("rollback", json!({}));
+    assert_eq!(reply["needsPerson"], json!([]));
+    assert!(reply["devices"].as_array().is_some_and(|all| all.iter().all(|at| at["state"] == "RUNNING")), "{reply}");
+}
