@@ -2,6 +2,8 @@
 
 pub mod device;
 pub mod dirty;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzed;
 pub mod iommu;
 pub mod memory;
 
