@@ -3,6 +3,8 @@
 
 pub mod control;
 pub mod durable;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzed;
 pub mod privileges;
 pub mod resident;
 pub mod session;

@@ -14,5 +14,5 @@ pub mod server;
 mod service;
 mod socket;
 mod sockets;
-mod value;
+pub(crate) mod value;
 mod worker;

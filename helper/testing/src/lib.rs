@@ -1,9 +1,13 @@
 //! What the tests of several crates make up.
 
+mod mutate;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+pub use mutate::mutate;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 

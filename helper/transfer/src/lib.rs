@@ -4,6 +4,8 @@
 mod clock;
 pub mod commit_record;
 pub mod destination;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzed;
 pub mod net;
 pub mod source;
 pub mod streams;

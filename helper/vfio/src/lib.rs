@@ -3,6 +3,8 @@
 pub(crate) mod content;
 pub mod device;
 pub mod dirty;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzed;
 pub mod iommu;
 pub mod memory;
 mod memory_fault;

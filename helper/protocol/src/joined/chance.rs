@@ -31,6 +31,16 @@ pub enum Chance {
     DestinationInterrupted {
         done: bool,
     },
+    /// A cut loses what was sent last.
+    LostToDestination,
+    LostToSource,
+    /// Its action ends by what the loop hears meanwhile: the link broke, a cancel, an ABORT that is heeded.
+    DestinationLosesLink,
+    DestinationCancelledInAction,
+    DestinationHearsAbortInAction,
+    /// A process that is neither helper places DISCARD where no COMMIT is recorded: a recovery on that host.
+    DiscardPlacedAtSource,
+    DiscardPlacedAtDestination,
     OwnerAsksSource,
     OwnerAsksDestination,
     OwnerRelaysCommit,
@@ -38,7 +48,7 @@ pub enum Chance {
 }
 
 /// Every step there is.
-pub const ALL: [Chance; 25] = [
+pub const ALL: [Chance; 32] = [
     Chance::SourceActs,
     Chance::DestinationActs,
     Chance::ToDestination,
@@ -60,6 +70,13 @@ pub const ALL: [Chance; 25] = [
     Chance::SourceInterrupted { done: true },
     Chance::DestinationInterrupted { done: false },
     Chance::DestinationInterrupted { done: true },
+    Chance::LostToDestination,
+    Chance::LostToSource,
+    Chance::DestinationLosesLink,
+    Chance::DestinationCancelledInAction,
+    Chance::DestinationHearsAbortInAction,
+    Chance::DiscardPlacedAtSource,
+    Chance::DiscardPlacedAtDestination,
     Chance::OwnerAsksSource,
     Chance::OwnerAsksDestination,
     Chance::OwnerRelaysCommit,
@@ -86,6 +103,13 @@ pub fn chances() -> impl Strategy<Value = Chance> {
         1 => Just(Chance::DestinationCrashes),
         1 => any::<bool>().prop_map(|done| Chance::SourceInterrupted { done }),
         1 => any::<bool>().prop_map(|done| Chance::DestinationInterrupted { done }),
+        1 => Just(Chance::LostToDestination),
+        1 => Just(Chance::LostToSource),
+        1 => Just(Chance::DestinationLosesLink),
+        1 => Just(Chance::DestinationCancelledInAction),
+        1 => Just(Chance::DestinationHearsAbortInAction),
+        1 => Just(Chance::DiscardPlacedAtSource),
+        1 => Just(Chance::DiscardPlacedAtDestination),
         2 => Just(Chance::OwnerAsksSource),
         2 => Just(Chance::OwnerAsksDestination),
         2 => Just(Chance::OwnerRelaysCommit),

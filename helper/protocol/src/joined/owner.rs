@@ -6,7 +6,8 @@ use super::world::World;
 use crate::destination::{Event as De, State as Ds};
 use crate::source::{Action as Sa, Event as Se, State as Ss};
 
-/// What the owner has been told, at some time, and has done.
+/// What the owner has been told, at some time, and has done. Of any number of owners at once, too: each step rests on one
+/// fact alone, whoever was told it, so several can do nothing that one with all their facts cannot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// The source recorded COMMIT: its helper says so, or is gone and its record says so.
@@ -17,9 +18,11 @@ pub struct Owner {
 }
 
 impl World {
-    /// Whether the destination can never run this: it said so, or it is gone without a record of COMMIT.
+    /// Whether the destination can never run this: it said so, it is gone without a record of COMMIT, or DISCARD was placed
+    /// where it would record it.
     pub fn destination_dropped(&self) -> bool {
-        self.destination.map_or(!self.destination_record, |machine| machine.state() == Ds::Discarded)
+        self.destination_barred && !self.destination_record
+            || self.destination.map_or(!self.destination_record, |machine| machine.state() == Ds::Discarded)
     }
 
     /// A record alone proves nothing while the source lives: it may be about to void it.
@@ -51,12 +54,16 @@ impl World {
     pub fn settle(&mut self) {
         self.link = false;
         for _ in 0..64 {
+            let before = self.clone();
             self.step(Chance::SourceActs);
             self.step(Chance::DestinationActs);
             self.step(Chance::ToDestination);
             self.step(Chance::ToSource);
             if matches!(self.source_act, Some(Sa::AwaitPrepared | Sa::Verify | Sa::AwaitRunning | Sa::AskDiscard)) {
                 self.step(Chance::SourceFails);
+            }
+            if *self == before {
+                break;
             }
         }
     }

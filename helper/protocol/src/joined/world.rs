@@ -17,6 +17,8 @@ pub enum Flaw {
     SkipsVoid,
     /// COMMIT leaves before its record is on the disk, and a crash loses it.
     SendsBeforeSync,
+    /// A COMMIT takes the place of a DISCARD that a recovery placed and told the owner of.
+    CommitsOverDiscard,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,6 +34,9 @@ pub struct World {
     pub destination_told: bool,
     pub source_record: bool,
     pub destination_record: bool,
+    /// DISCARD stands where COMMIT would be recorded, placed by another process: COMMIT is refused.
+    pub source_barred: bool,
+    pub destination_barred: bool,
     pub commit_left: bool,
     pub source_runs: bool,
     pub destination_runs: bool,
@@ -66,6 +71,8 @@ impl World {
             destination_told: false,
             source_record: false,
             destination_record: false,
+            source_barred: false,
+            destination_barred: false,
             commit_left: false,
             source_runs: true,
             destination_runs: false,
@@ -145,6 +152,7 @@ impl World {
             Sa::StopCopy | Sa::FinalRead | Sa::CheckCeiling => true,
             Sa::SendPages | Sa::SendStates => self.link,
             Sa::SendManifest => self.source_sends(Message::Manifest),
+            Sa::RecordCommit if self.source_barred && self.flaw != Some(Flaw::CommitsOverDiscard) => false,
             Sa::RecordCommit => {
                 self.source_record = true;
                 self.noted = true;
@@ -193,12 +201,26 @@ impl World {
 
     fn destination_acts(&mut self, well: bool) {
         let Some(action) = self.destination_act else { return };
+        let well = well && !self.is_barred(action);
         let sent = self.destination_effect(action, well);
         self.tell_destination(match (well, sent) {
             (true, true) => De::Succeeded,
             (true, false) => De::LinkLost,
             (false, _) => De::Failed,
         });
+    }
+
+    /// COMMIT is placed by a link, which never takes the place of a DISCARD.
+    fn is_barred(&self, action: Da) -> bool {
+        action == Da::RecordCommit && self.destination_barred && self.flaw != Some(Flaw::CommitsOverDiscard)
+    }
+
+    /// The destination's action ends, undone, by what the loop hears meanwhile.
+    fn destination_hears(&mut self, event: De) {
+        if let Some(action) = self.destination_act {
+            self.destination_effect(action, false);
+            self.tell_destination(event);
+        }
     }
 
     /// What the action does to the world, well or not; whether what it sends could leave.
@@ -277,7 +299,8 @@ impl World {
             Chance::SourceFails => self.source_fails(),
             Chance::DestinationFails => self.destination_acts(false),
             Chance::RecordDoubtful { on_disk } => {
-                if self.source_act == Some(Sa::RecordCommit) {
+                // A refusal leaves no doubt.
+                if self.source_act == Some(Sa::RecordCommit) && !self.source_barred {
                     self.source_record = on_disk;
                     self.tell_source(Se::Doubtful);
                 }
@@ -308,7 +331,7 @@ impl World {
             }
             Chance::DestinationInterrupted { done } => {
                 if let Some(action) = self.destination_act {
-                    self.destination_effect(action, done);
+                    self.destination_effect(action, done && !self.is_barred(action));
                     self.tell_destination(De::Interrupted);
                 }
             }
@@ -328,6 +351,25 @@ impl World {
                     self.destination_runs = false;
                 }
             }
+            Chance::LostToDestination if !self.link => drop(self.to_destination.pop_back()),
+            Chance::LostToSource if !self.link => drop(self.to_source.pop_back()),
+            Chance::LostToDestination | Chance::LostToSource => {}
+            Chance::DestinationLosesLink => {
+                if self.destination_act.is_some() {
+                    self.link = false;
+                    self.destination_hears(De::LinkLost);
+                }
+            }
+            Chance::DestinationCancelledInAction => self.destination_hears(De::RollbackAsked),
+            Chance::DestinationHearsAbortInAction => {
+                let comes = matches!(self.to_destination.front(), Some(Message::Abort { .. }));
+                if comes && self.destination.is_some_and(|machine| machine.heeds_abort()) {
+                    self.to_destination.pop_front();
+                    self.destination_hears(De::PeerAborted);
+                }
+            }
+            Chance::DiscardPlacedAtSource => self.source_barred |= !self.source_record,
+            Chance::DiscardPlacedAtDestination => self.destination_barred |= !self.destination_record,
             Chance::OwnerAsksSource
             | Chance::OwnerAsksDestination
             | Chance::OwnerRelaysCommit

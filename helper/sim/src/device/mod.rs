@@ -7,6 +7,8 @@ mod arcs;
 mod check;
 mod engine;
 pub(crate) mod faults;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzed;
 mod load;
 mod log;
 mod log_tracker;

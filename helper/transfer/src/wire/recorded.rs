@@ -105,7 +105,7 @@ fn every_version_spoken_is_recorded_and_met_byte_for_byte() {
         // A recorded source meets the destination of today, and the other way round where only proofs of today count.
         let mut tape = Tape::new(bytes(version, '>', true));
         let welcomed = welcome_with(&mut tape, &credentials(), 2, NONCE, &mut |_| Verdict::Welcome);
-        assert_eq!(welcomed.map(|(place, spoken)| (place, spoken)), Ok((PLACE, version)));
+        assert_eq!(welcomed, Ok((PLACE, version)));
         assert_eq!(tape.heard, bytes(version, '<', true));
     }
 }
@@ -134,10 +134,13 @@ fn the_release_before_and_the_one_after_are_met_at_the_newest_common_version() {
     }
 }
 
+/// Told whether it goes to the destination, and what was said so far.
+type Meddle = dyn Fn(bool, &mut Vec<u8>);
+
 /// Whoever sits between them, without the secret, makes them fail; never speak an older version than both could.
 #[test]
 fn nobody_on_the_way_makes_two_speak_an_older_version() {
-    let ranges: [&dyn Fn(bool, &mut Vec<u8>); 4] = [
+    let ranges: [&Meddle; 4] = [
         // The source's range is taken out, as if it were of the release before.
         &|to_destination, said| {
             if to_destination && said.len() >= 56 {

@@ -59,7 +59,7 @@ impl ContainerInfo {
     }
 
     /// From what the kernel wrote: `struct vfio_iommu_type1_info` and the chain at `cap_offset`.
-    fn parse(bytes: &[u8]) -> Self {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
         let flags = u32_at(bytes, 4).unwrap_or(0);
         let mut info = Self::default();
         if flags & VFIO_IOMMU_INFO_PGSIZES != 0 {
