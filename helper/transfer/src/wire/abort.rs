@@ -1,5 +1,8 @@
 //! ABORT: how one side tells the other that it gives up, and how the other hears the cause in its own words.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -81,8 +84,10 @@ fn known_state<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DeviceState>
     Ok(serde_json::from_value(Value::deserialize(from)?).unwrap_or(None))
 }
 
-/// Codes are static everywhere else because they are a fixed vocabulary. The peer's is kept as it is, by leaking a few
-/// bytes: a connection ends with its first ABORT, so that happens once a run. What is no code at all is not kept.
+static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+
+/// Codes are static everywhere else because they are a fixed vocabulary. The peer's is kept as it is, for good, and once
+/// however often it comes: a connection ends with its first ABORT, so that is few bytes. What is no code is not kept.
 fn known_code(code: &str) -> &'static str {
     let plain = code.len() <= 64
         && code.split('/').count() == 2
@@ -90,7 +95,16 @@ fn known_code(code: &str) -> &'static str {
             !part.is_empty()
                 && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         });
-    if plain { Box::leak(code.to_owned().into_boxed_str()) } else { "peer/gave-up" }
+    if !plain {
+        return "peer/gave-up";
+    }
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(same) = known.get(code) {
+        return same;
+    }
+    let kept: &'static str = Box::leak(code.to_owned().into_boxed_str());
+    known.insert(kept);
+    kept
 }
 
 #[cfg(test)]
