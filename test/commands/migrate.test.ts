@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
+import { PROTOCOL_VERSION } from '../../src/protocol/versions.js'
 import { scene, said } from '../support/fake-scene.js'
 
 const SLOW = {
@@ -122,10 +123,12 @@ describe('ferry migrate', () => {
   })
 
   it('of another version, or missing, the helper is named before anything begins', async () => {
-    const { runs, start } = scene({ destination: { hello: [{ ok: { protocol: 3, version: '9.0.0' } }] } })
+    const { runs, start } = scene({
+      destination: { hello: [{ ok: { protocol: PROTOCOL_VERSION + 1, version: '9.0.0' } }] },
+    })
     const other = await start('migrate')
     expect(other.exitCode).toBe(8)
-    expect(other.stderr).toMatch(/version 2.*version 3/su)
+    expect(other.stderr).toContain(`version ${PROTOCOL_VERSION + 1}`)
     expect(runs).toThrow('ENOENT')
     const missing = await start('migrate', '--helper', '/nonexistent/ferry-helper')
     expect(missing.exitCode).toBe(1)
