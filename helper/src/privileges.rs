@@ -7,7 +7,8 @@ use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabiliti
 /// What is left of root. Opening device nodes and a VMM's memory files that another user owns: DAC_OVERRIDE,
 /// DAC_READ_SEARCH. Pinning beyond RLIMIT_MEMLOCK, which root may: IPC_LOCK. Asking a device in use through its
 /// user's descriptor (pidfd_getfd): SYS_PTRACE. Giving the socket at which a holder hands its descriptors out to the one
-/// user it is for: CHOWN. Stopping a process of another user, whose writes are tracked, in the blackout: KILL. A port below 1024, if the profile says so: NET_BIND_SERVICE.
+/// user it is for: CHOWN. Stopping a process of another user, whose writes are tracked, in the blackout: KILL. A port
+/// below 1024, if the profile says so: NET_BIND_SERVICE.
 fn kept() -> CapabilitySet {
     CapabilitySet::CHOWN
         | CapabilitySet::DAC_OVERRIDE
