@@ -76,11 +76,12 @@ const CHECK_RUST: readonly Part[] = [
 
 await provision()
 
-// Tests mostly wait, and checks and compilers only compute: they run side by side, and tests come first where both
-// want a processor.
+// Tests mostly wait, and checks and compilers only compute. So everything is built first, with all processors; then the
+// tests of both languages wait side by side, and the checks have what these leave of the processors.
 const typescript = politely(CHECK_TYPESCRIPT)
-const built = await inTurn([BUILD_FERRY, BUILD_HELPER])
-const tallies = [built, ...(await Promise.all([vitest(), rust(), typescript]))]
+const built = await inTurn([BUILD_FERRY, BUILD_HELPER, ...BUILD_TESTS])
+const checks = Promise.all([typescript, politely(CHECK_RUST)])
+const tallies = [built, ...(await Promise.all([vitest(), cargoTests()])), ...(await checks)]
 const total = tallies.reduce(add, NONE)
 
 console.log(`${total.passed} passed, ${total.failed} failed`)
@@ -94,12 +95,6 @@ async function provision(): Promise<void> {
     stdout: 'inherit',
     stderr: 'inherit',
   })
-}
-
-/** One cargo compiles at a time: a second would wait for the first one's lock. Its tests mostly wait, as the others do. */
-async function rust(): Promise<Tally> {
-  const builds = await inTurn(BUILD_TESTS)
-  return [builds, ...(await Promise.all([cargoTests(), politely(CHECK_RUST)]))].reduce(add)
 }
 
 /** At a low priority. */
