@@ -2,7 +2,7 @@
  * Loaded into a `ferry` under test (`node --import`): breaks something at the very moment a record of the journal is
  * written. What is to be broken, and at which record, is in FERRY_FAULTS_AT; see cell.ts.
  */
-import { spawn, spawnSync } from 'node:child_process'
+import processes, { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 
@@ -13,6 +13,14 @@ const pending = new Set(faults)
 const steps = new Map()
 const seen = new Map()
 let journalFails
+
+/** Programs that ferry started, as it started them: its ends of their pipes are wanted. */
+const started = []
+processes.spawn = (...words) => {
+  const child = spawn(...words)
+  started.push(child)
+  return child
+}
 
 fs.writeSync = (fd, data, ...rest) => {
   const text = Buffer.isBuffer(data) ? data.toString() : String(data)
@@ -50,14 +58,20 @@ function keyOf(body) {
   return body.type
 }
 
-function act({ signal, who, stopMs, times = 1, limit, backMs, edit, run }) {
+function act({ signal, who, stopMs, times = 1, limit, backMs, edit, run, ssh, stdin, command }) {
   if (signal !== undefined) {
-    const pid = pidOf(who)
+    const pids = ssh === undefined ? [pidOf(who)] : sshOf(ssh)
     if (stopMs !== undefined) {
-      const wake = ['-c', `sleep ${stopMs / 1000}; kill -CONT ${pid}`]
+      const wake = ['-c', `sleep ${stopMs / 1000}; kill -CONT ${pids.join(' ')}`]
       spawn('sh', wake, { detached: true, stdio: 'ignore' }).unref()
     }
-    for (let time = 0; time < times; time++) process.kill(pid, signal)
+    for (let time = 0; time < times; time++) for (const pid of pids) process.kill(pid, signal)
+  }
+  if (stdin === 'ferry') fs.writeFileSync(`${sides.folder}/close-stdin`, '')
+  else if (stdin !== undefined) linkOf(stdin)?.stdin.end()
+  if (command !== undefined) {
+    const env = { ...process.env, NODE_OPTIONS: '', PID: who === undefined ? '' : String(pidOf(who)) }
+    must(spawnSync('sh', ['-ec', command], { env }))
   }
   if (limit !== undefined) must(spawnSync('prlimit', [`--pid=${pidOf(who)}`, limit]))
   if (backMs !== undefined) Date.now = () => now() - backMs
@@ -71,6 +85,21 @@ function act({ signal, who, stopMs, times = 1, limit, backMs, edit, run }) {
 
 function must({ status, stderr, error }) {
   if (status !== 0) fs.writeFileSync(`${sides.folder}/not-injected`, `${error ?? stderr}`)
+}
+
+/** Every ssh to a side's host that runs: the connection, and what goes through it. */
+function sshOf(side) {
+  const host = side === 'source' ? 'node-a' : 'node-b'
+  return started
+    .filter((child) => child.exitCode === null && child.signalCode === null)
+    .filter(({ spawnargs }) => spawnargs.some((word) => word.endsWith(host)))
+    .map(({ pid }) => pid)
+}
+
+/** What ferry talks to a helper through: the helper, or ssh. A holder is attached to, another helper is started. */
+function linkOf(side) {
+  const how = side === 'source' ? '--attach' : '--serve'
+  return started.findLast(({ spawnargs }) => spawnargs.some((word) => word.includes(how)))
 }
 
 /** A helper wrote its pid into its lock; before that the destination's is the one child that is no holder. */

@@ -1,39 +1,12 @@
 /** One cell of the matrix: a run between two holders in which something breaks, ended by `recover`, judged from outside. */
-import { execa } from 'execa'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { EXIT } from '../../src/exit-codes.js'
 import type { CheckReply } from '../../src/protocol/protocol.js'
-import { gone, isRunning, Journal, Scene, type Ended } from '../support/scene.js'
-import { device, region, workload, type Fault as SimFault } from '../support/workload.js'
+import { gone, isRunning, type Ended } from '../support/scene.js'
 import { helperOf, leftIn, threadsOf, writes } from './look.js'
-
-const AT_RECORD = fileURLToPath(new URL('at-record.mjs', import.meta.url))
-
-/** What is done at a record: see `act` in at-record.mjs. */
-export interface Does {
-  readonly who?: 'ferry' | 'source' | 'destination'
-  readonly signal?: NodeJS.Signals
-  readonly times?: number
-  readonly stopMs?: number
-  readonly limit?: string
-  readonly errno?: string
-  readonly backMs?: number
-  readonly edit?: true
-  readonly run?: 'migrate'
-}
-export interface Break {
-  readonly at: string
-  readonly nth?: number
-  readonly does: Does
-}
-export interface Cell {
-  readonly name: string
-  readonly breaks: readonly Break[]
-  /** Faults of the devices themselves. */
-  readonly sim?: { readonly source?: readonly SimFault[]; readonly destination?: readonly SimFault[] }
-}
+import { Matrix, type Cell } from './matrix.js'
+import type { Network } from './network.js'
 
 /** Safe ends, by exit code: the workload runs on one side, or a person is told that it runs on none. */
 const MOVED = new Set<number | undefined>([EXIT.done])
@@ -45,80 +18,9 @@ const BACK = new Set<number | undefined>([
   EXIT.blocked,
 ])
 
-export class Matrix {
-  readonly scene = new Scene()
-  readonly a = join(this.scene.folder, 'a')
-  readonly b = join(this.scene.folder, 'b')
-  readonly path: string
-
-  constructor({ sim }: Pick<Cell, 'sim'>) {
-    const small = { window: { iova: 0, size: '1MiB' }, state: '128KiB', precopy: '32KiB', writes: '4MiB/s' }
-    const faults = (side: 'source' | 'destination') => ({ faults: sim?.[side] ?? [] })
-    this.path = this.scene.profile(
-      workload([device('nic', small, { source: faults('source'), destination: faults('destination') })], {
-        memory: [region('ram', 0, '2MiB')],
-        transport: { loopback: true, keepalive: '2s' },
-        source: { stateDir: this.a, from: 'holder' },
-        destination: { stateDir: this.b, then: 'hold' },
-        migration: { linkTimeout: '3s' },
-        ...{ releaseSource: 'on-commit' },
-      }),
-    )
-  }
-
-  ferry(...args: string[]): Promise<Ended> {
-    return this.scene.ferry([...args, '--json']).ended
-  }
-
-  /** The run with its faults. */
-  migrate(breaks: readonly Break[]): Promise<Ended> {
-    const { a: source, b: destination } = this
-    const faults = breaks.map(({ does, ...at }) => ({
-      ...at,
-      does: {
-        ...does,
-        ...(does.edit && { edit: this.path }),
-        ...(does.run && {
-          run: [does.run, this.path, '--json', '--state-dir', join(this.scene.folder, 'second')],
-        }),
-      },
-    }))
-    const sides = { source, destination, folder: this.scene.folder }
-    return this.scene.ferry(['migrate', this.path, '--json'], {
-      NODE_OPTIONS: `--import=${AT_RECORD}`,
-      FERRY_FAULTS_AT: JSON.stringify({ faults, sides }),
-    }).ended
-  }
-
-  /** Of this run; by default the first: names of the same second have no order. */
-  journal(run?: string): Journal {
-    const names = this.scene.runs().filter((name) => run === undefined || name === `${run}.ndjson`)
-    const [name] = names.map((file) => join(this.scene.stateDir, 'runs', file))
-    if (name === undefined) throw new Error('no run')
-    return new Journal(name)
-  }
-
-  /** What a fault took from a helper, it has again: space, descriptors. */
-  async mend(): Promise<void> {
-    for (const side of [this.a, this.b]) {
-      const pid = helperOf(side)
-      if (pid !== undefined) await execa('prlimit', [`--pid=${pid}`, '--fsize=unlimited:', '--nofile=1024:'])
-    }
-  }
-
-  end(): void {
-    for (const side of [this.a, this.b]) {
-      const pid = helperOf(side)
-      if (pid === undefined) continue
-      process.kill(pid, 'SIGCONT')
-      process.kill(pid, 'SIGKILL')
-    }
-  }
-}
-
 /** Runs it; the list says what did not hold, and is empty when all did. */
-export async function run(cell: Cell): Promise<readonly string[]> {
-  const matrix = new Matrix(cell)
+export async function run(cell: Cell, network?: Network): Promise<readonly string[]> {
+  const matrix = new Matrix(cell, network)
   const wrong: string[] = []
   const must = (holds: boolean, what: string): void => void (holds || wrong.push(what))
   try {
@@ -177,7 +79,7 @@ export async function run(cell: Cell): Promise<readonly string[]> {
   } catch (error) {
     wrong.push(String(error))
   } finally {
-    matrix.end()
+    await matrix.end()
   }
   return wrong
 }
@@ -191,10 +93,15 @@ function code(ended: Ended): string {
   )
 }
 
+/** A process that gets none ends. */
+export const NO_MEMORY = '--as=0:'
+
 /** A side whose helper a fault ended. */
 function dead({ breaks }: Cell, side: 'source' | 'destination'): boolean {
   return breaks.some(
-    ({ does }) => does.who === side && (does.signal === 'SIGKILL' || does.signal === 'SIGTERM'),
+    ({ does }) =>
+      does.who === side &&
+      (does.signal === 'SIGKILL' || does.signal === 'SIGTERM' || does.noMemory || does.limit === NO_MEMORY),
   )
 }
 

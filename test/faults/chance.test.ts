@@ -5,7 +5,7 @@
  */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { Cell } from './cell.js'
+import type { Cell } from './matrix.js'
 import { runCells } from './run-cells.js'
 import { FAULTS } from './table.js'
 import { STEPS } from './steps.js'

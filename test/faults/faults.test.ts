@@ -6,7 +6,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
-import { Matrix } from './cell.js'
+import { Matrix } from './matrix.js'
 import { runCells } from './run-cells.js'
 import { keysOf, STEPS } from './steps.js'
 import { ALL_CELLS, COMPRESSED, FAULTS } from './table.js'
@@ -22,11 +22,11 @@ function chosen() {
 
 describe('the fault matrix', () => {
   it('has every record of a run for a step', async () => {
-    const matrix = new Matrix({})
+    const matrix = new Matrix({ breaks: [] })
     expect((await matrix.ferry('hold', matrix.path)).exit).toBe(EXIT.done)
     expect((await matrix.migrate([])).exit).toBe(EXIT.done)
     expect([...new Set(keysOf(matrix.journal().records))].sort()).toEqual([...STEPS].sort())
-    matrix.end()
+    await matrix.end()
   })
 
   it('each fault is in what is run every time', () => {

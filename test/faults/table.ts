@@ -1,5 +1,7 @@
 /** The matrix: each step by each fault, and the faults of the devices themselves. */
-import type { Cell, Does } from './cell.js'
+import { NO_MEMORY } from './cell.js'
+import type { Cell, Does } from './matrix.js'
+import { BAD, type Reach } from './network.js'
 import { STEPS, type Step } from './steps.js'
 
 /** Longer than every time-out of these profiles: keepalive is 2 s, the link's time-out 3 s. */
@@ -31,10 +33,37 @@ export const FAULTS: Readonly<Record<string, Does>> = {
   'clock an hour back': { backMs: 3_600_000 },
   'profile edited': { edit: true },
   'second run on the same devices': { run: 'migrate' },
+  'ferry: stdin ends': { stdin: 'ferry' },
+  'source: stdin ends': { stdin: 'source' },
+  'destination: stdin ends': { stdin: 'destination' },
+  'source: no address space': { who: 'source', limit: NO_MEMORY },
+  'destination: no address space': { who: 'destination', limit: NO_MEMORY },
+  'source: cgroup without memory': { who: 'source', noMemory: true },
+  'destination: cgroup without memory': { who: 'destination', noMemory: true },
+  'journal: disk full': { who: 'ferry', disk: 'full' },
+  'source: disk full': { who: 'source', disk: 'full' },
+  'destination: disk full': { who: 'destination', disk: 'full' },
+  'source: disk read-only': { who: 'source', disk: 'read-only' },
+  'destination: disk read-only': { who: 'destination', disk: 'read-only' },
 }
 
+const REACHES: readonly Reach[] = ['control a', 'control b', 'data', 'all']
+const SIGNALS = { killed: 'SIGKILL', terminated: 'SIGTERM', stopped: 'SIGSTOP' } as const
+
+/** Columns of a run between two hosts. */
+export const NETWORK_FAULTS: Readonly<Record<string, Does>> = Object.fromEntries([
+  ...REACHES.flatMap((reach) => BAD.map((bad) => [`cable ${reach}: ${bad}`, { cable: { reach, bad } }])),
+  ...(['source', 'destination'] as const).flatMap((ssh) => [
+    ...Object.entries(SIGNALS).map(([name, signal]) => [
+      `ssh to ${ssh} ${name}`,
+      { ssh, signal, ...(signal === 'SIGSTOP' && { stopMs: STOPPED_MS }) },
+    ]),
+    [`ssh to ${ssh}: stdin ends`, { ssh, stdin: ssh }],
+  ]),
+])
+
 const cellOf = (step: Step, fault: string): Cell => {
-  const does = FAULTS[fault]
+  const does = FAULTS[fault] ?? NETWORK_FAULTS[fault]
   if (does === undefined) throw new Error(`no fault ${fault}`)
   return { name: `${fault} at "${step}"`, breaks: [{ at: step, does }] }
 }
@@ -81,7 +110,9 @@ function transitions(side: 'source' | 'destination', state: string): Cell[] {
 }
 
 export const ALL_CELLS: readonly Cell[] = [
-  ...STEPS.flatMap((step) => Object.keys(FAULTS).map((fault) => cellOf(step, fault))),
+  ...STEPS.flatMap((step) =>
+    Object.keys({ ...FAULTS, ...NETWORK_FAULTS }).map((fault) => cellOf(step, fault)),
+  ),
   ...DEVICE_CELLS,
 ]
 

@@ -68,6 +68,8 @@ export interface Running {
   kill(signal: NodeJS.Signals): void
   /** Whether it has not ended yet. */
   alive(): boolean
+  /** Its stdin ends. */
+  closeInput(): void
 }
 
 /** A state folder of its own, so that tests do not claim each other's devices. */
@@ -96,7 +98,13 @@ export class Scene {
       const { exitCode: exit, signal, stderr, stdout } = result
       return { exit, signal, stdout, stderr, envelope: stdout.startsWith('{') ? JSON.parse(stdout) : null }
     })
-    return { pid, ended, kill: (signal) => void child.kill(signal), alive: () => !over }
+    return {
+      pid,
+      ended,
+      kill: (signal) => void child.kill(signal),
+      alive: () => !over,
+      closeInput: () => void child.stdin.end(),
+    }
   }
 
   /** Writes the workload as a profile and starts `ferry COMMAND PROFILE --json`. */

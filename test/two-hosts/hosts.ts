@@ -124,7 +124,13 @@ export class TwoHosts {
         envelope: args.includes('--json') && stdout !== '' ? JSON.parse(stdout) : null,
       }
     })
-    return { pid, ended, kill: (signal) => void child.kill(signal), alive: () => !over }
+    return {
+      pid,
+      ended,
+      kill: (signal) => void child.kill(signal),
+      alive: () => !over,
+      closeInput: () => void child.stdin.end(),
+    }
   }
 
   /**
