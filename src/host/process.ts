@@ -93,7 +93,8 @@ export function startProcess(
     stdin: child.stdin,
     stdout: child.stdout,
     ended,
-    kill: (signal) => void child.kill(signal),
+    // A program that could not be started has no pid, and the signal would go to our own process group.
+    kill: (signal) => void (child.pid !== undefined && child.kill(signal)),
     unref: () => {
       child.unref()
       for (const pipe of [child.stdin, child.stdout, child.stderr]) (pipe as { unref?: () => void }).unref?.()

@@ -2,12 +2,13 @@
  * Loaded into a `ferry` under test (`node --import`): breaks something at the very moment a record of the journal is
  * written. What is to be broken, and at which record, is in FERRY_FAULTS_AT; see cell.ts.
  */
-import processes, { spawn, spawnSync } from 'node:child_process'
+import processes, { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 
 const { faults, sides } = JSON.parse(process.env.FERRY_FAULTS_AT)
 const { writeSync } = fs
+const { spawn } = processes
 const { now } = Date
 const pending = new Set(faults)
 const steps = new Map()

@@ -80,10 +80,7 @@ export class Matrix {
   readonly path: string
   private readonly network: Network | undefined
 
-  constructor(
-    { breaks, migration, sim }: Omit<Cell, 'name'>,
-    network?: Network,
-  ) {
+  constructor({ breaks, migration, sim }: Omit<Cell, 'name'>, network?: Network) {
     this.network = network
     this.scene = network?.place() ?? new Scene()
     this.a = join(this.scene.folder, 'a')
