@@ -43,6 +43,7 @@ export async function run(cell: Cell, network?: Network): Promise<readonly strin
     const last = matrix.scene.runs().length > 0 ? await matrix.ferry('recover', 'last') : ran
     const said = `ended ${String(ran.exit ?? ran.signal)} (${code(ran)}), recovered ${String(last.exit)} (${code(last)})`
 
+    if (process.env['FERRY_FAULTS_TOLD'] !== undefined) console.log(cell.name, said)
     const [source, destination] = [helperOf(matrix.a), helperOf(matrix.b)]
     const [here, there] = await Promise.all([writes(source), writes(destination)])
     const where = `${said}; the source ${here ? 'writes' : 'does not write'}, the destination ${there ? 'writes' : 'does not write'}`
@@ -75,7 +76,7 @@ export async function run(cell: Cell, network?: Network): Promise<readonly strin
     }
     // What a person must look at is abandoned by one.
     if (last.exit === EXIT.needsPerson) await matrix.ferry('release', 'last', '--give-up')
-    await leaves(matrix, must)
+    await leaves(matrix, said, must)
   } catch (error) {
     wrong.push(String(error))
   } finally {
@@ -121,7 +122,11 @@ function readable(matrix: Matrix, last: Ended, must: (holds: boolean, what: stri
 }
 
 /** Once both holders are closed nothing is there any more: no process, no socket, no mark of a run. */
-async function leaves(matrix: Matrix, must: (holds: boolean, what: string) => void): Promise<void> {
+async function leaves(
+  matrix: Matrix,
+  said: string,
+  must: (holds: boolean, what: string) => void,
+): Promise<void> {
   for (const [side, folder] of [
     ['source', matrix.a],
     ['destination', matrix.b],
@@ -130,7 +135,7 @@ async function leaves(matrix: Matrix, must: (holds: boolean, what: string) => vo
     if (pid === undefined) continue
     const released = await matrix.ferry('release', '--hold', matrix.path, '--side', side)
     if (released.exit === EXIT.done) await gone(pid)
-    must(!isRunning(pid), `the ${side}'s helper stays: ${released.stdout}`)
+    must(!isRunning(pid), `the ${side}'s helper stays: ${said}; ${code(released)}`)
   }
   const { a, b, scene } = matrix
   const folders = [
