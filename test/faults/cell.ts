@@ -76,7 +76,7 @@ export async function run(cell: Cell, network?: Network): Promise<readonly strin
     }
     // What a person must look at is abandoned by one.
     if (last.exit === EXIT.needsPerson) await matrix.ferry('release', 'last', '--give-up')
-    await leaves(matrix, said, must)
+    await leaves(matrix, ran, said, must)
   } catch (error) {
     wrong.push(String(error))
   } finally {
@@ -124,6 +124,7 @@ function readable(matrix: Matrix, last: Ended, must: (holds: boolean, what: stri
 /** Once both holders are closed nothing is there any more: no process, no socket, no mark of a run. */
 async function leaves(
   matrix: Matrix,
+  ran: Ended,
   said: string,
   must: (holds: boolean, what: string) => void,
 ): Promise<void> {
@@ -133,6 +134,11 @@ async function leaves(
   ] as const) {
     const pid = helperOf(folder)
     if (pid === undefined) continue
+    // A source that could not be reached after COMMIT still has the run: the run's report says how to close it.
+    const told = /source\/not-released|link\//u.test(ran.stdout)
+    if (side === 'source' && told && (await matrix.ferry('release', 'last')).exit === EXIT.done)
+      await gone(pid)
+    if (!isRunning(pid)) continue
     const released = await matrix.ferry('release', '--hold', matrix.path, '--side', side)
     if (released.exit === EXIT.done) await gone(pid)
     must(!isRunning(pid), `the ${side}'s helper stays: ${said}; ${code(released)}`)

@@ -5,6 +5,7 @@
  */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { isRoot } from '../two-hosts/hosts.js'
 import type { Cell } from './matrix.js'
 import { runCells } from './run-cells.js'
 import { FAULTS } from './table.js'
@@ -15,7 +16,9 @@ const AT_ONCE = 4
 const first = Number(process.env['FERRY_TEST_SEED'] ?? Date.now() % 1_000_000_000)
 
 // A helper that is stopped costs a run ten seconds; the matrix has those.
-const quick = Object.entries(FAULTS).filter(([, { stopMs }]) => stopMs === undefined)
+const quick = Object.entries(FAULTS).filter(
+  ([, { disk, noMemory, stopMs }]) => stopMs === undefined && (isRoot || (disk ?? noMemory) === undefined),
+)
 const broken = fc.record({
   at: fc.constantFrom(...STEPS),
   fault: fc.constantFrom(...quick),

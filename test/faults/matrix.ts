@@ -64,6 +64,13 @@ export function needsNetwork({ breaks }: Cell): boolean {
   return breaks.some(({ does: { cable, ssh } }) => cable !== undefined || ssh !== undefined)
 }
 
+/** Namespaces, mounts and cgroups do. */
+export function needsRoot(cell: Cell): boolean {
+  return (
+    needsNetwork(cell) || cell.breaks.some(({ does }) => does.disk !== undefined || does.noMemory === true)
+  )
+}
+
 /** Where a run happens: on this host, or between two. */
 export interface Place {
   readonly folder: string

@@ -77,16 +77,31 @@ export const DEVICE_CELLS: readonly Cell[] = [
   ...SOURCE_STATES.flatMap((state) => transitions('source', state)),
   ...DESTINATION_STATES.flatMap((state) => transitions('destination', state)),
   ...(
-    ['short-stream', 'endless-stream', 'tracker-error', 'slow-stop', 'precopy-ends-with-zero'] as const
+    [
+      'short-stream',
+      'endless-stream',
+      'blocked-stream',
+      'stream-lost',
+      'short-reads',
+      'stale-session',
+      'tracker-error',
+      'tracker-hangs',
+      'slow-stop',
+      'precopy-ends-with-zero',
+      'refusals-einval',
+    ] as const
   ).map((kind) => ({
     name: `source: ${kind}`,
     breaks: [],
+    // What blocks does so until the limit of the blackout.
+    migration: { downtimeLimit: '3s' },
     sim: {
       source: [
         {
           kind,
           ...(kind === 'short-stream' && { bytes: '64KiB' }),
-          ...(kind === 'tracker-error' && { nth: 2 }),
+          ...(kind === 'short-reads' && { bytes: '512B' }),
+          ...(kind.startsWith('tracker-') && { nth: 2 }),
           ...(kind === 'slow-stop' && { delay: '200ms' }),
         },
       ],
@@ -136,6 +151,10 @@ export const COMPRESSED: readonly Cell[] = [
   cellOf('destination status answered', 'journal: no room'),
   cellOf('destination stay', 'clock an hour back'),
   cellOf('source release', 'ferry terminated'),
+  cellOf('destination stay', 'source: stdin ends'),
+  cellOf('source cutover', 'source: disk full'),
+  cellOf('source precopy', 'destination: cgroup without memory'),
+  cellOf('source precopy', 'cable data: one way there'),
 ]
 
 /** What the lab runs as well, where processors are slow: the moments around COMMIT. */
