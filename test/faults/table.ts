@@ -133,6 +133,8 @@ export const ALL_CELLS: readonly Cell[] = [
 
 /** Each fault once, each phase several times: what `npm test` has time for. Faults that take seconds are in COLUMN. */
 export const COMPRESSED: readonly Cell[] = [
+  // Two hosts are made for it: it takes the longest, and begins first.
+  cellOf('source precopy', 'cable data: loses 30 %'),
   cellOf('source cutover', 'ferry stopped'),
   cellOf('source device-state STOP_COPY', 'source stopped'),
   cellOf('source claim answered', 'destination terminated'),
@@ -154,7 +156,6 @@ export const COMPRESSED: readonly Cell[] = [
   cellOf('destination stay', 'source: stdin ends'),
   cellOf('source cutover', 'source: disk full'),
   cellOf('source precopy', 'destination: cgroup without memory'),
-  cellOf('source precopy', 'cable data: one way there'),
 ]
 
 /** What the lab runs as well, where processors are slow: the moments around COMMIT. */
