@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
-use crate::net::confine::confine;
+use crate::confine::confine;
 use crate::net::socket::{Socket, Wait};
 use crate::streams::pages::{Carried, store_pages, store_zeros};
 use crate::wire::Kind;
