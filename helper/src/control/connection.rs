@@ -29,6 +29,7 @@ use crate::message::{
 };
 use crate::resident::{memlock_limit, memory_available};
 use crate::sysfs;
+use crate::transfer::confine::{Duty, confine_run};
 use crate::transfer::net::route::route;
 use crate::transfer::net::tls::Identity;
 
@@ -181,7 +182,9 @@ fn answer(service: &Arc<Service>, connection: &Arc<Connection>, request: Request
             // Dialling takes its time, and pings must be answered meanwhile.
             let (connection, id) = (Arc::clone(connection), request.id);
             thread::spawn(move || {
-                let made = params(given).and_then(|asked| json(&probe::probe(&asked, &connection.identity)?));
+                let made = confine_run(&Duty { connects: true, ..Duty::default() })
+                    .and_then(|()| params(given))
+                    .and_then(|asked| json(&probe::probe(&asked, &connection.identity)?));
                 connection.output.reply(Some(id), &made);
             });
             return None;

@@ -1,5 +1,6 @@
 //! One side of one run: everything the helper owns for it, built up request by request and taken down in reverse.
 
+pub mod apart;
 pub mod descriptors;
 pub mod exec;
 mod holder;

@@ -1,62 +1,17 @@
 //! Threads that hear strangers, or store what a peer sends, have no capability and few system calls. They share the memory
 //! of this process: what this takes from one that was turned is the kernel, not what the process holds already.
 
-use std::collections::BTreeMap;
+mod calls;
+mod files;
+
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    apply_filter,
-};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
+use seccompiler::{BpfProgram, apply_filter};
 
 use crate::error::{FailureKind, HelperError, Result};
-
-/// Sockets that are open, memory, time, locks, and the end of the thread. Nothing that opens, starts or connects anything.
-const CALLS: &[libc::c_long] = &[
-    libc::SYS_brk,
-    libc::SYS_clock_gettime,
-    libc::SYS_clock_nanosleep,
-    libc::SYS_close,
-    libc::SYS_exit,
-    libc::SYS_fcntl,
-    libc::SYS_futex,
-    libc::SYS_getpeername,
-    libc::SYS_getpid,
-    libc::SYS_getrandom,
-    libc::SYS_getsockname,
-    libc::SYS_getsockopt,
-    libc::SYS_gettid,
-    libc::SYS_gettimeofday,
-    // Where the holes of memory are.
-    libc::SYS_lseek,
-    libc::SYS_madvise,
-    libc::SYS_mremap,
-    libc::SYS_munmap,
-    libc::SYS_nanosleep,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_poll,
-    libc::SYS_ppoll,
-    libc::SYS_read,
-    libc::SYS_readv,
-    libc::SYS_recvfrom,
-    libc::SYS_recvmsg,
-    libc::SYS_restart_syscall,
-    libc::SYS_rseq,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigreturn,
-    libc::SYS_sched_getaffinity,
-    libc::SYS_sched_yield,
-    libc::SYS_sendmsg,
-    libc::SYS_sendto,
-    libc::SYS_set_robust_list,
-    libc::SYS_setsockopt,
-    libc::SYS_shutdown,
-    libc::SYS_sigaltstack,
-    libc::SYS_write,
-    libc::SYS_writev,
-];
+use calls::Compiled;
 
 /// Confines the calling thread, for good. A call that is not allowed answers EPERM: a thread that hits one by a mistake of
 /// ours fails its connection, and the run is undone; ending the process would stop devices in the middle.
@@ -64,31 +19,84 @@ const CALLS: &[libc::c_long] = &[
 /// # Errors
 /// `link/thread` when the capabilities could not be dropped. A kernel without seccomp is no error.
 pub fn confine() -> Result<()> {
-    let none = CapabilitySet::empty();
-    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
-        .map_err(|errno| HelperError::os_of(FailureKind::Link, "link/thread", "capset", &errno.into(), ""))?;
+    keep_only(CapabilitySet::empty())?;
     static FILTER: OnceLock<Option<BpfProgram>> = OnceLock::new();
-    if let Some(filter) = FILTER.get_or_init(|| filter().ok()) {
-        // Fails where the kernel has none; the capabilities are gone all the same.
-        let _ = apply_filter(filter);
-    }
+    apply(&FILTER, calls::of_open_sockets);
     Ok(())
 }
 
-fn filter() -> std::result::Result<BpfProgram, seccompiler::BackendError> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = CALLS.iter().map(|call| (*call, Vec::new())).collect();
-    let only = |argument, operator, value| {
-        SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)?])
-    };
-    // No new code.
-    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        rules.insert(call, vec![only(2, SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64), 0)?]);
+/// What a thread that carries out a side of a run, and so hears its peer, has to do beside that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Duty {
+    /// It makes the connections.
+    pub connects: bool,
+    /// It reads what other processes wrote, and stops them.
+    pub writers: bool,
+    /// Where its record is.
+    pub folder: Option<PathBuf>,
+}
+
+/// Confines the calling thread, and those it starts, to one side of a run: devices that are open, the files of its record,
+/// sockets. No capability is left, unless processes are to be stopped.
+///
+/// # Errors
+/// As [`confine`]. A kernel without seccomp or Landlock is no error.
+pub fn confine_run(duty: &Duty) -> Result<()> {
+    let writers =
+        CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH | CapabilitySet::KILL | CapabilitySet::SYS_PTRACE;
+    keep_only(if duty.writers { writers } else { CapabilitySet::empty() })?;
+    // Landlock asks for it. It is set already where the program was started as it is to be.
+    let private = set_no_new_privs(true);
+    if let (Ok(()), Some(folder), false) = (private, &duty.folder, duty.writers) {
+        // Fails where a folder is missing, and without it this thread has what seccomp leaves. With `writers` it would
+        // hide the other processes.
+        let _ = files::restrict(&["/proc".as_ref(), "/sys".as_ref()], folder, duty.connects);
     }
-    // A device's ioctls are another thread's.
-    let sockets = [libc::FIONBIO, libc::TIOCOUTQ].map(|request| only(1, SeccompCmpOp::Eq, request));
-    rules.insert(libc::SYS_ioctl, sockets.into_iter().collect::<std::result::Result<_, _>>()?);
-    let refuse = SeccompAction::Errno(libc::EPERM as u32);
-    SeccompFilter::new(rules, refuse, SeccompAction::Allow, std::env::consts::ARCH.try_into()?)?.try_into()
+    static NO_CLONE3: OnceLock<Option<BpfProgram>> = OnceLock::new();
+    static FILTERS: [OnceLock<Option<BpfProgram>>; 4] = [const { OnceLock::new() }; 4];
+    apply(&NO_CLONE3, calls::no_clone3);
+    let filter = &FILTERS[usize::from(duty.connects) * 2 + usize::from(duty.writers)];
+    apply(filter, || calls::of_run(duty.connects, duty.writers));
+    Ok(())
+}
+
+/// Takes calls that this program never makes from the calling thread and those it starts.
+pub fn take_unused_calls() {
+    static FILTER: OnceLock<Option<BpfProgram>> = OnceLock::new();
+    apply(&FILTER, calls::never);
+}
+
+/// Leaves the calling thread, and those it starts, no capability but these.
+///
+/// # Errors
+/// `link/thread`.
+pub fn keep_only(kept: CapabilitySet) -> Result<()> {
+    let fail = |errno: rustix::io::Errno| {
+        HelperError::os_of(FailureKind::Link, "link/thread", "capset", &errno.into(), "capabilities stay")
+    };
+    let held = capabilities(None).map_err(fail)?;
+    let left = CapabilitySets {
+        effective: held.effective & kept,
+        permitted: held.permitted & kept,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, left).map_err(fail)
+}
+
+/// What the kernel has for it: filters of system calls, and the version of Landlock (0: none).
+pub fn in_force() -> (bool, u32) {
+    let action = libc::SECCOMP_RET_ERRNO;
+    // SAFETY: asks whether an action is known, which is read from a value of ours.
+    let seccomp =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) } == 0;
+    (seccomp, files::version())
+}
+
+fn apply(filter: &OnceLock<Option<BpfProgram>>, compile: impl FnOnce() -> Compiled) {
+    if let Some(filter) = filter.get_or_init(|| compile().ok()) {
+        // Fails where the kernel has none; the capabilities are gone all the same.
+        let _ = apply_filter(filter);
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_confined_thread_opens_starts_and_connects_nothing() {
-        filter().expect("it compiles");
+        calls::of_open_sockets().expect("it compiles");
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let address = listener.local_addr().expect("address");
         let errno = |result: std::io::Result<()>| result.err().and_then(|error| error.raw_os_error());
