@@ -116,7 +116,9 @@ impl Worker {
             "listen" => json(&session.listen(&params(given)?)?),
             "connect" => {
                 let asked = params(given)?;
-                json(&session.apart(true, |session| session.connect(&asked))?)
+                let connected = session.apart(true, |session| session.connect(&asked))?;
+                session.give_up_set_up();
+                json(&connected)
             }
             "receive" => json(&session.apart(false, Session::receive)?),
             "precopy" => {

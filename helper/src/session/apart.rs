@@ -8,6 +8,7 @@ use super::Session;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::log::say;
 use crate::message::TrackerKind;
+use crate::privileges::{give_up, unneeded_by_a_source};
 use crate::transfer::confine::{Duty, confine_run};
 
 impl Session {
@@ -34,6 +35,15 @@ impl Session {
                 say(&format!("not confined: {error}"));
                 work(self)
             }
+        }
+    }
+
+    /// A source whose process ends with its run keeps no right that was for setting it up. The worker calls it once the
+    /// source is connected.
+    pub fn give_up_set_up(&self) {
+        if self.held.is_none() {
+            // It may hold them no more as it is.
+            let _ = give_up(unneeded_by_a_source(self.duty(false).writers));
         }
     }
 

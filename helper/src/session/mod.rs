@@ -13,6 +13,7 @@ pub mod shared;
 #[cfg_attr(not(feature = "sim"), path = "not_simulated.rs")]
 mod simulated;
 mod track;
+mod truncatable;
 mod transfer;
 
 use std::path::PathBuf;

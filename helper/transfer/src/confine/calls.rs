@@ -15,6 +15,9 @@ const OPEN_SOCKETS: &[libc::c_long] = &[
     libc::SYS_close,
     libc::SYS_exit,
     libc::SYS_fcntl,
+    // Whether memory can have holes, and of what kind its file is.
+    libc::SYS_fstat,
+    libc::SYS_fstatfs,
     libc::SYS_futex,
     libc::SYS_getpeername,
     libc::SYS_getpid,
@@ -75,8 +78,6 @@ const RUN: &[libc::c_long] = &[
     libc::SYS_fchmodat,
     libc::SYS_fdatasync,
     libc::SYS_flock,
-    libc::SYS_fstat,
-    libc::SYS_fstatfs,
     libc::SYS_fsync,
     libc::SYS_ftruncate,
     libc::SYS_getcwd,
