@@ -5,6 +5,7 @@ pub mod control;
 pub mod durable;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzed;
+pub mod launcher;
 pub mod privileges;
 pub mod resident;
 pub mod session;

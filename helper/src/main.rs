@@ -6,10 +6,12 @@ use std::process::ExitCode;
 
 use ferry_helper::control::attach::attach;
 use ferry_helper::control::server::serve;
+use ferry_helper::launcher::confine_but_for_launcher;
 use ferry_helper::log::say;
 use ferry_helper::message::PROTOCOL_VERSION;
 use ferry_helper::privileges::drop_unneeded;
 use ferry_helper::session::exec::{TAKE_OVER, take_over};
+use ferry_helper::transfer::confine::take_unused_calls;
 
 const USAGE: &str = "\
 Usage: ferry-helper --serve | --attach SOCKET | --version | --help
@@ -52,8 +54,8 @@ fn main() -> ExitCode {
 const NOBODY: u8 = 3;
 
 fn serve_unprivileged() -> ExitCode {
-    if let Err(error) = drop_unneeded() {
-        say(&format!("cannot give up capabilities: {error}"));
+    if let Err(error) = drop_unneeded().and_then(|()| confine_but_for_launcher()) {
+        say(&format!("cannot be confined: {error}"));
         return ExitCode::FAILURE;
     }
     match serve() {
@@ -67,7 +69,10 @@ fn serve_unprivileged() -> ExitCode {
 
 fn proxy(socket: &Path) -> ExitCode {
     let attached = match drop_unneeded() {
-        Ok(()) => attach(socket),
+        Ok(()) => {
+            take_unused_calls();
+            attach(socket)
+        }
         Err(error) => Err(ferry_helper::error::HelperError::os("attach/failed", "capset", &error, "")),
     };
     match attached {

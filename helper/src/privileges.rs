@@ -34,6 +34,34 @@ pub fn drop_unneeded() -> std::io::Result<()> {
     Ok(())
 }
 
+/// What a source that goes to its destination needs no more, unless it holds its workload beyond the run: files are open,
+/// mapped and given away. `writers`: it reads what processes write and stops them.
+pub fn unneeded_by_a_source(writers: bool) -> CapabilitySet {
+    let of_writers = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH | CapabilitySet::SYS_PTRACE;
+    let others = CapabilitySet::CHOWN | CapabilitySet::NET_BIND_SERVICE;
+    if writers { others } else { others | of_writers | CapabilitySet::KILL }
+}
+
+/// For threads that open nothing and ask for nothing.
+pub fn without_capabilities() {
+    // Giving up is always allowed; a thread that could not would do its work all the same.
+    let _ = give_up(CapabilitySet::all());
+}
+
+/// Takes these from the calling thread, and from those it starts, for good.
+///
+/// # Errors
+/// The kernel's.
+pub fn give_up(unneeded: CapabilitySet) -> std::io::Result<()> {
+    let held = capabilities(None)?;
+    let left = CapabilitySets {
+        effective: held.effective - unneeded,
+        permitted: held.permitted - unneeded,
+        inheritable: CapabilitySet::empty(),
+    };
+    Ok(set_capabilities(None, left)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ export const HELPER_FAMILY: Family = {
     'helper/no-home': {
       meaning: 'The helper has no state folder of its own.',
       cause: 'Neither HOME nor XDG_STATE_HOME is set for the user who logs in.',
-      remedy: 'Set HOME for that user, or log in as one that has a home.',
+      remedy: 'Set HOME for that user, or name a folder with `stateDir:` in the profile.',
     },
     'helper/untrusted': {
       meaning: 'As root, Ferry refuses a helper that other users could replace.',

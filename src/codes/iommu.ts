@@ -111,6 +111,12 @@ export const IOMMU_FAMILY: Family = {
       cause: 'The file was not made at its full size.',
       remedy: 'Enlarge it (`truncate -s`), or correct the size in the profile.',
     },
+    'memory/open-to-others': {
+      meaning: 'Another user may truncate or replace the file behind a region.',
+      cause: 'The file or its folder belongs to another user, or is writable for group or others.',
+      remedy:
+        'Run `chown` and `chmod go-w` on what is named, or set `othersMayTruncate: true` for the region.',
+    },
     'memory/gone': {
       meaning: 'Part of a region was gone while the helper used it.',
       cause: 'A process truncated the file behind it, or the host ran out of huge pages.',

@@ -105,6 +105,11 @@ const ADVICE: Readonly<Record<PlanCode, Advice>> = {
     remedy:
       'Track it with `trackers.process`, or stop that process before the move; `verify: full` finds a lost write before the commit.',
   },
+  'plan/no-integrity': {
+    cause:
+      'The profile says `transport.insecure`. The checksums have no key: who can insert bytes can write the memory of the workload.',
+    remedy: 'Remove `insecure`, and the data is encrypted; or keep it on a cable that nobody else can reach.',
+  },
   'plan/kernel-differs': {
     cause: 'The hosts run different kernel releases, and drivers may change their state format between them.',
     remedy: 'Usually nothing: a load that fails is rolled back. Run the same kernel on both to be sure.',

@@ -80,7 +80,7 @@ async function dataCheck(
       { timeoutMs: linkTimeoutMs + GRACE_MS },
     )
     const way = `${from === null ? '' : `from ${from} `}to ${target}`
-    const how = `${maxStreams === 1 ? 'one connection' : `${maxStreams} connections`}, ${encrypt ? 'TLS 1.3' : 'in the clear'}`
+    const how = `${maxStreams === 1 ? 'one connection' : `${maxStreams} connections`}, ${encrypt ? 'TLS 1.3' : 'in the clear, integrity: none'}`
     return ok(
       'network',
       'data',

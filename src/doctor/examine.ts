@@ -56,7 +56,7 @@ export async function examine(subject: ExaminedHost, options: ExamineOptions): P
   const said: string[] = []
   const client = await openOn(host, subject, options, { checks, said })
   const hello = client?.helloReply ?? null
-  const folder = spec.stateDir ?? (client === null ? null : stateDirOf(client, spec, options.stateDir))
+  const folder = client === null ? spec.stateDir : folderOf(client, spec, options.stateDir, checks)
   const facts = await factsOf(host, subject, folder, checks)
   if (facts !== null)
     checks.push(
@@ -215,4 +215,19 @@ function clockCheck({ aheadUs, roundTripUs }: Clock): Check {
 
 function networkCheck({ roundTripUs }: Clock): Check {
   return ok('network', 'round-trip', `a line to the helper and back takes ${duration(roundTripUs)}`)
+}
+
+/** A helper whose user has no home names no folder. */
+function folderOf(
+  client: HelperClient,
+  spec: ExaminedHost['spec'],
+  own: string,
+  checks: Check[],
+): string | null {
+  try {
+    return stateDirOf(client, spec, own)
+  } catch (error) {
+    checks.push(failure('state', error))
+    return null
+  }
 }

@@ -107,5 +107,20 @@ export function stateDirOf(
   spec: Pick<HostSpec, 'host' | 'stateDir'>,
   own: string,
 ): string {
-  return spec.stateDir ?? (spec.host === 'local' ? own : client.helloReply.stateDir)
+  return spec.stateDir ?? (spec.host === 'local' ? own : ownStateDir(client, spec.host))
+}
+
+/** The helper's choice; a user without a home has none, which is no matter where the profile names a folder. */
+export function ownStateDir(
+  client: { readonly helloReply: Pick<HelloReply, 'stateDir'> },
+  host: string,
+): string {
+  const { stateDir } = client.helloReply
+  if (stateDir !== '') return stateDir
+  throw new FerryError({
+    code: 'helper/no-home',
+    exit: EXIT.error,
+    message: `the user who logs in at ${host} has neither HOME nor XDG_STATE_HOME`,
+    suggestions: ['set HOME for that user, or name a folder with `stateDir:`'],
+  })
 }

@@ -41,6 +41,6 @@ async function meet(session: RunSession, steering: Steering, destination: Helper
     side: 'source',
     op: 'connect',
     params: meeting.connect(listening, steering.limits.streams, destination.helloReply.fingerprint),
-    text: `connect to ${target}${maxStreams > 1 ? ` ${maxStreams} times` : ''}${encrypt ? ', encrypted' : ''}`,
+    text: `connect to ${target}${maxStreams > 1 ? ` ${maxStreams} times` : ''}${encrypt ? ', encrypted' : ', integrity: none'}`,
   })
 }

@@ -131,6 +131,11 @@ export const PLAN_CODES = {
     level: 'warn',
     summary: 'the memory may be in the hands of another process, whose own writes no tracker sees',
   },
+  'plan/no-integrity': {
+    layer: 'link',
+    level: 'warn',
+    summary: 'the data travels in the clear, integrity: none',
+  },
   'plan/kernel-differs': {
     layer: 'host',
     level: 'warn',

@@ -43,6 +43,14 @@ export function* checkHosts(
       'track it with `trackers.process`, or stop it before the move; `verify: full` finds a lost write before the commit',
     )
   }
+  if (destination !== null && profile.transport.insecure !== null) {
+    yield warn(
+      'plan/no-integrity',
+      { side: 'both' },
+      `data in the clear, integrity: none (insecure: ${profile.transport.insecure})`,
+      'remove `transport.insecure` to encrypt it; who can insert bytes can write the memory of the workload',
+    )
+  }
   yield* checkPageSizes(sides, profile)
   if (destination !== null && real && source.host.kernel !== destination.host.kernel) {
     yield warn(

@@ -151,6 +151,7 @@ function memoryStep(role: Role, { profile, pageSize }: Planned): Step {
         // First touch costs more than the transfer itself, so the destination pays it before the clock starts.
         populate: destination,
         ...(region.fill === null ? {} : { fill: region.fill }),
+        ...(region.othersMayTruncate ? { othersMayTruncate: true } : {}),
       }
     }),
   }

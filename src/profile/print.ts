@@ -55,12 +55,13 @@ function transport({ insecure, keepaliveMs, loopback, maxStreams, streams }: Tra
   return { insecure, loopback, streams, maxStreams, keepalive: formatTime(keepaliveMs * 1000) }
 }
 
-function region({ name, iova, bytes, source, destination, fill }: MemoryRegion): object {
+function region({ name, iova, bytes, source, destination, othersMayTruncate, fill }: MemoryRegion): object {
   return {
     name,
     iova: `0x${iova.toString(16)}`,
     size: formatSize(bytes),
     backing: { source: backing(source), destination: backing(destination) },
+    othersMayTruncate,
     fill: fill && { seed: fill.seed, zero: `${fill.zeroPercent}%` },
   }
 }

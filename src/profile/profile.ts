@@ -111,6 +111,8 @@ export interface MemoryRegion {
   readonly bytes: bigint
   readonly source: Backing
   readonly destination: Backing
+  /** Its file is taken although another user may truncate or replace it. */
+  readonly othersMayTruncate: boolean
   readonly fill: { readonly seed: number; readonly zeroPercent: number } | null
 }
 export type Backing =

@@ -98,6 +98,7 @@ function toRegion(region: RegionInput): MemoryRegion {
     bytes: region.size,
     source: toBacking(both ?? (backing as { source?: BackingInput }).source ?? backing),
     destination: toBacking(both ?? (backing as { destination?: BackingInput }).destination ?? backing),
+    othersMayTruncate: region.othersMayTruncate,
     fill: region.fill && { seed: region.fill.seed, zeroPercent: region.fill.zero },
   }
 }

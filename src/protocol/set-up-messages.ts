@@ -65,6 +65,8 @@ export interface RegionSpec {
   readonly populate: boolean
   /** Initial content of simulated workloads: random by seed, with this share of zero pages. Source only. */
   readonly fill?: { readonly seed: number; readonly zeroPercent: number }
+  /** A file that another user may truncate or replace is taken all the same. */
+  readonly othersMayTruncate?: true
 }
 export interface MemoryParams {
   readonly pageSize: number

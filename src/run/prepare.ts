@@ -5,7 +5,7 @@ import { simDevices } from '../inventory/sim-spec.js'
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import type { HelperClient, RequestLog } from '../link/client.js'
-import { openHelper, type OpenOptions, stateDirOf } from '../link/open.js'
+import { openHelper, type OpenOptions, ownStateDir, stateDirOf } from '../link/open.js'
 import type { HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
 import { makePlan } from '../plan/make-plan.js'
 import { planOneSide, type OneSide } from '../plan/one-side.js'
@@ -161,7 +161,7 @@ async function open(side: Role, options: PrepareOptions): Promise<HelperClient> 
 async function askStateDir(spec: HostSpec, options: OpenOptions): Promise<string> {
   const client = await openHelper(spec, options)
   try {
-    return client.helloReply.stateDir
+    return ownStateDir(client, spec.host)
   } finally {
     await client.close()
   }

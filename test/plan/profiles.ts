@@ -56,6 +56,7 @@ export function region(over: Partial<MemoryRegion> = {}): MemoryRegion {
     bytes: 512n * MIB,
     source: { kind: 'memfd', hugePageBytes: null },
     destination: { kind: 'memfd', hugePageBytes: null },
+    othersMayTruncate: false,
     fill: null,
     ...over,
   }

@@ -128,6 +128,7 @@ const regions: fc.Arbitrary<MemoryRegion[]> = fc
       // Each side its own file: one file for both is refused.
       source: both.kind === 'file' ? { kind: 'file', path: `${both.path}-s${index}` } : both,
       destination: both.kind === 'file' ? { kind: 'file', path: `${both.path}-d${index}` } : both,
+      othersMayTruncate: false,
       fill,
     })),
   )

@@ -25,10 +25,13 @@ use crate::error::{HelperError, Result};
 use crate::log::say;
 use crate::message::num::Bytes;
 use crate::message::{
-    EventSink, HelloParams, HelloReply, MAX_LINE_BYTES, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Request, RouteReply,
+    EventSink, HelloParams, HelloReply, MAX_LINE_BYTES, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, Phase, Request,
+    RouteReply,
 };
+use crate::privileges::without_capabilities;
 use crate::resident::{memlock_limit, memory_available};
 use crate::sysfs;
+use crate::transfer::confine::{Duty, confine_run};
 use crate::transfer::net::route::route;
 use crate::transfer::net::tls::Identity;
 
@@ -129,6 +132,10 @@ pub fn listen_to(service: &Arc<Service>, connection: &Arc<Connection>, mut input
             break;
         }
         connection.answering.store(true, Ordering::SeqCst);
+        // It answers `inventory`, for which it opens devices and their users' descriptors: not while a run moves.
+        if !matches!(service.shared.phase(), Phase::Idle | Phase::Claimed | Phase::SetUp) {
+            without_capabilities();
+        }
         match line {
             Ok(Line::Text(line)) => take(service, connection, &line),
             Ok(Line::TooLong) => {
@@ -181,7 +188,9 @@ fn answer(service: &Arc<Service>, connection: &Arc<Connection>, request: Request
             // Dialling takes its time, and pings must be answered meanwhile.
             let (connection, id) = (Arc::clone(connection), request.id);
             thread::spawn(move || {
-                let made = params(given).and_then(|asked| json(&probe::probe(&asked, &connection.identity)?));
+                let made = confine_run(&Duty { connects: true, ..Duty::default() })
+                    .and_then(|()| params(given))
+                    .and_then(|asked| json(&probe::probe(&asked, &connection.identity)?));
                 connection.output.reply(Some(id), &made);
             });
             return None;
@@ -215,7 +224,11 @@ fn hello(service: &Arc<Service>, connection: &Arc<Connection>, asked: &HelloPara
         uid: rustix::process::geteuid().as_raw(),
         kernel: super::host::kernel(),
         clock_us: Bytes(super::host::clock_us()),
-        state_dir: super::host::state_dir()?,
+        // The owner may name another one, and says so itself if it needs this one. An older owner does not know that.
+        state_dir: match super::host::state_dir() {
+            Err(_) if asked.protocol == PROTOCOL_VERSION => String::new(),
+            found => found?,
+        },
         page_size: rustix::param::page_size() as u64,
         memlock_bytes: memlock_limit().map(Bytes),
         memory_available_bytes: Bytes(memory_available()),

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::error::HelperError;
 use crate::message::{Event, EventSink};
+use crate::privileges::without_capabilities;
 
 /// Written at once after the descriptor was found writable: a pipe has room for that much then, a socket for more.
 const PIECE: usize = 4096;
@@ -88,7 +89,10 @@ impl Output {
         };
         let queue = Arc::new(Queue { state: Mutex::new(state), changed: Condvar::new() });
         let written = Arc::clone(&queue);
-        thread::Builder::new().name("output".to_owned()).spawn(move || written.write_all(to, is_socket))?;
+        thread::Builder::new().name("output".to_owned()).spawn(move || {
+            without_capabilities();
+            written.write_all(to, is_socket);
+        })?;
         Ok(Self(queue))
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::error::{FailureKind, HelperError, Result};
 use crate::message::{ConnectParams, ConnectReply, EventSink, ListenParams, ListenReply};
+use crate::transfer::confine::{Duty, confine_run};
 use crate::transfer::net::tls::Identity;
 use crate::transfer::streams::link::{Link, Listener};
 
@@ -28,7 +29,9 @@ pub fn expect(asked: &ListenParams, identity: &Arc<Identity>, events: Arc<dyn Ev
     {
         let over = Arc::clone(&over);
         // Whether they came is what the peer is told.
-        thread::Builder::new().spawn(move || drop(listener.accept(&over, &events))).map_err(thread)?;
+        thread::Builder::new()
+            .spawn(move || drop(confine_run(&Duty::default()).and_then(|()| listener.accept(&over, &events))))
+            .map_err(thread)?;
     }
     thread::Builder::new()
         .spawn(move || {

@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::thread;
 
 use crate::log::say;
+use crate::privileges::without_capabilities;
 
 /// Takes over the signals that would end this process in the middle of something. Before the first thread is started:
 /// all threads inherit the mask.
@@ -27,6 +28,7 @@ pub fn take_signals(end: impl Fn() + Send + 'static) {
         set
     };
     thread::spawn(move || {
+        without_capabilities();
         let mut before = false;
         loop {
             let mut signal = 0;

@@ -16,6 +16,7 @@ use super::process;
 use super::service::Service;
 use super::worker::Worker;
 use crate::error::{HelperError, Result};
+use crate::privileges::without_capabilities;
 
 /// Serves until nothing is left to serve. Call it before the first thread is started.
 ///
@@ -41,6 +42,7 @@ pub fn serve() -> Result<()> {
         let service = Arc::clone(&service);
         thread::spawn(move || listen_to(&service, &connection, BufReader::new(stdin())));
     }
+    without_capabilities();
     let worked = worker.join().map_err(|_| HelperError::new("helper/bug", "the worker thread panicked"));
     service.finish();
     worked

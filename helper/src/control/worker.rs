@@ -114,12 +114,26 @@ impl Worker {
             "dirty" => json(&session.dirty()?),
             "untrack" => json(&session.untrack()?),
             "listen" => json(&session.listen(&params(given)?)?),
-            "connect" => json(&session.connect(&params(given)?)?),
-            "receive" => json(&session.receive()?),
-            "precopy" => json(&session.precopy(&params(given)?)?),
-            "cutover" => json(&session.cutover(&params(given)?)?),
-            "finish" => json(&session.finish()?),
-            "rollback" => json(&session.rollback(&params(given)?)?),
+            "connect" => {
+                let asked = params(given)?;
+                let connected = session.apart(true, |session| session.connect(&asked))?;
+                session.give_up_set_up();
+                json(&connected)
+            }
+            "receive" => json(&session.apart(false, Session::receive)?),
+            "precopy" => {
+                let asked = params(given)?;
+                json(&session.apart(false, |session| session.precopy(&asked))?)
+            }
+            "cutover" => {
+                let asked = params(given)?;
+                json(&session.apart(false, |session| session.cutover(&asked))?)
+            }
+            "finish" => json(&session.apart(false, Session::finish)?),
+            "rollback" => {
+                let asked = params(given)?;
+                json(&session.apart(false, |session| session.rollback(&asked))?)
+            }
             "check" => json(&session.check()?),
             "stay" => self.stay(&params(given)?),
             "exec" => {

@@ -27,6 +27,7 @@ use super::descriptors::Descriptor;
 use super::{Session, out_of_order};
 use crate::device::DeviceState;
 use crate::error::{HelperError, Result};
+use crate::launcher::launch;
 use crate::memory::Memory;
 use crate::message::{ExecParams, ExecReply, Phase, Role};
 
@@ -120,9 +121,8 @@ fn start(command: &[String], given: &[Descriptor], names: &[String]) -> Result<p
     shim.env("LISTEN_FDS", given.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
     shim.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     shim.fd_mappings(mappings).map_err(|_| failed("dup", &io::Error::from_raw_os_error(libc::EBADF)))?;
-    let mut process = shim.spawn().map_err(|error| failed("fork", &error))?;
-    // Its copy of the pipe's end would keep us waiting.
-    drop(shim);
+    // Our copy of the pipe's end, which would keep us waiting, goes with it.
+    let mut process = launch(shim).map_err(|error| failed("fork", &error))?;
     let mut errno = Vec::new();
     let told = File::from(read).read_to_end(&mut errno);
     if told.is_ok() && errno.is_empty() {

@@ -1,5 +1,6 @@
 //! One side of one run: everything the helper owns for it, built up request by request and taken down in reverse.
 
+pub mod apart;
 pub mod descriptors;
 pub mod exec;
 mod holder;
@@ -12,6 +13,7 @@ pub mod shared;
 #[cfg_attr(not(feature = "sim"), path = "not_simulated.rs")]
 mod simulated;
 mod track;
+mod truncatable;
 mod transfer;
 
 use std::path::PathBuf;

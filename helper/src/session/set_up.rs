@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::opened::Opened;
 use super::simulated::Simulated;
+use super::truncatable::must_be_ours;
 use super::{Attached, Claimed, Container, Session};
 use crate::area::Area;
 use crate::device::MigrationFlags;
@@ -217,7 +218,13 @@ fn open_region(spec: &RegionSpec) -> Result<Region> {
         BackingSpec::Memfd { huge_page_bytes } => Backing::Memfd { huge_page_bytes: huge_page_bytes.map(|b| b.0) },
         BackingSpec::File { path } => Backing::File { path: path.clone() },
     };
-    Region::open(&spec.region, Area { iova: spec.iova.0, bytes: spec.bytes.0 }, &backing)
+    let region = Region::open(&spec.region, Area { iova: spec.iova.0, bytes: spec.bytes.0 }, &backing)?;
+    if let (BackingSpec::File { path }, Some(file), false) =
+        (&spec.backing, region.descriptor(), spec.others_may_truncate)
+    {
+        must_be_ours(&spec.region, path, file)?;
+    }
+    Ok(region)
 }
 
 /// A device as the reply to `device` has it.

@@ -30,7 +30,8 @@ impl Session {
 
     /// What kept a rollback from putting everything back.
     fn undo(&mut self) -> Vec<HelperError> {
-        self.rollback(&RollbackParams::default()).map_or_else(|error| vec![error], |undone| undone.needs_person)
+        self.apart_or_here(|session| session.rollback(&RollbackParams::default()))
+            .map_or_else(|error| vec![error], |undone| undone.needs_person)
     }
 
     /// The owner is gone: what is not committed is undone and, except for what a holder holds, given back. What cannot

@@ -161,6 +161,10 @@ impl Driver {
         self.process.wait().expect("reaped");
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     pub fn signal(&self, signal: i32) {
         // SAFETY: signals a child of ours that was not waited for yet.
         assert_eq!(unsafe { libc::kill(self.process.id() as i32, signal) }, 0);

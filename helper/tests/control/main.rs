@@ -1,5 +1,6 @@
 //! The helper as a process: who may drive it, when it ends, and what it keeps.
 
+mod confined;
 mod cut;
 mod driver;
 mod exec;

@@ -3,6 +3,7 @@
 
 mod clock;
 pub mod commit_record;
+pub mod confine;
 pub mod destination;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzed;

@@ -56,6 +56,9 @@ export const regionSchema = z
     iova: of.iova().meta({ description: 'where devices see it; the same on both sides' }),
     size: of.size().meta({ description: 'whole 4 KiB pages' }),
     backing: backingSchema.default('memfd'),
+    othersMayTruncate: z.boolean().default(false).meta({
+      description: 'take a file that another user may truncate or replace; it is refused otherwise',
+    }),
     fill: z
       .strictObject({
         seed: of.count(0).default(1).meta({ description: 'seed of the content' }),

@@ -90,6 +90,9 @@ pub struct RegionSpec {
     pub populate: bool,
     #[serde(default)]
     pub fill: Option<FillSpec>,
+    /// The owner accepts that another user may truncate or replace its file.
+    #[serde(default)]
+    pub others_may_truncate: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::confine::confine;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::message::ListenParams;
-use crate::net::confine::confine;
 use crate::net::preface::{Credentials, Place, Verdict, welcome};
 use crate::net::rejections::Rejections;
 use crate::net::socket::{Patience, Socket, Wait};

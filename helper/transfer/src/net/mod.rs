@@ -2,7 +2,6 @@
 
 pub(crate) mod admission;
 pub(crate) mod alive;
-pub(crate) mod confine;
 pub(crate) mod connect;
 pub(crate) mod dial;
 pub(crate) mod interface;

@@ -7,9 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::confine::confine;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
-use crate::net::confine::confine;
 use crate::net::socket::{Socket, Wait};
 use crate::streams::pages::{Carried, store_pages, store_zeros};
 use crate::wire::Kind;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::area::Area;
+use crate::confine::confine;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
 use crate::net::socket::{Patience, Socket};
@@ -70,10 +71,10 @@ impl Lane {
         Err(of_stream(error, self.number, self.count))
     }
 
-    /// Sends batches until none is left and no more will come.
+    /// Sends batches until none is left and no more will come. Confines its thread.
     pub fn work(&mut self, batches: &Batches, memory: &Memory, patience: &Patience) {
         let patience = Patience { cancel: Some(Arc::clone(&batches.stop)), ..patience.clone() };
-        let sent = self.socket.set_patience(patience).and_then(|()| {
+        let sent = confine().and_then(|()| self.socket.set_patience(patience)).and_then(|()| {
             let mut walk = PageWriter::new(self, memory);
             while let Some(batch) = batches.next() {
                 walk.batch(&batch)?;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{DirtyBitmap, Tracker};
+use super::{DirtyBitmap, Tracker, TrackerKind};
 use crate::area::Area;
 use crate::error::Result;
 use crate::message::TrackerRound;
@@ -114,6 +114,10 @@ impl Union {
     /// Those of the trackers, when a process ran since the last read.
     pub fn writers_stopped(&self) -> Result<()> {
         all(self.trackers.iter().map(|tracker| tracker.writers_stopped()))
+    }
+
+    pub fn has(&self, kind: TrackerKind) -> bool {
+        self.trackers.iter().any(|tracker| tracker.kind() == kind)
     }
 
     /// The processes whose writes are tracked; once stopped, those that are.

@@ -1,0 +1,90 @@
+//! What each thread of a real helper may do, read from /proc while it works.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::json;
+
+use crate::driver::{Driver, wait_for};
+use crate::place::Place;
+use crate::run::{Pair, cutover, held_precopy};
+
+const CHOWN: u64 = 1;
+const DAC_OVERRIDE: u64 = 1 << 1;
+const SYS_PTRACE: u64 = 1 << 19;
+
+#[derive(Debug)]
+struct Thread {
+    name: String,
+    capabilities: u64,
+    filters: u64,
+}
+
+fn threads(driver: &Driver) -> BTreeMap<u32, Thread> {
+    let folder = format!("/proc/{}/task", driver.pid());
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("alive").flatten() {
+        // It may end meanwhile.
+        let Ok(status) = fs::read_to_string(entry.path().join("status")) else { continue };
+        let field = |name: &str| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .map(|value| value.trim().to_owned())
+                .expect("a field")
+        };
+        let capabilities = ["CapPrm:", "CapEff:", "CapInh:"]
+            .map(|name| u64::from_str_radix(&field(name), 16).expect("hex"))
+            .into_iter()
+            .fold(0, |all, set| all | set);
+        let filters = field("Seccomp_filters:").parse().expect("a number");
+        let thread = Thread { name: field("Name:"), capabilities, filters };
+        found.insert(entry.file_name().to_str().expect("digits").parse().expect("a thread"), thread);
+    }
+    found
+}
+
+/// Those that hear the peer, once there is one that carries the run out: no capability, and more filters than the rest.
+fn hears_nothing_with_capabilities(driver: &Driver, least: usize) {
+    let hearing: Vec<Thread> = wait_for("a thread of the run", || {
+        let found: Vec<Thread> = threads(driver)
+            .into_values()
+            .filter(|thread| thread.name == "run" || thread.name.starts_with("stream-"))
+            .filter(|thread| thread.filters >= 3)
+            .collect();
+        (found.len() >= least).then_some(found)
+    });
+    assert!(hearing.iter().all(|thread| thread.capabilities == 0), "{hearing:?}");
+}
+
+#[test]
+fn no_thread_that_hears_a_peer_has_a_capability() {
+    let (here, there) = (Place::new(), Place::new());
+    let mut source = Driver::serve();
+    here.set_up(&mut source, "source");
+    let rest = threads(&source);
+    // The launcher alone may start a program.
+    assert!(rest.values().all(|thread| (thread.filters == 0) == (thread.name == "launcher")), "{rest:?}");
+    let mut pair = Pair::meet(source, &there);
+    hears_nothing_with_capabilities(&pair.destination, 1);
+    let held = pair.source.send("precopy", held_precopy());
+    pair.source.event("round-end");
+    hears_nothing_with_capabilities(&pair.source, 1);
+    hears_nothing_with_capabilities(&pair.destination, 1);
+    pair.source.ok("proceed", json!({}));
+    pair.source.reply(held).expect("pre-copy ends");
+    let mut params = cutover();
+    params["pauses"] = json!(["pre-resume"]);
+    let end = pair.source.send("cutover", params);
+    pair.source.event("paused");
+    hears_nothing_with_capabilities(&pair.source, 1);
+    hears_nothing_with_capabilities(&pair.destination, 1);
+    pair.source.ok("continue", json!({"at": "pre-resume"}));
+    assert_eq!(pair.source.reply(end).expect("a word")["outcome"], "running");
+    // A source that holds no workload needs none of these any more.
+    let left = CHOWN | DAC_OVERRIDE | SYS_PTRACE;
+    let kept: Vec<_> = threads(&pair.source).into_values().filter(|thread| thread.capabilities & left != 0).collect();
+    // The launcher, simulated devices, and the one that waits at the helper's socket for the next owner.
+    let others = kept.iter().filter(|thread| thread.name != "launcher" && !thread.name.starts_with("sim-")).count();
+    assert!(others <= 1, "{kept:?}");
+}

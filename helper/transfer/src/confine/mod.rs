@@ -1,0 +1,154 @@
+//! Threads that hear strangers, or store what a peer sends, have no capability and few system calls. They share the memory
+//! of this process: what this takes from one that was turned is the kernel, not what the process holds already.
+
+mod calls;
+mod files;
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
+use seccompiler::{BpfProgram, apply_filter};
+
+use crate::error::{FailureKind, HelperError, Result};
+use calls::Compiled;
+
+/// Confines the calling thread, for good. A call that is not allowed answers EPERM: a thread that hits one by a mistake of
+/// ours fails its connection, and the run is undone; ending the process would stop devices in the middle.
+///
+/// # Errors
+/// `link/thread` when the capabilities could not be dropped. A kernel without seccomp is no error.
+pub fn confine() -> Result<()> {
+    keep_only(CapabilitySet::empty())?;
+    static FILTER: OnceLock<Option<BpfProgram>> = OnceLock::new();
+    apply(&FILTER, calls::of_open_sockets);
+    Ok(())
+}
+
+/// What a thread that carries out a side of a run, and so hears its peer, has to do beside that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Duty {
+    /// It makes the connections.
+    pub connects: bool,
+    /// It reads what other processes wrote, and stops them.
+    pub writers: bool,
+    /// Where its record is.
+    pub folder: Option<PathBuf>,
+}
+
+/// Confines the calling thread, and those it starts, to one side of a run: devices that are open, the files of its record,
+/// sockets. No capability is left, unless processes are to be stopped.
+///
+/// # Errors
+/// As [`confine`]. A kernel without seccomp or Landlock is no error.
+pub fn confine_run(duty: &Duty) -> Result<()> {
+    let writers =
+        CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH | CapabilitySet::KILL | CapabilitySet::SYS_PTRACE;
+    keep_only(if duty.writers { writers } else { CapabilitySet::empty() })?;
+    // Landlock asks for it. It is set already where the program was started as it is to be.
+    let private = set_no_new_privs(true);
+    if let (Ok(()), Some(folder), false) = (private, &duty.folder, duty.writers) {
+        // Fails where a folder is missing, and without it this thread has what seccomp leaves. With `writers` it would
+        // hide the other processes.
+        let _ = files::restrict(&["/proc".as_ref(), "/sys".as_ref()], folder, duty.connects);
+    }
+    static NO_CLONE3: OnceLock<Option<BpfProgram>> = OnceLock::new();
+    static FILTERS: [OnceLock<Option<BpfProgram>>; 4] = [const { OnceLock::new() }; 4];
+    apply(&NO_CLONE3, calls::no_clone3);
+    let filter = &FILTERS[usize::from(duty.connects) * 2 + usize::from(duty.writers)];
+    apply(filter, || calls::of_run(duty.connects, duty.writers));
+    Ok(())
+}
+
+/// Takes calls that this program never makes from the calling thread and those it starts.
+pub fn take_unused_calls() {
+    static FILTER: OnceLock<Option<BpfProgram>> = OnceLock::new();
+    apply(&FILTER, calls::never);
+}
+
+/// Leaves the calling thread, and those it starts, no capability but these.
+///
+/// # Errors
+/// `link/thread`.
+pub fn keep_only(kept: CapabilitySet) -> Result<()> {
+    let fail = |errno: rustix::io::Errno| {
+        HelperError::os_of(FailureKind::Link, "link/thread", "capset", &errno.into(), "capabilities stay")
+    };
+    let held = capabilities(None).map_err(fail)?;
+    let left = CapabilitySets {
+        effective: held.effective & kept,
+        permitted: held.permitted & kept,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, left).map_err(fail)
+}
+
+/// What the kernel has for it: filters of system calls, and the version of Landlock (0: none).
+pub fn in_force() -> (bool, u32) {
+    let action = libc::SECCOMP_RET_ERRNO;
+    // SAFETY: asks whether an action is known, which is read from a value of ours.
+    let seccomp =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) } == 0;
+    (seccomp, files::version())
+}
+
+fn apply(filter: &OnceLock<Option<BpfProgram>>, compile: impl FnOnce() -> Compiled) {
+    if let Some(filter) = filter.get_or_init(|| compile().ok()) {
+        // Fails where the kernel has none; the capabilities are gone all the same.
+        let _ = apply_filter(filter);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::process::Command;
+    use std::thread;
+
+    use rustix::thread::capabilities;
+
+    use super::*;
+
+    #[test]
+    fn a_confined_thread_opens_starts_and_connects_nothing() {
+        calls::of_open_sockets().expect("it compiles");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = listener.local_addr().expect("address");
+        let errno = |result: std::io::Result<()>| result.err().and_then(|error| error.raw_os_error());
+        let found = thread::spawn(move || {
+            confine().expect("always allowed");
+            let mut size = 0;
+            // SAFETY: FIONREAD writes one int, which is ours.
+            let asked = unsafe { libc::ioctl(listener.as_raw_fd(), libc::FIONREAD, &raw mut size) };
+            let ioctl = if asked == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) };
+            // SAFETY: a new anonymous mapping takes nothing from anyone.
+            let code = unsafe {
+                let prot = libc::PROT_READ | libc::PROT_EXEC;
+                libc::mmap(std::ptr::null_mut(), 4096, prot, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+            };
+            let mapped = if code == libc::MAP_FAILED { Err(std::io::Error::last_os_error()) } else { Ok(()) };
+            let held = capabilities(None);
+            let refused = [
+                errno(File::open("/etc/hostname").map(drop)),
+                errno(Command::new("/bin/true").spawn().map(drop)),
+                errno(TcpStream::connect(address).map(drop)),
+                errno(ioctl),
+                errno(mapped),
+            ];
+            // Its own work goes on.
+            listener.set_nonblocking(true).expect("FIONBIO");
+            (refused, held.is_err())
+        });
+        let (refused, asks_nothing) = found.join().expect("thread");
+        assert_eq!(refused, [Some(libc::EPERM); 5]);
+        assert!(asks_nothing);
+    }
+
+    #[test]
+    fn only_the_thread_itself_is_confined() {
+        thread::spawn(|| confine().expect("always allowed")).join().expect("thread");
+        File::open("/proc/self/status").expect("still allowed here");
+    }
+}
