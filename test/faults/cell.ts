@@ -60,7 +60,7 @@ export class Matrix {
         transport: { loopback: true, keepalive: '2s' },
         source: { stateDir: this.a, from: 'holder' },
         destination: { stateDir: this.b, then: 'hold' },
-        migration: { linkTimeout: '3s' },
+        migration: { linkTimeout: '3s', grace: null },
         ...{ releaseSource: 'on-commit' },
       }),
     )

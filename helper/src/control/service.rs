@@ -216,6 +216,10 @@ impl Service {
         let Some(connection) = inner.connections.remove(&id) else { return };
         connection.mark_gone();
         connection.output.last_words(LAST_WORDS);
+        if self.shared.is_stopping() {
+            let actions = inner.ownership.on(Event::Closed);
+            self.carry_out(&inner, &actions, None);
+        }
         let actions = inner.ownership.on(Event::Gone(id));
         let settling = actions.contains(&Action::Settle);
         self.carry_out(&inner, &actions, Some(Arc::clone(&connection)));

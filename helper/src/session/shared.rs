@@ -36,6 +36,8 @@ pub struct Shared {
     peak_resident: AtomicU64,
     /// How long the run waits for another owner, in milliseconds.
     grace_ms: AtomicU64,
+    /// The stop has begun, by this helper's own events.
+    stopping: AtomicBool,
     snapshot: Mutex<Snapshot>,
     next: Arc<dyn EventSink>,
     /// What the owner changes meanwhile.
@@ -50,6 +52,7 @@ impl Shared {
             in_doubt: Arc::default(),
             peak_resident: AtomicU64::new(0),
             grace_ms: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
             snapshot: Mutex::new(Snapshot::idle()),
             next,
             steer: Arc::default(),
@@ -72,6 +75,7 @@ impl Shared {
 
     /// As the claim has it.
     pub fn set_grace(&self, milliseconds: u64) {
+        self.stopping.store(false, Ordering::SeqCst);
         self.grace_ms.store(milliseconds, Ordering::SeqCst);
     }
 
@@ -79,6 +83,11 @@ impl Shared {
     pub fn grace(&self) -> Option<Duration> {
         let milliseconds = self.grace_ms.load(Ordering::SeqCst);
         (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+    }
+
+    /// The run is in its stop: the grace is over before it begins.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
     }
 
     pub fn doubt_flag(&self) -> Arc<AtomicBool> {
@@ -195,6 +204,9 @@ impl Shared {
 
 impl EventSink for Shared {
     fn emit(&self, event: Event) {
+        if matches!(event, Event::Cutover { .. }) {
+            self.stopping.store(true, Ordering::SeqCst);
+        }
         if let Event::DeviceState { device, to, .. } = &event {
             self.note_device(device, *to);
         }
