@@ -7,10 +7,11 @@ import { plan as planFor } from '../plan/hosts.js'
 import { profile as profileFor, simDevice } from '../plan/profiles.js'
 
 const limits = { downtimeLimitMs: 300, bandwidth: null, streams: 1 }
-const start = {
+const start: Extract<Event, { type: 'run-start' }> = {
   type: 'run-start',
-  ...{ run: 'r', command: 'migrate', profile: 'w', file: 'f', version: '0', plan: null, limits, whole: '{}' },
-} as const
+  command: 'migrate',
+  ...{ run: 'r', profile: 'w', file: 'f', version: '0', plan: null, limits, whole: '{}' },
+}
 const intent = (step: number, op: string, phase: 'pin' | 'dirty-log' | 'pre-copy' = 'pin'): Event => ({
   type: 'intent',
   ...{ step, phase, side: 'source', op, text: op, params: {} },
