@@ -2,6 +2,9 @@ import { Flags } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
 import { RUN_ARG } from '../src/cli/flags.js'
+import type { Served, RunControl } from '../src/run/control.js'
+import type { EventStream } from '../src/journal/event-stream.js'
+import type { RecoveryResult } from '../src/recovery/result.js'
 import { prose } from '../src/cli/help-text.js'
 
 export default class Recover extends BaseCommand<typeof Recover> {
@@ -12,7 +15,10 @@ be asked. Safe to repeat.
 
 Where only a person can decide, it does nothing and prints the commands that decide, each with a token of the run as it is
 found now. At a terminal the token may be typed instead. A side declared dead is looked for again by the next
-\`ferry recover\`, which closes what it still has.`
+\`ferry recover\`, which closes what it still has.
+
+A run whose ferry was killed before the stop is kept by both helpers for \`migration.grace\`: within that time it goes
+on from there to its end, as under the ferry that began it. --undo undoes it instead.`
   static override exitCodes = [
     EXIT.done,
     EXIT.error,
@@ -45,6 +51,9 @@ found now. At a terminal the token may be typed instead. A side declared dead is
       options: ['source', 'destination'] as const,
       summary: 'the host of this side cannot be reached, and is known to be dead',
     })(),
+    undo: Flags.boolean({
+      summary: 'undo a run that its helpers have kept before its stop, instead of going on with it',
+    }),
     token: Flags.string({
       summary: 'the token that `ferry recover` printed for this decision',
       helpValue: 'TOKEN',
@@ -59,6 +68,8 @@ found now. At a terminal the token may be typed instead. A side declared dead is
       { FerryError, wireCode },
       { OUTCOME_CODE },
       { choiceCommand },
+      { goOn },
+      { openView },
     ] = await Promise.all([
       import('../src/journal/read.js'),
       import('../src/recovery/recover.js'),
@@ -66,6 +77,8 @@ found now. At a terminal the token may be typed instead. A side declared dead is
       import('../src/errors.js'),
       import('../src/run/outcome.js'),
       import('../src/recovery/choices.js'),
+      import('../src/recovery/go-on.js'),
+      import('../src/ui/live.js'),
     ])
     const saved = readWhatIsLeft(findJournal(this.stateDir, this.args.run))
     await this.refuseLive(saved.path)
@@ -73,7 +86,9 @@ found now. At a terminal the token may be typed instead. A side declared dead is
       this.warn(
         `${saved.path}: ${saved.damaged} lines are damaged and were passed over; both sides are asked`,
       )
-    const { as, dead, token } = this.flags
+    const { as, dead, token, undo } = this.flags
+    let stream: EventStream | null = null
+    let goes = false
     const recovered = await recoverRun({
       saved,
       stateDir: this.stateDir,
@@ -81,14 +96,34 @@ found now. At a terminal the token may be typed instead. A side declared dead is
       said: { as: as ?? null, dead: dead ?? null },
       confirm: async (expected, effect) =>
         token === undefined ? this.typed(expected, effect) : token.trim().toLowerCase() === expected,
-      reach: makeReach({ stateDir: this.stateDir, helper: this.flags.helper, root: this.config.root }),
+      reach: makeReach({
+        stateDir: this.stateDir,
+        helper: this.flags.helper,
+        root: this.config.root,
+        onEvent: (side, event) => stream?.emit({ type: 'helper', side, event }),
+      }),
+      ...(!undo && {
+        goOn: async (kept) => {
+          stream = kept.journal.events
+          const going = (run: string): void => {
+            goes = true
+            this.unexpectedExit = EXIT.unknown
+            if (!this.jsonEnabled())
+              process.stderr.write(`run ${run}: both helpers have kept it, and it goes on\n`)
+          }
+          const serve = (control: RunControl): Promise<Served> => this.serve(control)
+          return goOn(kept, { version: this.config.version, view: openView, serve, onGoing: going })
+        },
+      }),
       onEvent: ({ body }) => {
+        if (goes) return
         if (body.type === 'intent' && !this.jsonEnabled())
           process.stderr.write(`${body.side}: ${body.text}\n`)
       },
     })
     for (const problem of recovered.problems) this.warn(`[${problem.code}] ${problem.message}`)
     const { destination, error, exit, outcome, owed, run, source } = recovered
+    if (recovered.did === 'go-on') return this.wentOn(recovered)
     if (owed !== null)
       this.warn(
         `the ${owed} was declared dead and not found since: when its host is back, \`ferry recover ${run}\` closes what it has`,
@@ -118,6 +153,43 @@ found now. At a terminal the token may be typed instead. A side declared dead is
       ],
       result: recovered,
     })
+  }
+
+  /** Under its own id, as `ferry migrate` ends. */
+  private async wentOn({ records = [], ...recovered }: RecoveryResult): Promise<object> {
+    const [{ buildReport }, { reportText }, { FerryError, wireCode }, { OUTCOME_CODE }] = await Promise.all([
+      import('../src/report/build.js'),
+      import('../src/ui/report-text.js'),
+      import('../src/errors.js'),
+      import('../src/run/outcome.js'),
+    ])
+    const report = buildReport(records)
+    const { stdout } = process
+    this.log(reportText(report, stdout.isTTY ? { width: stdout.columns } : {}))
+    const { error, exit, outcome, run } = recovered
+    if (outcome === 'done') return { ...recovered, report }
+    throw new FerryError({
+      code: error === null ? OUTCOME_CODE[outcome] : wireCode(error.code),
+      exit: exit as typeof EXIT.rolledBack,
+      message: error?.message ?? `the run ended ${outcome}`,
+      suggestions: [
+        ...(error?.suggestion === undefined ? [] : [error.suggestion]),
+        `run ${run}: \`ferry report ${run}\` shows all of it`,
+      ],
+      result: { ...recovered, report },
+    })
+  }
+
+  /** Where the ferry that died served it; its socket is nobody's. */
+  private async serve(control: RunControl): Promise<Served> {
+    const [{ serveRun }, { lastingFolder, runSocket, runtimeFolder }, { rmSync }] = await Promise.all([
+      import('../src/control/server.js'),
+      import('../src/control/runtime-folder.js'),
+      import('node:fs'),
+    ])
+    const folders = [runtimeFolder(this.stateDir), lastingFolder(this.stateDir)] as const
+    for (const folder of folders) rmSync(runSocket(folder, control.run), { force: true })
+    return serveRun(control, ...folders)
   }
 
   /** Asks the person at the terminal, if there is one, to type the token. */

@@ -182,6 +182,7 @@ export type ErrorCode =
   | 'memory/populate'
   | 'memory/too-small'
   | 'owner/busy'
+  | 'owner/closed'
   | 'owner/crowded'
   | 'owner/ending'
   | 'owner/other-user'

@@ -38,7 +38,7 @@ const ARROWS: readonly (readonly [string, Readonly<Record<string, Strength>>])[]
   ['journal', { plan: 'types', profile: 'types', 'profile/schema': 'types', protocol: 'types' }],
   [
     'phases',
-    { link: 'values', plan: 'values', profile: 'types', 'profile/schema': 'values', protocol: 'types' },
+    { link: 'values', plan: 'values', profile: 'types', 'profile/schema': 'values', protocol: 'values' },
   ],
   [
     'run',

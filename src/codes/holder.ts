@@ -41,6 +41,12 @@ export const HOLDER_FAMILY: Family = {
       cause: 'A file was put there.',
       remedy: 'Move it away.',
     },
+    'owner/closed': {
+      meaning: 'The helper does not let another ferry go on with the run any more.',
+      cause:
+        'It has begun to undo the run, because the grace is over or the other side is gone, or it is past its stop.',
+      remedy: '`ferry recover RUN` finishes it.',
+    },
     'owner/busy': {
       meaning: 'Another ferry drives this helper.',
       cause: 'Two ferries were started for one run or holder.',

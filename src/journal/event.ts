@@ -74,6 +74,8 @@ export type Event =
       readonly expected?: PlanForecast
       /** Socket the run answers at while it is under way: on ferry's own host. */
       readonly control?: string
+      /** Profile and plan, for a ferry that goes on with the run. Absent in older journals, and for `pin`. */
+      readonly whole?: string
     }
   | { readonly type: 'phase-start'; readonly phase: PhaseName }
   | {
@@ -135,6 +137,8 @@ export type Event =
       readonly version: string
       /** What a person said of the run, with its token: which side is to have the workload, whose host is dead. */
       readonly decided?: { readonly as: Role | null; readonly dead: Role | null }
+      /** Both helpers had kept the run, and it goes on from where its ferry left it. */
+      readonly goesOn?: true
     }
   /** `ferry set`. */
   | {

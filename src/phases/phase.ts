@@ -12,6 +12,7 @@ import type {
   Role,
 } from '../protocol/protocol.js'
 import type { PhaseName, Plan, Step, UndoStep } from '../plan/plan.js'
+import { needsNewer } from '../protocol/protocol.js'
 import { withRun } from '../plan/sockets.js'
 import type { HoldPoint, Profile } from '../profile/profile.js'
 import type { HookPoint } from '../points.js'
@@ -129,6 +130,16 @@ export async function runPlanned(session: RunSession, phase: PhaseName): Promise
   for (const step of session.plan.steps) {
     if (step.phase !== phase) continue
     if (step.side === 'destination' && session.destination === null) continue
-    await session.step(withRun(step, session.run) as Step & Call<Op>)
+    await session.step(withGrace(withRun(step, session.run), session) as Step & Call<Op>)
   }
+}
+
+/** A helper that knows no grace undoes a run whose ferry it loses at once, and so does one that has no peer. */
+function withGrace(step: Step, { destination, profile, source }: RunSession): Step {
+  if (step.op !== 'claim' || destination === null) return step
+  const { graceMs } = profile.migration
+  const helper = step.side === 'source' ? source : destination
+  if (graceMs === null) return step
+  const knows = needsNewer(helper.helloReply.protocol, 'claim', { graceMs }) === undefined
+  return knows ? { ...step, params: { ...step.params, graceMs } } : step
 }

@@ -9,6 +9,8 @@ import type { Phase, RunSession, RoundEnd, Settled, Steering } from './phase.js'
 
 /** How often a round is sent at least while the run is held. */
 const HELD_INTERVAL_MS = 1000
+/** A helper that is gone ends the rounds by itself within this time. */
+const LOST_MS = 1000
 
 /** Memory and device state are sent while the devices run, round by round, until what remains fits the limit. */
 export const preCopy: Phase = {
@@ -17,7 +19,8 @@ export const preCopy: Phase = {
     const { onNotConverged } = session.profile.migration
     // Hooks may take their time, and what is written meanwhile must not wait for the blackout: rounds go on.
     const held = steering.holdsAt('before-cutover') || steering.hasHooks('pre-cutover')
-    const reply = held ? await heldPreCopy(session, steering) : await session.step(call(session, steering))
+    const reply = await (held ? heldPreCopy(session, steering) : freePreCopy(session, steering))
+    if (session.destination?.alive === false) throw destinationLostError()
     session.state.precopy = reply
     if (onNotConverged === 'cancel' && !fits(reply, limitUs(steering))) {
       throw notConvergedError(reply, limitUs(steering))
@@ -47,6 +50,34 @@ function call(session: RunSession, steering: Steering, hold?: PrecopyParams['hol
         ? `send the memory until the rest fits ${duration(downtimeLimitMs * 1000)}`
         : 'send the memory, then what is re-dirtied, until the run is continued',
   } as const
+}
+
+/** A destination that ferry has lost keeps the run for a while, and takes rounds: the source is told to end them. */
+async function freePreCopy(session: RunSession, steering: Steering): Promise<PrecopyReply> {
+  const rounds = session.background(call(session, steering))
+  const { destination } = session
+  const over = rounds.then(() => true)
+  const lost = destination?.ended?.then(() => session.pause(LOST_MS)).then(() => false)
+  const ended = await (lost === undefined ? over : Promise.race([over, lost]))
+  if (!ended) await endRounds(session, rounds)
+  const settled = await rounds
+  if (
+    destination?.alive === false &&
+    (settled.ok || settled.error.code === 'run/cancelled') &&
+    !session.cancelAsked
+  )
+    throw destinationLostError()
+  if (!settled.ok) throw fromHelperError(settled.error, { side: 'source' })
+  return settled.reply
+}
+
+function destinationLostError(): FerryError {
+  return new FerryError({
+    code: 'helper/died',
+    exit: EXIT.error,
+    message: "the connection to the destination's helper was lost in pre-copy",
+    side: 'destination',
+  })
 }
 
 /**

@@ -33,6 +33,7 @@ export function printProfile(profile: Profile): string {
       bandwidth: migration.bandwidth === null ? null : formatRate(migration.bandwidth),
       maxState: migration.maxStateBytes === null ? null : formatSize(migration.maxStateBytes),
       linkTimeout: ms(migration.linkTimeoutMs),
+      grace: migration.graceMs === null ? null : ms(migration.graceMs),
       hold: migration.hold,
       holdTimeout: migration.holdTimeoutMs === null ? null : ms(migration.holdTimeoutMs),
       holdEnd: migration.holdEnd,

@@ -52,6 +52,8 @@ export interface Profile {
     /** Of one device, in the blackout; null: by what it announced. */
     readonly maxStateBytes: bigint | null
     readonly linkTimeoutMs: number
+    /** How long helpers that lost ferry before the stop wait for `ferry recover`; null: not at all. */
+    readonly graceMs: number | null
     readonly hold: HoldPoint | null
     /** How long a run may be held, and what happens then; null: for ever. */
     readonly holdTimeoutMs: number | null

@@ -50,6 +50,7 @@ export function resolveProfile(input: ProfileInput, file: string): Profile {
       bandwidth: migration.bandwidth,
       maxStateBytes: migration.maxState,
       linkTimeoutMs: migration.linkTimeout,
+      graceMs: migration.grace,
       hold: migration.hold,
       holdTimeoutMs: migration.holdTimeout,
       holdEnd: migration.holdEnd,

@@ -100,6 +100,8 @@ export interface Requests {
   readonly tune: { params: TuneParams; reply: Empty }
   /** Ends the hold of `precopy`. Answered at once. */
   readonly proceed: { params: Empty; reply: Empty }
+  /** This owner goes on with a run that another one began; refused once the run was asked to stop or to go back. */
+  readonly 'take-up': { params: Empty; reply: Empty }
   readonly continue: { params: ContinueParams; reply: Empty }
   readonly stay: { params: StayParams; reply: Empty }
   readonly exec: { params: ExecParams; reply: ExecReply }

@@ -24,6 +24,8 @@ export interface ClaimParams {
    * owner is gone. A helper that may not undo any more (COMMIT was given, or may have been) stays there.
    */
   readonly socket: string
+  /** How long a connected run waits for another owner when it loses its own before the stop; absent: not at all. */
+  readonly graceMs?: number
 }
 export interface ClaimReply {
   /** This helper is a holder: memory, containers, devices and maps are there, and the requests for them only compare. */

@@ -49,7 +49,10 @@ export function howSettled(saved: Pick<SavedJournal, 'records'> & Partial<SavedJ
   // Before a commit, and after a discard, a release gives the run up.
   let settling = false
   for (const { body } of saved.records) {
-    if (body.type === 'recover-start' || (body.type === 'phase-start' && body.phase === 'commit'))
+    if (
+      (body.type === 'recover-start' && body.goesOn !== true) ||
+      (body.type === 'phase-start' && body.phase === 'commit')
+    )
       settling = true
     if (body.type === 'outcome' && body.ok && asked.has(body.step)) return 'done'
     if (body.type === 'outcome' && !body.ok && body.step === open?.step) {

@@ -6,7 +6,7 @@ import type { HelperClient } from '../link/client.js'
 import { openHelper, stateDirOf } from '../link/open.js'
 import { holderSocket } from '../plan/sockets.js'
 import { loadProfile } from '../profile/load.js'
-import type { Role } from '../protocol/protocol.js'
+import type { HelperEvent, Role } from '../protocol/protocol.js'
 import type { SideAddress } from '../journal/event.js'
 import type { Reach } from './sides.js'
 import { releaseHolder, type Released } from './release.js'
@@ -16,16 +16,19 @@ export interface ReachOptions {
   /** --helper; for helpers on this host. */
   readonly helper: string | undefined
   readonly root: string
+  /** What the helpers say meanwhile. */
+  readonly onEvent?: (side: Role, event: HelperEvent) => void
 }
 /** No helper answers at that socket: it has ended. */
 const NOBODY = 'holder/none'
 
-export function makeReach({ helper, root }: ReachOptions): Reach {
+export function makeReach({ helper, onEvent, root }: ReachOptions): Reach {
   const options = { helper, root, keepaliveMs: DEFAULT_KEEPALIVE_MS }
   return {
     async attach(side: Role, address: SideAddress, socket: string): Promise<HelperClient | null> {
       try {
-        return await openHelper(address.host, { ...options, side, attach: socket })
+        const told = (event: HelperEvent): void => onEvent?.(side, event)
+        return await openHelper(address.host, { ...options, side, attach: socket, onEvent: told })
       } catch (error) {
         if (error instanceof FerryError && error.code === NOBODY) return null
         throw error

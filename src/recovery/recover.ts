@@ -20,8 +20,10 @@ import { findDestination, findSource } from './find-sides.js'
 import { lostStays } from './lost-device.js'
 import { endedFor, howSettled, nextEpoch, startOf } from './left-run.js'
 import { owedSide } from '../journal/unfinished.js'
+import { readWhatIsLeft } from '../journal/read.js'
+import { leftAt, type LeftAt } from '../run/left-at.js'
 import { findOwed } from './owed.js'
-import type { Client, Found } from './sides.js'
+import type { Client, Found, WholeClient } from './sides.js'
 import type { RecoverInput, RecoveryResult } from './result.js'
 import { resumeJournal, type ResumedJournal } from './resume-journal.js'
 import { finishRun } from './finish.js'
@@ -52,14 +54,30 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
       }),
     ])
     clients.push(source.client, destination.client)
-    const sides: FoundSides = { run, source: source.found, destination: destination.found }
+    const left = over !== null ? null : leftAt(saved.records, saved.damaged)
+    const kept = left !== null && isKept(source, destination) && said.as === null && said.dead === null
+    if (kept) {
+      const went = await goneOn(input, journal, { left, source, destination })
+      if (went === 'undone') {
+        // Its helpers are at it: they are asked anew, and not to go on.
+        journal.close()
+        await Promise.all(clients.splice(0).map(async (client) => client?.close()))
+        const { goOn: _, ...rest } = input
+        return await recoverRun({ ...rest, saved: readWhatIsLeft(saved.path) })
+      }
+      if (went !== null) return went
+      await own([source, destination], run, nextEpoch(saved))
+    }
+    // Nothing of a run that is kept can run at the destination: a source that runs is to be rolled back like another.
+    const at = kept ? ({ ...source, found: 'answers' } as const) : source
+    const sides: FoundSides = { run, source: at.found, destination: destination.found }
     if (said.dead !== null && sides[said.dead] !== 'unreachable') throw notDeadError(run, said.dead)
     const fenced = needsToken(sides, said)
     const confirmed = !fenced || (await confirmedBy(input, sides, said))
     const decided = confirmed ? decideFor(sides, said) : tokenMissing(sides, said)
     return await carryOut(input, journal, {
       sides,
-      source,
+      source: at,
       destination,
       decided,
       said: fenced && confirmed ? said : null,
@@ -67,6 +85,52 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
   } finally {
     journal.close()
     for (const client of clients) await client?.close()
+  }
+}
+
+function isKept(source: Found<SourceFound>, destination: Found<DestinationFound>): boolean {
+  return (source.found === 'answers' || source.found === 'runs') && destination.found === 'open'
+}
+
+/**
+ * A helper that waits for an owner undoes its part and ends as soon as the other one drops the run; one that has an owner
+ * is asked, and answers.
+ */
+async function own(sides: readonly Found[], run: string, epoch: number): Promise<void> {
+  for (const { client } of sides) {
+    client?.bind(run, epoch)
+    // Refused by one that is undoing it already: the recovery finds out by its own requests.
+    await client?.request('take-up', {}).catch(() => undefined)
+  }
+}
+
+/** Null: it is to be undone; undone: one of the helpers has begun to undo it. */
+async function goneOn(
+  { goOn, saved }: RecoverInput,
+  journal: ResumedJournal,
+  { destination, left, source }: Pick<Decided, 'source' | 'destination'> & { readonly left: LeftAt },
+): Promise<RecoveryResult | 'undone' | null> {
+  if (goOn === undefined || source.client === null || destination.client === null) return null
+  const [run, epoch] = [startOf(saved).run, nextEpoch(saved)]
+  for (const client of [source.client, destination.client]) client.bind(run, epoch)
+  const went = await goOn({
+    saved,
+    journal,
+    // What reaches a side opens whole clients.
+    source: source.client as WholeClient,
+    destination: destination.client as WholeClient,
+    left,
+    epoch,
+  })
+  if (went === null) return 'undone'
+  return {
+    ...went,
+    source: source.found,
+    destination: destination.found,
+    did: 'go-on',
+    problems: [...source.problems, ...destination.problems, ...went.problems],
+    choices: [],
+    owed: null,
   }
 }
 

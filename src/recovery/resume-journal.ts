@@ -1,4 +1,5 @@
 /** The journal of a run that its ferry left, taken up again: what a recovery or a release asks goes behind it. */
+import type { FerryError } from '../errors.js'
 import { EventStream, type Subscriber } from '../journal/event-stream.js'
 import type { SavedJournal } from '../journal/read.js'
 import { takeUp } from '../journal/reopen.js'
@@ -9,6 +10,8 @@ import type { Client } from './sides.js'
 
 export interface ResumedJournal {
   readonly events: EventStream
+  /** The first failed write, if any. */
+  error(): FerryError | undefined
   /** Sends requests, each in the journal as a run's are. */
   requestsTo(sides: Readonly<Record<Role, Client | null>>): RunSession['step']
   close(): void
@@ -30,6 +33,7 @@ export function resumeJournal(
   const steps = saved.records.flatMap(({ body }) => (body.type === 'intent' ? [body.step] : []))
   return {
     events,
+    error: () => journal.error,
     requestsTo: (sides) => {
       const requests = new JournaledRequests({ events, sides, after: saved.damaged + Math.max(0, ...steps) })
       return (call) => requests.send(call, 'rollback')

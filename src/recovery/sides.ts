@@ -1,10 +1,13 @@
 /** The two sides of a run as a recovery works with them: how they are reached, and what was found there. */
 import type { SideAddresses } from '../journal/event.js'
+import type { Helper } from '../phases/phase.js'
 import type { HelperClient } from '../link/client.js'
 import type { HelperErrorBody, Role } from '../protocol/protocol.js'
 
 /** A helper as the recovery needs it. */
 export type Client = Pick<HelperClient, 'request' | 'bind' | 'close' | 'alive'>
+/** One that can carry a run to its end. */
+export type WholeClient = Client & Helper
 export interface Found<F extends string = string> {
   readonly found: F
   /** Null when the side cannot be reached. */

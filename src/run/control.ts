@@ -25,7 +25,11 @@ export interface Served {
 
 /** Keeps the status of a run, event by event. */
 export class StatusKeeper {
-  status: RunStatus = BLANK
+  status: RunStatus
+
+  constructor(before: RunStatus = BLANK) {
+    this.status = before
+  }
 
   readonly take = (record: EventRecord): void => {
     this.status = withRecord(this.status, record)

@@ -35,6 +35,12 @@ export interface HooksInput {
   readonly forecastUs: () => number | null
   /** The failure of a hook whose failure only warns. */
   readonly onProblem: (problem: HelperErrorBody) => void
+  /** Those that ran before, under another ferry. */
+  readonly ran?: ReadonlySet<string>
+}
+
+export function hookKey({ at, name }: Pick<Hook, 'at' | 'name'>): string {
+  return `${at} ${name}`
 }
 
 /** After these nothing is aborted. */
@@ -60,6 +66,7 @@ export class HookRunner {
   async run(point: HookPoint, signal: AbortSignal, outcome?: string): Promise<void> {
     for (const hook of this.at(point)) {
       if (signal.aborted) return
+      if (this.input.ran?.has(hookKey(hook)) === true) continue
       const failure = await this.one(hook, signal, outcome)
       if (failure === null || signal.aborted) continue
       if (hook.onFailure === 'warn' || FINAL.has(point)) {

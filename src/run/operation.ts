@@ -124,12 +124,12 @@ async function runPhases(
   return { ...result, records, journal: journal.path, prepared, journalError: journal.error }
 }
 
-function controlOf(
+export function controlOf(
   run: string,
   runner: Runner,
   events: EventStream,
   records: readonly EventRecord[],
-  keeper: StatusKeeper,
+  keeper: Pick<StatusKeeper, 'status'>,
 ): RunControl {
   return {
     run,

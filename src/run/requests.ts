@@ -12,6 +12,8 @@ interface RequestsInput {
   readonly sides: Readonly<Record<Role, Pick<Helper, 'request'> | null>>
   /** The last step in the journal: these are numbered on from it. */
   readonly after?: number
+  /** What was sent before, as `attempted` has it. */
+  readonly sent?: ReadonlySet<string>
   /** Throws when nothing may be sent any more. Asked behind the intent, which may be what found the disk full. */
   readonly mayBegin?: () => void
   /** Stops waiting for replies. */
@@ -21,12 +23,13 @@ interface RequestsInput {
 /** Requests of a run or of its recovery: each is in the journal before it is sent, and again when its reply came. */
 export class JournaledRequests {
   private readonly input: RequestsInput
-  private readonly sent = new Set<string>()
+  private readonly sent: Set<string>
   private steps: number
 
   constructor(input: RequestsInput) {
     this.input = input
     this.steps = input.after ?? 0
+    this.sent = new Set(input.sent)
   }
 
   /** Whether a request of this op was ever sent to this side, whatever came of it. */

@@ -8,6 +8,7 @@ import type { PhaseName } from '../plan/plan.js'
 import type { Event, Outcome, PlanForecast, Settable } from '../journal/event.js'
 import type { CutoverAnswer, CutoverAsk } from './hold-timer.js'
 import type { HookHost } from './hooks.js'
+import { packed } from './whole.js'
 import { planDigest } from '../journal/plan-digest.js'
 import { judgeFailure, rootCause, type Failure } from './outcome.js'
 import { askDestination, type Patience, type CutoverFate } from './ask-destination.js'
@@ -66,6 +67,7 @@ export class Runner {
       steered: input.command === 'migrate',
       hostOf: input.hostOf ?? noHost,
       cancel: (cause) => this.cancel(cause),
+      left: input.left,
     })
     this.detached = new Promise((resolve) => {
       this.resolveDetached = resolve
@@ -90,7 +92,30 @@ export class Runner {
       ...(command === 'migrate' && { limits: this.steering.savedLimits, ...(hold !== null && { hold }) }),
       ...(expected !== undefined && { expected }),
       ...(control !== undefined && { control }),
+      ...(command === 'migrate' && { whole: packed(profile, plan) }),
     })
+    return this.toItsEnd()
+  }
+
+  /**
+   * Takes up the run that another ferry left, from both helpers; throws when one of them has begun to undo it. Nothing of
+   * the run is changed by that alone.
+   */
+  async takeUp(epoch: number): Promise<void> {
+    const { events, version } = this.input
+    const { session } = this
+    events.emit({ type: 'recover-start', epoch, version, goesOn: true })
+    session.phase = 'pre-copy'
+    const text = 'go on with the run'
+    for (const side of ['source', 'destination'] as const) {
+      await session.step({ side, op: 'take-up', params: {}, text })
+    }
+    const receive = { side: 'destination', op: 'receive', params: {}, text: 'receive the workload' } as const
+    session.state.receive = session.background(receive)
+  }
+
+  /** From where it stands. */
+  async toItsEnd(): Promise<RunResult> {
     const result = await Promise.race([this.runPhases(), this.detached])
     return this.finish(result)
   }
@@ -152,6 +177,7 @@ export class Runner {
     for (const phase of this.input.phases) {
       if (failure !== null) break
       started.push(phase)
+      if (this.input.left?.passed.has(phase.name) === true) continue
       failure = await this.runAsPhase(phase.name, () => this.runWithHooks(phase))
       if (failure !== null && session.state.outcomeUnknown && !session.state.committed) {
         const fate = await this.cutoverFate()

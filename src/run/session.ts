@@ -6,6 +6,7 @@ import type { HelperErrorBody, Op, Requests, Role } from '../protocol/protocol.j
 import type { Call, Helper, RunSession, RunState, Settled } from '../phases/phase.js'
 import type { PhaseName, Plan, UndoStep } from '../plan/plan.js'
 import { JournaledRequests } from './requests.js'
+import type { LeftAt } from './left-at.js'
 import type { Profile } from '../profile/profile.js'
 import type { EventStream } from '../journal/event-stream.js'
 
@@ -18,6 +19,8 @@ export interface SessionInput {
   readonly events: EventStream
   /** The journal's first failed write, if any. */
   readonly journalError: () => FerryError | undefined
+  /** Where another ferry left the run that this one goes on with. */
+  readonly left?: LeftAt
 }
 
 interface Done {
@@ -64,7 +67,10 @@ export class Session implements RunSession {
     this.source = input.source
     this.destination = input.destination
     this.events = input.events
+    const { left } = input
+    if (left !== undefined) this.done.push(...doneBefore(input.plan, left))
     this.requests = new JournaledRequests({
+      ...(left !== undefined && { after: left.steps, sent: left.sent }),
       events: input.events,
       sides: input,
       mayBegin: () => this.mayBegin(),
@@ -148,6 +154,15 @@ export class Session implements RunSession {
   private helper(side: Role): Helper | null {
     return side === 'source' ? this.source : this.destination
   }
+}
+
+/** The planned steps that the other ferry had carried out, in their order. */
+function doneBefore(plan: Plan, { tracking }: LeftAt): readonly Done[] {
+  return plan.steps.flatMap(({ phase, side, text, undo }, index) => {
+    const planned = plan.steps.slice(0, index).filter((step) => step.phase === phase).length
+    const carriedOut = phase === 'pin' || planned < tracking
+    return undo === undefined || !carriedOut ? [] : [{ phase, side, undo, text }]
+  })
 }
 
 function cancelledError(): FerryError {

@@ -9,6 +9,7 @@ import type { HookPoint } from '../points.js'
 import type { EventRecord, SavedLimits, Settable } from '../journal/event.js'
 import { HoldKeeper, type CutoverAnswer, type CutoverAsk } from './hold-timer.js'
 import { HookRunner, type HookHost } from './hooks.js'
+import type { LeftAt } from './left-at.js'
 import type { Session } from './session.js'
 import { limitsOf, readSetting } from './settings.js'
 
@@ -16,6 +17,8 @@ export interface RunSteeringInput {
   /** Holds and hooks are for moves; what only measures has none. */
   readonly steered: boolean
   readonly hostOf: (on: 'source' | 'destination' | 'ferry') => HookHost
+  /** Where another ferry left the run. */
+  readonly left?: LeftAt | undefined
   /** Ends the run as a cancel does, for a cause of its own. */
   readonly cancel: (cause: HelperErrorBody) => void
 }
@@ -42,14 +45,17 @@ export class RunSteering implements Steering {
     const { events, profile, run } = session
     this.session = session
     this.input = input
-    this.limits = limitsOf(profile)
-    const point = input.steered ? profile.migration.hold : null
+    const { left } = input
+    this.limits = left?.limits ?? limitsOf(profile)
+    const point = input.steered && left?.released !== true ? profile.migration.hold : null
+    const holdTimeoutMs =
+      left === undefined || left.untilMs === null ? profile.migration.holdTimeoutMs : untilThen(left.untilMs)
     this.keeper =
       point === null
         ? null
         : new HoldKeeper({
             point,
-            migration: profile.migration,
+            migration: { ...profile.migration, holdTimeoutMs },
             events,
             onTimeout: (because) => input.cancel(holdTimedOutBody(profile, because, this.lastRound)),
           })
@@ -60,9 +66,19 @@ export class RunSteering implements Steering {
       hostOf: input.hostOf,
       forecastUs: () => this.lastRound?.expectedUs ?? null,
       onProblem: (problem) => session.state.problems.push(problem),
+      ...(left !== undefined && { ran: left.hooks }),
     })
+    if (left !== undefined) this.resume(left)
     // After everybody has heard it: what is said about an event comes after the event, for every listener.
     events.subscribe((record) => queueMicrotask(() => this.listen(record)))
+  }
+
+  private resume({ limits, scheduledMs }: LeftAt): void {
+    const { keeper } = this
+    if (limits !== null) keeper?.limit(limits.downtimeLimitMs)
+    if (scheduledMs !== null && scheduledMs > Date.now()) {
+      void keeper?.ask({ atMs: scheduledMs, withinMs: null })
+    }
   }
 
   get savedLimits(): SavedLimits {
@@ -221,6 +237,10 @@ export class RunSteering implements Steering {
       work.then(resolve, reject)
     })
   }
+}
+
+function untilThen(atMs: number): number {
+  return Math.max(0, atMs - Date.now())
 }
 
 function cancelledError(): FerryError {

@@ -25,7 +25,7 @@ export function steeringLine(body: SteeringEvent): string {
     case 'set':
       return `set ${body.key} to ${body.value}`
     case 'recover-start':
-      return 'continued by `ferry recover`'
+      return body.goesOn === true ? 'taken up by `ferry recover`: it goes on' : 'continued by `ferry recover`'
   }
 }
 

@@ -7,7 +7,8 @@ import { ended, sourceRuns } from '../support/expect.js'
 import { gone, Scene, type Journal } from '../support/scene.js'
 import { device, workload } from '../support/workload.js'
 
-const SLOW = { migration: { bandwidth: '2MiB/s' } }
+// A short grace: nobody comes.
+const SLOW = { migration: { bandwidth: '2MiB/s', grace: '50ms' } }
 const two = [device('nic'), device('disk', { seed: 5, trackers: ['iommu'] })]
 const slowLoad = device('nic', {}, { destination: { latency: { STOP: '1s' } } })
 const slowRun = device('nic', {}, { destination: { latency: { RUNNING: '1500ms' } } })

@@ -101,7 +101,7 @@ export class Matrix {
         transport: { ...hosts.transport, keepalive: '2s' },
         source: { ...hosts.source, stateDir: this.a, from: 'holder' },
         destination: { ...hosts.destination, stateDir: this.b, then: 'hold' },
-        migration: { linkTimeout: '3s', ...migration },
+        migration: { linkTimeout: '3s', grace: null, ...migration },
         ...{ releaseSource: 'on-commit' },
       }),
     )

@@ -101,6 +101,7 @@ export function profile(devices: readonly ProfileDevice[], over: Partial<Profile
       bandwidth: null,
       maxStateBytes: null,
       linkTimeoutMs: 5000,
+      graceMs: null,
       hold: null,
       holdTimeoutMs: null,
       holdEnd: 'cancel',

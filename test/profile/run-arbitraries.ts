@@ -115,6 +115,7 @@ export const migration: fc.Arbitrary<Profile['migration']> = fc.record({
   bandwidth: fc.option(rate),
   maxStateBytes: fc.option(fc.bigInt(1n, 2n ** 40n)),
   linkTimeoutMs: ms,
+  graceMs: fc.option(ms),
   hold: fc.constantFrom(null, 'after-pin' as const, 'after-dirty-log' as const, 'before-cutover' as const),
   holdTimeoutMs: fc.option(ms),
   holdEnd: fc.constantFrom('cancel' as const, 'cutover' as const),

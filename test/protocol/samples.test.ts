@@ -32,6 +32,7 @@ const ops: Record<Op, true> = {
   probe: true,
   tune: true,
   proceed: true,
+  'take-up': true,
   continue: true,
   stay: true,
   exec: true,

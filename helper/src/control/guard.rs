@@ -30,7 +30,7 @@ const RULES: &[Rule] = &[
     rule("dirty", Phase::Tracking, Phase::Tracking, None),
     rule("listen", Phase::Claimed, Phase::Tracking, None),
     rule("connect", Phase::Claimed, Phase::Tracking, None),
-    rule("receive", Phase::SetUp, Phase::Tracking, Some(Phase::Cutover)),
+    rule("receive", Phase::SetUp, Phase::Cutover, Some(Phase::Cutover)),
     rule("precopy", Phase::Tracking, Phase::PreCopy, Some(Phase::PreCopy)),
     rule("cutover", Phase::Tracking, Phase::PreCopy, Some(Phase::Cutover)),
     rule("finish", Phase::Cutover, Phase::Cutover, None),

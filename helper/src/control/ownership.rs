@@ -3,6 +3,9 @@
 //! One connection at a time is the owner: the first that asks for something of a run. What it leaves behind is settled
 //! before anything its successor asks for: whatever can be undone is, and the session says what stands. The helper
 //! stays for a successor as long as something stands; without that it ends with its stdin.
+//!
+//! A run that is connected and not yet asked to stop waits for a successor first, for a grace time. Either the successor
+//! takes it up, or it is settled: never both.
 
 use crate::session::Standing;
 
@@ -16,6 +19,14 @@ pub const STDIN: Id = 0;
 pub enum Event {
     /// A connection asks for something of a run.
     Asked(Id),
+    /// A run was claimed.
+    Begun,
+    /// It can go on under another owner from here on.
+    Connected,
+    /// It cannot any more: it was asked to stop its devices, to go back or to end, or it failed.
+    Closed,
+    /// The grace of this number is over.
+    GraceOver(u32),
     /// A connection ended, or fell silent.
     Gone(Id),
     /// What was left behind is settled.
@@ -39,6 +50,10 @@ pub enum Action {
     Own(Id),
     /// Events go nowhere.
     Disown,
+    /// What is under way goes on without an owner, and stops no device; after the grace `GraceOver` is told this number.
+    Wait(u32),
+    /// What is under way has an owner again.
+    GoOn,
     /// What is under way stops as soon as it can.
     Cancel,
     /// What is under way has lost its owner.
@@ -62,6 +77,20 @@ pub struct Ownership {
     children: u32,
     terminated: bool,
     ended: bool,
+    run: Run,
+    /// The grace under way.
+    grace: Option<u32>,
+    graces: u32,
+}
+
+/// Whether another owner may go on with the run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Run {
+    #[default]
+    None,
+    Begun,
+    Connected,
+    Closed,
 }
 
 impl Ownership {
@@ -77,9 +106,32 @@ impl Ownership {
                 Some(_) => vec![Action::Busy],
                 None => {
                     self.owner = Some(from);
-                    vec![Action::Own(from), Action::Serve]
+                    match self.grace.take() {
+                        Some(_) => vec![Action::Own(from), Action::GoOn, Action::Serve],
+                        None => vec![Action::Own(from), Action::Serve],
+                    }
                 }
             },
+            Event::Begun => {
+                self.run = Run::Begun;
+                Vec::new()
+            }
+            Event::Connected => {
+                // One that lost its owner on the way is being settled.
+                if self.run == Run::Begun && self.owner.is_some() && !self.terminated {
+                    self.run = Run::Connected;
+                }
+                Vec::new()
+            }
+            Event::Closed => {
+                self.close_run();
+                self.no_longer_waits()
+            }
+            Event::GraceOver(number) if self.grace == Some(number) => {
+                self.run = Run::Closed;
+                self.no_longer_waits()
+            }
+            Event::GraceOver(_) => Vec::new(),
             Event::Gone(id) => self.gone(id),
             Event::Settled(standing) => self.settled(standing),
             Event::ChildStarted => {
@@ -88,11 +140,13 @@ impl Ownership {
             }
             Event::ChildEnded => {
                 self.children = self.children.saturating_sub(1);
-                if self.owner.is_none() { self.settle() } else { Vec::new() }
+                if self.owner.is_none() && self.grace.is_none() { self.settle() } else { Vec::new() }
             }
             Event::Terminated if self.terminated || self.ended => Vec::new(),
             Event::Terminated => {
                 self.terminated = true;
+                self.run = Run::Closed;
+                self.grace = None;
                 self.unsettled += 1;
                 vec![Action::Cancel, Action::GiveUp]
             }
@@ -104,8 +158,20 @@ impl Ownership {
             return Vec::new();
         }
         self.stdin_gone |= id == STDIN;
+        if self.owner == Some(id) && self.run == Run::Connected {
+            self.owner = None;
+            self.graces += 1;
+            self.grace = Some(self.graces);
+            let mut actions = vec![Action::Disown, Action::Wait(self.graces)];
+            actions.extend(self.leave_starter());
+            return actions;
+        }
+        if self.grace.is_some() {
+            return self.leave_starter().into_iter().collect();
+        }
         if self.owner == Some(id) {
             self.owner = None;
+            self.close_run();
             let mut actions = vec![Action::Disown, Action::Orphan];
             actions.extend(self.settle());
             return actions;
@@ -137,11 +203,36 @@ impl Ownership {
             self.ended = true;
             return vec![Action::End];
         }
+        self.leave_starter().into_iter().collect()
+    }
+
+    /// A process that stays holds no terminal and no pipe of the one that started it.
+    fn leave_starter(&mut self) -> Option<Action> {
         if self.stdin_gone && !self.detached {
             self.detached = true;
-            return vec![Action::Detach];
+            return Some(Action::Detach);
         }
-        Vec::new()
+        None
+    }
+
+    fn close_run(&mut self) {
+        if self.run != Run::None {
+            self.run = Run::Closed;
+        }
+    }
+
+    fn no_longer_waits(&mut self) -> Vec<Action> {
+        if self.grace.take().is_none() {
+            return Vec::new();
+        }
+        let mut actions = vec![Action::Orphan];
+        actions.extend(self.settle());
+        actions
+    }
+
+    /// Whether its owner may go on with a run that another one began.
+    pub fn may_go_on(&self) -> bool {
+        self.run == Run::Connected
     }
 }
 
@@ -196,6 +287,46 @@ mod tests {
         assert_eq!(ownership.on(Event::Settled(Standing::Nothing)), [Action::End]);
     }
 
+    /// Connected, with its owner gone: it waits.
+    fn waiting() -> Ownership {
+        let mut ownership = Ownership::default();
+        ownership.on(Event::Asked(STDIN));
+        ownership.on(Event::Begun);
+        ownership.on(Event::Connected);
+        assert_eq!(ownership.on(Event::Gone(STDIN)), [Action::Disown, Action::Wait(1), Action::Detach]);
+        ownership
+    }
+
+    #[test]
+    fn a_connected_run_waits_and_is_either_taken_up_or_settled() {
+        let mut taken = waiting();
+        assert_eq!(taken.on(Event::Asked(3)), [Action::Own(3), Action::GoOn, Action::Serve]);
+        assert!(taken.may_go_on());
+        assert_eq!(taken.on(Event::GraceOver(1)), [], "it came in time");
+        assert_eq!(taken.on(Event::Asked(4)), [Action::Busy], "two at once");
+        // It is killed, too.
+        assert_eq!(taken.on(Event::Gone(3)), [Action::Disown, Action::Wait(2)]);
+        assert_eq!(taken.on(Event::GraceOver(1)), [], "an older grace");
+        assert_eq!(taken.on(Event::GraceOver(2)), [Action::Orphan, Action::Settle]);
+        assert_eq!(taken.on(Event::Asked(5)), [Action::Own(5), Action::Serve]);
+        assert!(!taken.may_go_on(), "it is being settled");
+        assert_eq!(taken.on(Event::Settled(Standing::Nothing)), [Action::End]);
+    }
+
+    #[test]
+    fn nothing_waits_once_it_was_asked_to_stop_or_to_go_back() {
+        let mut ownership = Ownership::default();
+        for event in [Event::Asked(STDIN), Event::Begun, Event::Connected, Event::Closed, Event::Connected] {
+            ownership.on(event);
+        }
+        assert_eq!(ownership.on(Event::Gone(STDIN)), [Action::Disown, Action::Orphan, Action::Settle]);
+        let mut failed = waiting();
+        assert_eq!(failed.on(Event::Closed), [Action::Orphan, Action::Settle], "it failed while it waited");
+        let mut ended = waiting();
+        assert_eq!(ended.on(Event::Terminated), [Action::Cancel, Action::GiveUp]);
+        assert_eq!(ended.on(Event::GraceOver(1)), []);
+    }
+
     fn any_event() -> impl Strategy<Value = Event> {
         prop_oneof![
             4 => (0u64..4).prop_map(Event::Asked),
@@ -205,6 +336,10 @@ mod tests {
             1 => Just(Event::ChildStarted),
             1 => Just(Event::ChildEnded),
             1 => Just(Event::Terminated),
+            2 => Just(Event::Begun),
+            3 => Just(Event::Connected),
+            1 => Just(Event::Closed),
+            2 => (1u32..6).prop_map(Event::GraceOver),
         ]
     }
 
@@ -220,12 +355,14 @@ mod tests {
             let mut owner: Option<Id> = None;
             let mut dead = [false; 4];
             let mut detached = 0;
+            let (mut connected, mut waits, mut graces) = (false, None, 0);
             for event in events {
                 let possible = match event {
                     Event::Asked(id) => !dead[id as usize],
                     Event::Gone(id) => !std::mem::replace(&mut dead[id as usize], true),
                     Event::Settled(_) => queued > 0,
                     Event::ChildEnded => children > 0,
+                    Event::GraceOver(number) => number <= graces,
                     _ => true,
                 };
                 if !possible || ownership.has_ended() {
@@ -234,6 +371,10 @@ mod tests {
                 let owner_left = owner.is_some_and(|owner| event == Event::Gone(owner));
                 let actions = ownership.on(event);
                 match event {
+                    Event::Begun => connected = false,
+                    Event::Connected => connected |= ownership.may_go_on(),
+                    Event::Closed | Event::Terminated => connected = false,
+                    Event::GraceOver(number) if waits == Some(number) => connected = false,
                     Event::Settled(_) => queued -= 1,
                     Event::ChildStarted => children += 1,
                     Event::ChildEnded => children -= 1,
@@ -262,12 +403,30 @@ mod tests {
                             let nothing = event == Event::Settled(Standing::Nothing) && children == 0;
                             prop_assert!(given_up || (dead[0] && nothing), "{event:?}");
                         }
-                        Action::Cancel | Action::Orphan | Action::Ending => {}
+                        Action::Wait(number) => {
+                            prop_assert!(connected && owner_left && waits.is_none() && number == graces + 1);
+                            (waits, graces) = (Some(number), number);
+                        }
+                        Action::GoOn => {
+                            prop_assert!(waits.take().is_some() && matches!(event, Event::Asked(_)));
+                        }
+                        Action::Orphan => {
+                            // What waits is settled once, and only by the end of its own grace or of the run.
+                            let ends = matches!(event, Event::Closed) || matches!(event, Event::GraceOver(number) if Some(number) == waits);
+                            prop_assert!(waits.is_none() || ends, "{event:?}");
+                            waits = None;
+                        }
+                        Action::Cancel | Action::Ending => {}
                     }
                 }
+                if given_up {
+                    waits = None;
+                }
+                prop_assert!(waits.is_none() || (owner.is_none() && !ownership.has_ended()));
                 if owner_left {
-                    prop_assert!(given_up || actions.contains(&Action::Settle));
-                    prop_assert!(actions.contains(&Action::Cancel) || actions.contains(&Action::Orphan));
+                    let settled = actions.contains(&Action::Settle) && actions.contains(&Action::Orphan);
+                    prop_assert!(given_up || settled || waits.is_some());
+                    prop_assert!(!connected || given_up || waits.is_some(), "a run that could go on was undone");
                 }
                 // What ends with nothing left to do does end.
                 if dead[0] && queued == 0 && event == Event::Settled(Standing::Nothing) && children == 0 {

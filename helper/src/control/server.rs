@@ -24,7 +24,7 @@ use crate::privileges::without_capabilities;
 /// No identity or no output to begin with; `helper/bug` when the worker panicked.
 pub fn serve() -> Result<()> {
     let (work, queue) = channel();
-    let service = Arc::new(Service::new(work));
+    let service = Service::new(work);
     {
         let service = Arc::clone(&service);
         process::take_signals(move || service.terminate());

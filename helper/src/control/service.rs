@@ -30,6 +30,8 @@ pub enum Work {
     /// The owner is gone, and whose connection can be closed after it.
     Settle(Option<Arc<Connection>>),
     GiveUp,
+    /// Where no clock can be had.
+    GraceOver(u32),
 }
 
 /// Events, to the owner of the run now.
@@ -62,18 +64,20 @@ struct Inner {
 }
 
 pub struct Service {
+    /// For threads that outlive a call.
+    this: Weak<Service>,
     inner: Mutex<Inner>,
     events: Arc<ToOwner>,
     pub shared: Arc<Shared>,
 }
 
 impl Service {
-    pub fn new(work: Sender<Work>) -> Self {
+    pub fn new(work: Sender<Work>) -> Arc<Self> {
         let events = Arc::new(ToOwner::default());
         let shared = Arc::new(Shared::new(Arc::clone(&events) as Arc<dyn EventSink>));
         let inner =
             Inner { ownership: Ownership::default(), work, connections: BTreeMap::new(), outputs: Vec::new(), next: 0 };
-        Self { inner: Mutex::new(inner), events, shared }
+        Arc::new_cyclic(|this| Self { this: Weak::clone(this), inner: Mutex::new(inner), events, shared })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -152,7 +156,17 @@ impl Service {
                 return Some(Err(late));
             }
         }
+        match op {
+            // From here on the run goes to its end, or back, without another owner.
+            "cancel" | "cutover" | "rollback" | "release" | "stay" | "exec" => {
+                let actions = inner.ownership.on(Event::Closed);
+                self.carry_out(&inner, &actions, None);
+            }
+            "receive" if self.shared.grace().is_some() => drop(inner.ownership.on(Event::Connected)),
+            _ => {}
+        }
         let answer = match op {
+            "take-up" => self.take_up(&inner, &request),
             "cancel" => {
                 self.shared.cancel();
                 nothing()
@@ -176,6 +190,20 @@ impl Service {
         Some(answer)
     }
 
+    /// Whether this owner may go on with a run that another one began. Old voices of that one are late from now on.
+    fn take_up(&self, inner: &Inner, request: &Request) -> Result<Value> {
+        let (Some(run), Some(epoch)) = (request.run.as_deref(), request.epoch) else {
+            return Err(HelperError::new("protocol/no-run", "`take-up` must carry a run id and an epoch"));
+        };
+        self.shared.must_concern("take-up", Some(run), Some(epoch))?;
+        if !self.shared.has_run() || !inner.ownership.may_go_on() {
+            return Err(HelperError::new("owner/closed", format!("run {run} cannot be gone on with here any more"))
+                .suggest("it is being undone, or is past its stop: `ferry recover` finishes it"));
+        }
+        self.shared.note_epoch(epoch);
+        nothing()
+    }
+
     fn busy(&self) -> HelperError {
         let run = self.shared.status().run.map_or_else(|| "this helper".to_owned(), |run| format!("run {run}"));
         HelperError::new("owner/busy", format!("another ferry drives {run}"))
@@ -188,12 +216,53 @@ impl Service {
         let Some(connection) = inner.connections.remove(&id) else { return };
         connection.mark_gone();
         connection.output.last_words(LAST_WORDS);
+        if self.shared.is_stopping() {
+            let actions = inner.ownership.on(Event::Closed);
+            self.carry_out(&inner, &actions, None);
+        }
         let actions = inner.ownership.on(Event::Gone(id));
         let settling = actions.contains(&Action::Settle);
         self.carry_out(&inner, &actions, Some(Arc::clone(&connection)));
         drop(inner);
         if !settling {
             connection.end();
+        }
+    }
+
+    pub fn grace_over(&self, number: u32) {
+        self.on(Event::GraceOver(number));
+    }
+
+    pub fn begun(&self) {
+        self.on(Event::Begun);
+    }
+
+    /// The run can go on under another owner.
+    pub fn connected(&self) {
+        if self.shared.grace().is_some() {
+            self.on(Event::Connected);
+        }
+    }
+
+    /// It cannot any more.
+    pub fn closed(&self) {
+        self.on(Event::Closed);
+    }
+
+    /// After the grace the run is settled, unless an owner came.
+    fn wait(&self, inner: &Inner, number: u32) {
+        let grace = self.shared.grace().unwrap_or_default();
+        say(&format!("the owner is gone: the run waits {} ms for another one", grace.as_millis()));
+        self.shared.steer.wait_for_owner();
+        let Some(service) = self.this.upgrade() else { return };
+        let waiting = thread::Builder::new().spawn(move || {
+            thread::sleep(grace);
+            service.grace_over(number);
+        });
+        if let Err(error) = waiting {
+            say(&format!("there is no grace, because no thread could be made for it: {error}"));
+            self.shared.orphan();
+            drop(inner.work.send(Work::GraceOver(number)));
         }
     }
 
@@ -244,6 +313,8 @@ impl Service {
                     self.events.set(inner.connections.get(id).map(|connection| Arc::clone(&connection.output)));
                 }
                 Action::Disown => self.events.set(None),
+                Action::Wait(number) => self.wait(inner, *number),
+                Action::GoOn => self.shared.steer.go_on_with_owner(),
                 Action::Cancel => self.shared.cancel(),
                 Action::Orphan => self.shared.orphan(),
                 // The worker ends after the last settling, so one that is gone has nothing left to settle.

@@ -57,6 +57,7 @@ impl Worker {
                     }
                     self.service.settled(standing);
                 }
+                Work::GraceOver(number) => self.service.grace_over(number),
                 Work::GiveUp => {
                     match self.settle() {
                         Standing::Nothing => say("ended by a signal"),
@@ -91,6 +92,12 @@ impl Worker {
         });
         if result.is_ok() {
             self.guard.done(&op);
+        }
+        match (op.as_str(), result.is_ok()) {
+            ("claim", true) => self.service.begun(),
+            ("connect", true) => self.service.connected(),
+            ("connect" | "track" | "precopy", false) | ("receive", _) => self.service.closed(),
+            _ => {}
         }
         self.service.shared.note_resident();
         let reply = from.output.reply(Some(id), &result);

@@ -25,7 +25,7 @@ use crate::dirty::union::Union;
 use crate::durable::claim::Claim;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
-use crate::message::{ContainerParams, DeviceAt, DeviceTarget, EventSink, MapReply, MemoryParams, Role};
+use crate::message::{ContainerParams, DeviceAt, DeviceTarget, EventSink, MapReply, MemoryParams, ReceiveReply, Role};
 use crate::transfer::net::tls::Identity;
 use opened::Opened;
 use shared::Shared;
@@ -48,6 +48,8 @@ pub struct Session {
     /// What is held from one run to the next.
     held: Option<Held>,
     claimed: Option<Claimed>,
+    /// What became of `receive`, for an owner who came while it was under way.
+    received: Option<Result<ReceiveReply>>,
     identity: Arc<Identity>,
     shared: Arc<Shared>,
     clock: Instant,
@@ -105,6 +107,7 @@ impl Session {
             simulated: Simulated::default(),
             held: None,
             claimed: None,
+            received: None,
             identity,
             shared,
             clock: Instant::now(),

@@ -56,6 +56,7 @@ impl Session {
         };
         self.claimed = Some(Claimed { role: params.role, run: run.to_owned(), epoch, record_dir, claim });
         self.identity = Arc::clone(identity);
+        self.shared.set_grace(params.grace_ms);
         self.shared.begin(params.role, run, epoch);
         Ok(ClaimReply { held: self.held.is_some() })
     }

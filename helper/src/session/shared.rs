@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::late::{old_epoch, other_run};
 use crate::device::DeviceState;
@@ -33,6 +34,10 @@ pub struct Shared {
     /// A destination has answered PREPARED.
     in_doubt: Arc<AtomicBool>,
     peak_resident: AtomicU64,
+    /// How long the run waits for another owner, in milliseconds.
+    grace_ms: AtomicU64,
+    /// The stop has begun, by this helper's own events.
+    stopping: AtomicBool,
     snapshot: Mutex<Snapshot>,
     next: Arc<dyn EventSink>,
     /// What the owner changes meanwhile.
@@ -46,6 +51,8 @@ impl Shared {
             cancel: Arc::default(),
             in_doubt: Arc::default(),
             peak_resident: AtomicU64::new(0),
+            grace_ms: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
             snapshot: Mutex::new(Snapshot::idle()),
             next,
             steer: Arc::default(),
@@ -64,6 +71,23 @@ impl Shared {
         if !self.in_doubt.load(Ordering::SeqCst) {
             self.cancel();
         }
+    }
+
+    /// As the claim has it.
+    pub fn set_grace(&self, milliseconds: u64) {
+        self.stopping.store(false, Ordering::SeqCst);
+        self.grace_ms.store(milliseconds, Ordering::SeqCst);
+    }
+
+    /// How long the run waits for another owner; `None`: not at all.
+    pub fn grace(&self) -> Option<Duration> {
+        let milliseconds = self.grace_ms.load(Ordering::SeqCst);
+        (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+    }
+
+    /// The run is in its stop: the grace is over before it begins.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
     }
 
     pub fn doubt_flag(&self) -> Arc<AtomicBool> {
@@ -180,6 +204,9 @@ impl Shared {
 
 impl EventSink for Shared {
     fn emit(&self, event: Event) {
+        if matches!(event, Event::Cutover { .. }) {
+            self.stopping.store(true, Ordering::SeqCst);
+        }
         if let Event::DeviceState { device, to, .. } = &event {
             self.note_device(device, *to);
         }

@@ -55,8 +55,20 @@ impl Session {
         Ok(ConnectReply { round_trip_us })
     }
 
-    /// Destination: waits for the source and serves it until the run runs here, is dropped, or waits for a word.
+    /// Destination: waits for the source and serves it until the run runs here, is dropped, or waits for a word. Asked
+    /// again it says what became of that: an owner who took the run up meanwhile has not heard it.
     pub fn receive(&mut self) -> Result<ReceiveReply> {
+        if let Some(received) = &self.received {
+            return received.clone();
+        }
+        let received = self.serve_source();
+        if matches!(self.side, Some(Side::Destination(_))) {
+            self.received = Some(received.clone());
+        }
+        received
+    }
+
+    fn serve_source(&mut self) -> Result<ReceiveReply> {
         self.not_cancelled()?;
         let memory = self.memory()?;
         let mut record = self.record()?;

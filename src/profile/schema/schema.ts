@@ -113,6 +113,10 @@ export const migrationSchema = z
       .milliseconds()
       .prefault('30s')
       .meta({ description: 'silence while something is due on a data connection after which the run fails' }),
+    grace: of.milliseconds().nullable().prefault('30s').meta({
+      description:
+        'how long both helpers keep a run before its stop when ferry is killed or lost, for `ferry recover` to go on with; null: not at all',
+    }),
     hold: z.enum(HOLD_POINTS).nullable().default(null).meta({
       description: 'where the run waits for `ferry cutover`; before-cutover: pre-copy goes on while it waits',
     }),

@@ -136,6 +136,7 @@ export function runSamples(tape: SampleTape): void {
   tape.pair('tune', { bandwidth: null }, {})
   tape.pair('tune', {}, {})
   tape.pair('proceed', {}, {})
+  tape.pair('take-up', {}, {})
   tape.request('cutover', {
     downtimeLimitMs: 300,
     fixedBlackoutUs: 2000,

@@ -9,6 +9,7 @@ export function setUpSamples(tape: SampleTape): void {
     devices: ['vgpu-0', '0000:41:00.1'],
     recordDir: RECORDS,
     socket: `/var/lib/ferry/sockets/${RUN}-source.sock`,
+    graceMs: 30_000,
   })
   tape.reply('claim', { held: false })
   tape.pair(

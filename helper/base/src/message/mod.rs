@@ -129,9 +129,8 @@ mod tests {
                 "stay" => reads::<StayParams>(params),
                 "exec" => reads::<ExecParams>(params),
                 "record" => reads::<RecordParams>(params),
-                "dirty" | "untrack" | "receive" | "check" | "status" | "cancel" | "ping" | "proceed" | "finish" => {
-                    Ok(())
-                }
+                "dirty" | "untrack" | "receive" | "check" | "status" | "cancel" | "ping" | "proceed" | "take-up"
+                | "finish" => Ok(()),
                 other => Err(format!("no such request: {other}")),
             };
             assert_eq!(read, Ok(()), "{line}");

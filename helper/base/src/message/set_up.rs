@@ -18,6 +18,9 @@ pub struct ClaimParams {
     pub record_dir: String,
     /// Where this helper can be reached once its owner is gone.
     pub socket: String,
+    /// How long the run waits for another owner when it loses its own before the stop; 0: not at all.
+    #[serde(default)]
+    pub grace_ms: u64,
 }
 
 #[derive(Debug, Serialize)]

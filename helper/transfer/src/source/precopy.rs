@@ -10,7 +10,7 @@ use crate::device::transitions::Stepper;
 use crate::dirty::DirtyBitmap;
 use crate::error::Result;
 use crate::message::num::Bytes;
-use crate::message::{Event, PrecopyEnd, PrecopyParams, PrecopyReply, TrackerRound};
+use crate::message::{BlackoutForecast, Event, PrecopyEnd, PrecopyParams, PrecopyReply, TrackerRound};
 use crate::source::hold::{After, Holding, Next};
 use crate::source::pace::Pace;
 use crate::source::saving::estimate;
@@ -23,11 +23,34 @@ const INITIAL_PAUSE: Duration = Duration::from_millis(5);
 /// Of a hold's rounds.
 const NO_BOUND: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Between two rounds of a run that waits for an owner.
+const WITHOUT_OWNER: Duration = Duration::from_secs(1);
+
 /// What one round came to.
 struct Round {
     carried: Carried,
     state_bytes: u64,
     elapsed: Duration,
+}
+
+fn reply(
+    reason: PrecopyEnd,
+    rounds: u32,
+    sent: u64,
+    dirty_bytes: u64,
+    state_bytes: u64,
+    bytes_per_second: u64,
+    forecast: BlackoutForecast,
+) -> PrecopyReply {
+    PrecopyReply {
+        reason,
+        rounds,
+        bytes: Bytes(sent),
+        remaining_bytes: Bytes(dirty_bytes.saturating_add(state_bytes)),
+        bytes_per_second: Bytes(bytes_per_second),
+        estimated_blackout_us: forecast.expected_us,
+        forecast,
+    }
 }
 
 impl Source {
@@ -60,13 +83,17 @@ impl Source {
         self.enter_precopy(workload.devices)?;
         // What the trackers saw before the first round is in it anyway: everything is.
         let mut read = workload.union.read(&mut self.pending)?;
-        let (mut done, mut sent) = (0, 0);
+        let (mut done, mut sent) = (0u32, 0);
+        let owner = self.steer.owners();
         loop {
-            done += 1;
+            done = done.saturating_add(1);
             self.rounds += 1;
             let told = self.steer.told();
             let round_began = Instant::now();
             let dirty_before = self.pending.dirty_bytes();
+            // Without an owner the bounds say nothing, as in a hold: what is written must not pile up until one comes.
+            let waits = self.steer.waits_for_owner();
+            let until = if waits { None } else { until };
             let round = self.round(workload.devices, params, read.trackers, until)?;
             self.memory.must_be_whole()?;
             sent += round.carried.page_bytes + round.state_bytes;
@@ -104,6 +131,15 @@ impl Source {
             } else {
                 None
             };
+            if self.steer.owners() != owner {
+                let rate = self.rate.bytes_per_second();
+                return Ok(reply(PrecopyEnd::Released, done, sent, dirty_bytes, state_bytes, rate, forecast));
+            }
+            if self.steer.waits_for_owner() {
+                self.rest(told, WITHOUT_OWNER)?;
+                read = workload.union.read(&mut self.pending)?;
+                continue;
+            }
             let reason = match (&mut holding, ended) {
                 (None, None) => continue,
                 (None, Some(reason)) => reason,
@@ -130,15 +166,8 @@ impl Source {
                     }
                 }
             };
-            return Ok(PrecopyReply {
-                reason,
-                rounds: done,
-                bytes: Bytes(sent),
-                remaining_bytes: Bytes(dirty_bytes.saturating_add(state_bytes)),
-                bytes_per_second: Bytes(self.rate.bytes_per_second()),
-                estimated_blackout_us: forecast.expected_us,
-                forecast,
-            });
+            let rate = self.rate.bytes_per_second();
+            return Ok(reply(reason, done, sent, dirty_bytes, state_bytes, rate, forecast));
         }
     }
 

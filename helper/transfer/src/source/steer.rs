@@ -14,6 +14,10 @@ struct State {
     /// Data connections there are; 0 before `connect`.
     connected: u16,
     proceed: bool,
+    /// No owner is there: nothing may end the rounds but a cancel.
+    waits: bool,
+    /// Counts the owners that went on with the run of another one.
+    owners: u32,
     /// Pauses that began, with their answers.
     pauses: Vec<(CutoverPause, Option<Answer>)>,
     /// Counts what was told, so that a sleeper sees that something was.
@@ -85,7 +89,7 @@ impl Steer {
     /// Forgets everything: for the next run of this helper.
     pub fn reset(&self) {
         let mut state = self.lock();
-        *state = State { told: state.told, ..State::default() };
+        *state = State { told: state.told, owners: state.owners, ..State::default() };
         self.tell(state);
     }
 
@@ -116,6 +120,32 @@ impl Steer {
     /// The hold is over: another one needs another word.
     pub fn take_release(&self) {
         self.lock().proceed = false;
+    }
+
+    /// The owner is gone, and the run waits for another one.
+    pub fn wait_for_owner(&self) {
+        let mut state = self.lock();
+        state.waits = true;
+        self.tell(state);
+    }
+
+    /// Another owner goes on with the run. Rounds that the one before asked for are his to ask for again, and what that
+    /// one released he may hold.
+    pub fn go_on_with_owner(&self) {
+        let mut state = self.lock();
+        state.waits = false;
+        state.proceed = false;
+        state.owners += 1;
+        self.tell(state);
+    }
+
+    pub fn waits_for_owner(&self) -> bool {
+        self.lock().waits
+    }
+
+    /// A number that changes with the owner.
+    pub fn owners(&self) -> u32 {
+        self.lock().owners
     }
 
     /// A number that changes whenever something is told; for [`Self::nap`].
