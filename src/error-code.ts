@@ -281,6 +281,7 @@ export type ErrorCode =
   | 'record/unsafe-dir'
   | 'record/write'
   | 'recover/done'
+  | 'recover/hidden'
   | 'recover/live'
   | 'recover/not-dead'
   | 'recover/nothing'

@@ -66,6 +66,12 @@ export const RECORDS_FAMILY: Family = {
       cause: 'Devices are lost or in a wrong state, or both sides run.',
       remedy: 'Do what the message advises; it names the devices and the side.',
     },
+    'recover/hidden': {
+      meaning: 'A process has devices of the run, and none of its sockets leads to it.',
+      cause: 'Somebody removed the socket of the run’s helper, or a later run has the devices.',
+      remedy:
+        'Look at that process on its host. While it lives, neither side may be started; when it has ended, run `ferry recover RUN` again.',
+    },
     'recover/token': {
       meaning: 'What only a person can decide was asked for without the token of the run.',
       cause: 'No token was given, or one of another decision, or a side was found in another state since.',

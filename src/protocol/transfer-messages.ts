@@ -1,5 +1,5 @@
 /** listen to status: the run itself. Each but status carries run and epoch. */
-import type { TrackerRound } from './set-up-messages.js'
+import type { ClaimParams, TrackerRound } from './set-up-messages.js'
 import type { Bytes, DeviceState, HelperErrorBody, Iova, Role } from './words.js'
 
 /** What both ends of the data connections are told. */
@@ -208,6 +208,8 @@ export interface StatusReply {
   readonly residentBytes: Bytes
   /** The workload this helper holds, when it is a holder. */
   readonly workload: string | null
+  /** The run by which it came to this holder; helpers of protocol 2 never say it. */
+  readonly cameBy?: string
 }
 /** What a helper wrote down of a run, read by another helper of that host after it died. */
 export interface RecordParams {
@@ -218,6 +220,8 @@ export interface RecordParams {
   readonly discard?: boolean
   /** Remove the record: the run is over on both sides. */
   readonly forget?: boolean
+  /** Where the run's helper locked its devices: a living process may still have them. */
+  readonly locks?: Pick<ClaimParams, 'lockDir' | 'devices'>
 }
 export interface RecordReply {
   /**
@@ -225,4 +229,6 @@ export interface RecordReply {
    * rolled back and its devices ran when it closed them.
    */
   readonly record: 'none' | 'prepared' | 'committed' | 'discarded' | 'settled'
+  /** Devices that a living process keeps locked; `pid` null: the lock does not tell it. Absent: none, or not asked. */
+  readonly held?: readonly { readonly device: string; readonly pid: number | null }[]
 }

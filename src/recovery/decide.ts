@@ -19,6 +19,8 @@ export type SourceFound =
   | 'gone-open'
   /** Its helper is gone, and its record cannot be read. */
   | 'gone-unknown'
+  /** A process has its devices locked, and none of the run's sockets leads to it: it may be the run's helper. */
+  | 'hidden'
   | 'unreachable'
   /** It cannot be reached, and a person says that its host is dead. */
   | 'dead'
@@ -42,6 +44,7 @@ export type DestinationFound =
   | 'gone-unknown'
   | 'gone-open'
   | 'gone-discarded'
+  | 'hidden'
   | 'unreachable'
   | 'dead'
 
@@ -71,13 +74,16 @@ const GONE = new Set<SourceFound>(['gone-committed', 'gone-open', 'gone-unknown'
  * overrides it, for a destination whose helper is gone, and with it its devices, or whose host a person declared dead.
  * `finish` only when the source recorded COMMIT and its helper is gone, or a person's `as: destination` says so for a
  * source whose helper is gone or whose host was declared dead, or for a destination that has COMMIT already.
- * Whatever `as` says, nothing is done that would make the other side run.
+ * Whatever `as` says, nothing is done that would make the other side run, and nothing at all while a process may be there
+ * that nothing leads to.
  */
 export function decideRecovery(
   source: SourceFound,
   destination: DestinationFound,
   { as }: { readonly as: Role | null },
 ): Recovery {
+  if (source === 'hidden' || destination === 'hidden')
+    return hidden(source === 'hidden' ? 'source' : 'destination')
   const decided = direction(source, destination, as)
   const has = holderAfter(decided)
   if (as === null || has === null || has === as) return decided
@@ -104,7 +110,11 @@ function holderAfter(decided: Recovery): Role | null {
   }
 }
 
-function direction(source: SourceFound, destination: DestinationFound, as: Role | null): Recovery {
+function direction(
+  source: Exclude<SourceFound, 'hidden'>,
+  destination: Exclude<DestinationFound, 'hidden'>,
+  as: Role | null,
+): Recovery {
   switch (destination) {
     case 'unreachable':
       return unknown(
@@ -229,6 +239,14 @@ function destinationLost(
       ? 'the source still holds the workload as it was at the cutover, without what the destination did since: ' +
           'only a person can decide to run it'
       : 'the source runs: look at the destination’s devices before they are used',
+  )
+}
+
+function hidden(side: Role): Refusal {
+  return person(
+    `a process on the ${side} has the run's devices, and none of the run's sockets leads to it`,
+    'look at that process: while it lives, neither side may be started. If it is the run’s own helper, end it only when ' +
+      'the workload may be lost there, then run `ferry recover RUN` again',
   )
 }
 

@@ -3,6 +3,7 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import type { Outcome, SideAddresses } from '../journal/event.js'
 import type { SavedJournal } from '../journal/read.js'
+import type { ClaimParams, Role } from '../protocol/protocol.js'
 import { isLost } from '../link/link-error.js'
 
 /** What the journal knows of the destination's devices being held, handed on or closed as the profile says. */
@@ -16,6 +17,19 @@ const SETTLED: ReadonlySet<Outcome> = new Set([
   'rolled-back',
   'downtime-limit',
 ])
+
+/** Where a side's helper locked its devices; null: it was not asked to, or the line is damaged. */
+export function locksOf(
+  { records }: Pick<SavedJournal, 'records'>,
+  side: Role,
+): Pick<ClaimParams, 'lockDir' | 'devices'> | null {
+  for (const { body } of records) {
+    if (body.type !== 'intent' || body.side !== side || body.op !== 'claim') continue
+    const { devices, lockDir } = body.params as Partial<ClaimParams>
+    if (typeof lockDir === 'string' && Array.isArray(devices)) return { lockDir, devices }
+  }
+  return null
+}
 
 /** How the run ended, when nothing is left to recover. */
 export function endedFor({ records }: Pick<SavedJournal, 'records'>): Outcome | null {

@@ -18,7 +18,7 @@ import type { DestinationFound, Recovery, SourceFound } from './decide.js'
 import type { Outcome } from '../journal/event.js'
 import { findDestination, findSource } from './find-sides.js'
 import { lostStays } from './lost-device.js'
-import { endedFor, howSettled, nextEpoch, startOf } from './left-run.js'
+import { endedFor, howSettled, locksOf, nextEpoch, startOf } from './left-run.js'
 import { owedSide } from '../journal/unfinished.js'
 import { readWhatIsLeft } from '../journal/read.js'
 import { leftAt, type LeftAt } from '../run/left-at.js'
@@ -46,11 +46,12 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
   const clients: (Client | null)[] = []
   try {
     const [source, destination] = await Promise.all([
-      findSource(input.reach, addresses.source, run),
+      findSource(input.reach, addresses.source, run, locksOf(saved, 'source')),
       findDestination(input.reach, addresses.destination, {
         run,
         workload: addresses.workload,
         settled: howSettled(saved),
+        locks: locksOf(saved, 'destination'),
       }),
     ])
     clients.push(source.client, destination.client)

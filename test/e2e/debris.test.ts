@@ -1,5 +1,5 @@
 /** Hosts that lost their power: no helper and no ferry is left, only sockets that nobody listens at, records and journals. */
-import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
@@ -131,6 +131,33 @@ describe.concurrent('after a power cut', () => {
     const told = await scene.ferry(['recover', run, '--as', 'source', '--token', choice.token, '--json'])
       .ended
     expect(told.exit, told.stdout).toBe(EXIT.rolledBack)
+    await gone(...pids)
+  })
+
+  it('a living destination whose socket was removed is not taken for gone: no word makes the source run', async () => {
+    const scene = new Scene()
+    const running = scene.start('migrate', workload([slowRun]))
+    const { records } = await scene.journalWith('the resume', beginning('resume'))
+    const pids = scene.helperPids()
+    running.kill('SIGKILL')
+    await running.ended
+    const start = records[0]?.body
+    const [run, seat] = start?.type === 'run-start' ? [start.run, start.seats?.destination] : ['', undefined]
+    const sockets = (seat?.sockets ?? []).filter((path) => existsSync(path))
+    expect(sockets.length).toBeGreaterThan(0)
+    for (const path of sockets) rmSync(path)
+    for (const flags of [[], ['--as', 'source', '--token', 'ffffff'], ['--as', 'source']]) {
+      const recovered = await scene.ferry(['recover', run, ...flags, '--json']).ended
+      expect(recovered.exit, recovered.stdout).toBe(EXIT.needsPerson)
+      const { choices, destination, problems } = recovered.envelope?.result ?? {}
+      expect([destination, choices]).toEqual(['hidden', []])
+      expect(problems.map(({ code }: { code: string }) => code)).toContain('recover/hidden')
+    }
+    process.kill(scene.helperPid('destination'), 'SIGKILL')
+    await gone(scene.helperPid('destination'))
+    const recovered = await scene.ferry(['recover', run, '--json']).ended
+    expect(recovered.envelope?.result).toMatchObject({ source: 'answers', destination: 'gone-committed' })
+    expect((await scene.ferry(['release', run, '--give-up', '--json']).ended).exit).toBe(EXIT.done)
     await gone(...pids)
   })
 

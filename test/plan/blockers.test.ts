@@ -116,6 +116,12 @@ describe('hosts', () => {
     expect(blockers(plan(profile([simDevice('s')]), [], [], { source: { uid: 1000 } }))).toEqual([])
     expect(blockers(plan(profile([uart]), both, both, { source: { uid: 1000 } }))).toEqual([])
   })
+  it('data in the clear between two hosts is a warning, for loopback it is none', () => {
+    const open = profile([simDevice('s')])
+    const made = plan({ ...open, transport: { ...open.transport, insecure: 'one rack' } })
+    expect(warnings(made)).toContain('plan/no-integrity')
+    expect(warnings(plan(open))).not.toContain('plan/no-integrity')
+  })
   it('memlock: physical groups pin everything, once a container; mdevs perhaps', () => {
     const small = { memlockBytes: String(8n * MIB) }
     const made = plan(profile([net]), both, both, { destination: small })

@@ -15,6 +15,7 @@ const SOURCES: readonly SourceFound[] = [
   'gone-committed',
   'gone-open',
   'gone-unknown',
+  'hidden',
   'unreachable',
   'dead',
 ]
@@ -30,11 +31,19 @@ const DESTINATIONS: readonly DestinationFound[] = [
   'gone-unknown',
   'gone-open',
   'gone-discarded',
+  'hidden',
   'unreachable',
   'dead',
 ]
 /** Found like this, a destination may be running now, or may start to without being asked again. */
-const MAY_RUN: readonly DestinationFound[] = ['runs', 'settled', 'gone-settled', 'stuck', 'unreachable']
+const MAY_RUN: readonly DestinationFound[] = [
+  'runs',
+  'settled',
+  'gone-settled',
+  'stuck',
+  'hidden',
+  'unreachable',
+]
 
 const decide = (
   source: SourceFound,
@@ -51,6 +60,7 @@ describe('decideRecovery', () => {
         fc.constantFrom(null, 'source' as const, 'destination' as const),
         (source, destination, as) => {
           const decided = decide(source, destination, as)
+          if (source === 'hidden' || destination === 'hidden') expect(decided.do).toBe('refuse')
           if (decided.do === 'go-back') {
             expect(MAY_RUN).not.toContain(destination)
             expect(source).not.toBe('unreachable')

@@ -15,12 +15,17 @@ const SEAT = {
 type Answers = Partial<Record<string, Partial<StatusReply> | 'silent'>>
 
 /** Helpers at sockets, by what their status says; and what is recorded on that host. */
-function host(at: Answers, record: RecordReply['record'], later: StatusReply['phase'][] = []): Reach {
+function host(
+  at: Answers,
+  record: RecordReply['record'],
+  later: StatusReply['phase'][] = [],
+  held?: RecordReply['held'],
+): Reach {
   const client = (status: Partial<StatusReply> | 'silent') =>
     ({
       request: async (op: string) => {
         if (status === 'silent') throw new Error('the link is lost')
-        if (op === 'record') return { record }
+        if (op === 'record') return { record, ...(held !== undefined && { held }) }
         return { ...status, phase: later.shift() ?? status.phase }
       },
       close: async () => null,
@@ -45,6 +50,28 @@ describe('a destination', () => {
     expect(await find(holder, 'none', 'no')).toBe('gone-open')
     expect(await find(holder, 'committed', 'no')).toBe('gone-committed')
     expect(await find(holder, 'discarded', 'no')).toBe('gone-discarded')
+  })
+
+  it('is settled by the holder that says which run it came by, whatever the journal has', async () => {
+    const holder = (cameBy: string) => ({ '/holder.sock': { ...HOLDER, cameBy } })
+    for (const settled of ['no', 'holding', 'handing', 'done'] as const)
+      expect(await find(holder(RUN), 'committed', settled)).toBe('settled')
+    expect(await find(holder('another'), 'committed', 'no')).toBe('gone-committed')
+  })
+
+  it('is not gone while a process has its devices, though no socket leads to it', async () => {
+    const kept = [{ device: 'nic', pid: 7 }]
+    for (const [record, kind] of [
+      ['committed', 'hidden'],
+      ['prepared', 'hidden'],
+      ['none', 'hidden'],
+      ['settled', 'gone-settled'],
+      ['discarded', 'gone-discarded'],
+    ] as const) {
+      const how = { run: RUN, workload: 'w', settled: 'no' } as const
+      const found = await findDestination(host({}, record, [], kept), SEAT, how)
+      expect([found.found, found.problems.map(({ code }) => code)]).toEqual([kind, ['recover/hidden']])
+    }
   })
 
   it('is settled where its helper wrote so, whether or not its answer was heard', async () => {
@@ -87,6 +114,16 @@ describe('a source', () => {
     expect(await find({}, 'discarded')).toBe('gone-open')
     expect(await find({}, 'settled')).toBe('ran')
     expect(await find({}, 'committed')).toBe('gone-committed')
+  })
+
+  it('is not gone while a process has its devices, unless nothing can make it run', async () => {
+    const kept = [{ device: 'nic', pid: null }]
+    const found = async (record: RecordReply['record']) =>
+      (await findSource(host({}, record, [], kept), SEAT, RUN)).found
+    expect(await found('none')).toBe('hidden')
+    expect(await found('prepared')).toBe('hidden')
+    expect(await found('settled')).toBe('ran')
+    expect(await found('committed')).toBe('gone-committed')
   })
 
   it('that holds again runs, unless it committed: then this holder is another’s', async () => {

@@ -201,7 +201,7 @@ describe.runIf(isRoot)('a scripted cutover between two hosts', { timeout: 120_00
     await until('the end of the helpers', () => !existsSync(`/proc/${pid}`))
     const after = await hosts.ferry(['status', run]).ended
     expect(after.stdout + after.stderr).toMatch(/recover/u)
-    const recovered = await hosts.json('recover', run)
+    const recovered = await hosts.json('recover', run, '--undo')
     expect([EXIT.rolledBack, EXIT.done, EXIT.needsPerson]).toContain(recovered.exit)
   })
 })

@@ -50,16 +50,20 @@ impl Sockets {
             .listener()
             .map_err(|error| HelperError::os("socket/bind", format!("dup {}", path.display()), &error, ""))?;
         let service = Arc::clone(&self.service);
-        thread::spawn(move || {
+        let accept = move || {
             loop {
                 match listener.accept() {
                     Ok((stream, _)) => service.admit(stream),
-                    // Shut down: the door was closed.
+                    // Shut down: the socket was closed.
                     Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return,
                     Err(_) => thread::sleep(PAUSE),
                 }
             }
-        });
+        };
+        thread::Builder::new()
+            .name("control-socket".to_owned())
+            .spawn(accept)
+            .map_err(|error| HelperError::os("socket/bind", "start a thread", &error, ""))?;
         self.close(purpose);
         self.open.push((purpose, bound));
         Ok(())

@@ -9,6 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::private_dir::private_dir;
 use crate::error::{HelperError, Result};
+use crate::message::HeldDevice;
 
 /// Locks on all devices of one run. Dropping it releases them; the files stay, as flock wants.
 pub struct Claim {
@@ -51,6 +52,43 @@ impl Claim {
     }
 }
 
+/// Which of these devices a living process has locked. Creates and writes nothing; the lock that it tries is shared, and
+/// gone at once.
+///
+/// # Errors
+/// `claim/dir`; `request/bad-params` for a name that cannot be one.
+pub fn held(lock_dir: &Path, devices: &[String]) -> Result<Vec<HeldDevice>> {
+    let mut held = Vec::new();
+    for device in devices {
+        let path = lock_path(lock_dir, device)?;
+        let fail = |operation: &str, error: &std::io::Error| {
+            let what = format!("{operation} {}", path.display());
+            HelperError::os("claim/dir", what, error, "whether a process has the device locked is not known")
+        };
+        let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(&path);
+        let mut file = match opened {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(fail("open", &error)),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                held.push(HeldDevice { device: device.clone(), pid: holder_in(&mut file).parse().ok() });
+            }
+            Err(errno) => return Err(fail("flock", &errno.into())),
+        }
+    }
+    Ok(held)
+}
+
+/// Only names the holder: what cannot be read is empty.
+fn holder_in(file: &mut File) -> String {
+    let mut holder = String::new();
+    let _ = file.take(20).read_to_string(&mut holder);
+    holder
+}
+
 /// `<dir>/<device>.lock`; names come from the plan and must be plain file names.
 fn lock_path(dir: &Path, device: &str) -> Result<PathBuf> {
     let plain = !device.is_empty()
@@ -85,9 +123,7 @@ fn lock(path: &Path) -> Result<std::result::Result<File, String>> {
             Ok(Ok(file))
         }
         Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut holder = String::new();
-            // Only to name the holder: an unreadable number changes nothing.
-            let _ = (&mut file).take(20).read_to_string(&mut holder);
+            let holder = holder_in(&mut file);
             Ok(Err(if holder.is_empty() { "unknown".to_owned() } else { holder }))
         }
         Err(errno) => Err(fail("flock", &errno.into())),
@@ -105,6 +141,21 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("ferry-claim-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         dir
+    }
+
+    #[test]
+    fn a_lock_that_lives_is_seen_with_its_process_and_nothing_is_made() {
+        let dir = scratch("held");
+        let devices = ["nic".to_owned(), "uart".to_owned()];
+        assert_eq!(held(&dir, &devices).expect("no folder"), []);
+        let claim = Claim::take(&dir, &devices[..1]).expect("free");
+        let found = [HeldDevice { device: "nic".into(), pid: Some(std::process::id()) }];
+        assert_eq!(held(&dir, &devices).expect("one is locked"), found);
+        drop(claim);
+        assert_eq!(held(&dir, &devices).expect("free again"), []);
+        assert!(!dir.join("uart.lock").exists());
+        Claim::take(&dir, &devices).expect("looking left no lock");
+        std::fs::remove_dir_all(&dir).expect("clean up");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::claim;
 use super::private_dir::private_dir;
 use crate::dirty::process::{StoppedList, wake_listed};
 use crate::durable::record::{Decision, FileRecord};
@@ -14,6 +15,20 @@ use crate::message::{RecordParams, RecordReply, RecordState, Role};
 /// # Errors
 /// `record/committed` when it is to be discarded and says COMMIT; those of reading and writing records.
 pub fn look(params: &RecordParams) -> Result<RecordReply> {
+    // Before the record is read: a helper that ends in between has written its last word by then.
+    let held = match &params.locks {
+        Some(locks) => claim::held(Path::new(&locks.lock_dir), &locks.devices)?,
+        None => Vec::new(),
+    };
+    let record = match state_of(params) {
+        // Whoever asks must hear of the living process, whatever became of the record.
+        Err(_) if !held.is_empty() => RecordState::None,
+        state => state?,
+    };
+    Ok(RecordReply { record, held })
+}
+
+fn state_of(params: &RecordParams) -> Result<RecordState> {
     let dir = Path::new(&params.record_dir);
     if params.discard && params.forget {
         return Err(HelperError::new("request/bad-params", "a record is discarded or forgotten, not both"));
@@ -21,16 +36,16 @@ pub fn look(params: &RecordParams) -> Result<RecordReply> {
     if params.discard {
         private_dir(dir)?;
     } else if !dir.exists() {
-        return Ok(RecordReply { record: RecordState::None });
+        return Ok(RecordState::None);
     }
     // The epoch is the one of the writer; ours is none of that run.
     let record = FileRecord::new(dir, &params.run, 0, params.role)?;
     if params.forget {
         record.forget()?;
-        return Ok(RecordReply { record: RecordState::None });
+        return Ok(RecordState::None);
     }
     let found = if params.discard { Some(discard(&record)?) } else { record.read()?.map(|found| found.decision) };
-    let state = match found {
+    Ok(match found {
         Some(Decision::Commit | Decision::Settled) if params.discard => {
             return Err(HelperError::new("record/committed", format!("run {} is recorded as committed", params.run))
                 .suggest("it cannot be dropped any more: `ferry recover` finishes it"));
@@ -45,8 +60,7 @@ pub fn look(params: &RecordParams) -> Result<RecordReply> {
         Some(Decision::Discard) => RecordState::Discarded,
         None if record.beside().exists() => RecordState::Prepared,
         None => RecordState::None,
-    };
-    Ok(RecordReply { record: state })
+    })
 }
 
 /// DISCARD, unless something is recorded already; returns what is recorded then, durably. Written beside under a name of
@@ -70,7 +84,7 @@ mod tests {
 
     fn ask(dir: &Path, discard: bool) -> Result<RecordState> {
         let record_dir = dir.display().to_string();
-        look(&RecordParams { record_dir, run: "r".into(), role: Role::Source, discard, forget: false })
+        look(&RecordParams { record_dir, run: "r".into(), role: Role::Source, discard, forget: false, locks: None })
             .map(|reply| reply.record)
     }
 
@@ -101,7 +115,7 @@ mod tests {
 
         let forget = |discard| {
             let (record_dir, run) = (dir.display().to_string(), "r".into());
-            look(&RecordParams { record_dir, run, role: Role::Source, discard, forget: true })
+            look(&RecordParams { record_dir, run, role: Role::Source, discard, forget: true, locks: None })
         };
         assert_eq!(forget(true).err().map(|error| error.code), Some("request/bad-params"));
         assert_eq!(forget(false).expect("forgotten").record, RecordState::None);

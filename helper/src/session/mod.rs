@@ -13,8 +13,8 @@ pub mod shared;
 #[cfg_attr(not(feature = "sim"), path = "not_simulated.rs")]
 mod simulated;
 mod track;
-mod truncatable;
 mod transfer;
+mod truncatable;
 
 use std::path::PathBuf;
 use std::sync::Arc;

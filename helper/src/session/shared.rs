@@ -20,12 +20,22 @@ struct Snapshot {
     phase: Phase,
     devices: Vec<DeviceAt>,
     workload: Option<String>,
+    /// The run by which it came to this holder.
+    came_by: Option<String>,
 }
 
 impl Snapshot {
     /// Of no run.
     fn idle() -> Self {
-        Self { role: None, run: None, epoch: None, phase: Phase::Idle, devices: Vec::new(), workload: None }
+        Self {
+            role: None,
+            run: None,
+            epoch: None,
+            phase: Phase::Idle,
+            devices: Vec::new(),
+            workload: None,
+            came_by: None,
+        }
     }
 }
 
@@ -121,7 +131,9 @@ impl Shared {
     pub fn hold(&self, workload: &str) {
         let mut snapshot = self.lock();
         let devices = std::mem::take(&mut snapshot.devices);
-        *snapshot = Snapshot { devices, workload: Some(workload.to_owned()), ..Snapshot::idle() };
+        let came_by =
+            if snapshot.role == Some(Role::Destination) { snapshot.run.take() } else { snapshot.came_by.take() };
+        *snapshot = Snapshot { devices, workload: Some(workload.to_owned()), came_by, ..Snapshot::idle() };
         drop(snapshot);
         self.steer.reset();
         self.uncancel();
@@ -194,6 +206,7 @@ impl Shared {
             devices: snapshot.devices.clone(),
             resident_bytes,
             workload: snapshot.workload.clone(),
+            came_by: snapshot.came_by.clone(),
         }
     }
 

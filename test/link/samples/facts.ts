@@ -24,6 +24,22 @@ export function factSamples(tape: SampleTape): void {
   tape.pair('route', { address: '2001:db8::7' }, { from: '2001:db8::1' })
   tape.pair('record', { recordDir: RECORDS, run: RUN, role: 'source' }, { record: 'committed' })
   tape.pair('record', { recordDir: RECORDS, run: RUN, role: 'source', forget: true }, { record: 'none' })
+  tape.pair(
+    'record',
+    {
+      recordDir: RECORDS,
+      run: RUN,
+      role: 'destination',
+      locks: { lockDir: '/var/lib/ferry/locks', devices: ['nic'] },
+    },
+    {
+      record: 'committed',
+      held: [
+        { device: 'nic', pid: 7 },
+        { device: 'uart', pid: null },
+      ],
+    },
+  )
   for (const record of ['none', 'prepared', 'discarded', 'settled'] as const)
     tape.pair('record', { recordDir: RECORDS, run: RUN, role: 'destination', discard: true }, { record })
   tape.request('inventory', {

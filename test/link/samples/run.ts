@@ -262,6 +262,7 @@ export function runSamples(tape: SampleTape): void {
       devices: [{ device: 'vgpu-0', state: 'RUNNING' }],
       residentBytes: '4194304',
       workload: 'vm1',
+      cameBy: RUN,
     },
   )
   tape.request('cancel', {})

@@ -179,6 +179,16 @@ pub struct RecordParams {
     /// The run is over on both sides, and its record is removed.
     #[serde(default)]
     pub forget: bool,
+    /// Where the run's helper locked its devices; absent: they are not looked at.
+    #[serde(default)]
+    pub locks: Option<RecordLocks>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RecordLocks {
+    pub lock_dir: String,
+    pub devices: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -195,6 +205,16 @@ pub enum RecordState {
 #[serde(rename_all = "camelCase")]
 pub struct RecordReply {
     pub record: RecordState,
+    /// Devices that a living process keeps locked, each with its number as far as the lock tells it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<HeldDevice>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldDevice {
+    pub device: String,
+    pub pid: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
@@ -362,4 +382,6 @@ pub struct StatusReply {
     pub devices: Vec<DeviceAt>,
     pub resident_bytes: Bytes,
     pub workload: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub came_by: Option<String>,
 }
