@@ -154,6 +154,8 @@ impl Source {
                 self.send_manifest(workload.devices)
             }
             Action::AwaitPrepared => {
+                // The destination loads meanwhile, so this costs the blackout little.
+                workload.union.devices_stopped()?;
                 // Loading takes what it takes: only the deadline bounds it, and a dead peer is noticed by TCP.
                 let (_, payload) = self.link.expect(Kind::Prepared, Wait::Idle)?;
                 blackout.split.load_us = from_json::<LoadTime>(payload)?.elapsed_us;
