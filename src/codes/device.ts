@@ -123,7 +123,8 @@ export const DEVICE_FAMILY: Family = {
     'device/writes-after-stop': {
       meaning: 'The device wrote memory after it had reported STOP_COPY.',
       cause: 'Its driver or firmware does not stop its DMA.',
-      remedy: 'The run is undone, and the source is running. Update driver and firmware, or report it to the vendor.',
+      remedy:
+        'The run is undone, and the source is running. Update driver and firmware, or report it to the vendor.',
     },
     'device/stream-write': {
       meaning: 'The destination device did not take the state.',

@@ -201,7 +201,7 @@ fn a_device_that_writes_after_its_stop_is_found_before_commit() {
 
 #[test]
 fn a_tracker_that_fails_undoes() {
-    for read in 1..5 {
+    for read in 1..6 {
         let ran = Rig { tracker_fails_at: Some(read), ..Rig::new() }.run();
         assert_eq!(ran.cause(), "tracker/read", "read {read}");
         ran.assert_undone("tracker");
