@@ -61,6 +61,7 @@ export type ErrorCode =
   | 'device/stream-write'
   | 'device/unknown-state'
   | 'device/vf-token'
+  | 'device/writes-after-stop'
   | 'devices/no-such-device'
   | 'doctor/build-differs'
   | 'doctor/capabilities'

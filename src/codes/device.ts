@@ -120,6 +120,12 @@ export const DEVICE_FAMILY: Family = {
       cause: 'The driver or the device failed.',
       remedy: 'Read the errno and the kernel log; the run is undone.',
     },
+    'device/writes-after-stop': {
+      meaning: 'The device wrote memory after it had reported STOP_COPY.',
+      cause: 'Its driver or firmware does not stop its DMA.',
+      remedy:
+        'The run is undone, and the source is running. Update driver and firmware, or report it to the vendor.',
+    },
     'device/stream-write': {
       meaning: 'The destination device did not take the state.',
       cause: 'Driver or firmware of the two sides do not match, or the device failed.',

@@ -135,6 +135,21 @@ describe.concurrent('a state stream that is not what it should be: exit 5', () =
   })
 })
 
+describe.concurrent('a device that writes after it was stopped: exit 5', () => {
+  it.each([['device'], ['iommu']] as const)('found by tracker %s before COMMIT', async (tracker) => {
+    const scene = new Scene()
+    // Long enough for a write between two reads, however busy this machine is.
+    const destination = { latency: { STOP: '100ms' } }
+    const source = { faults: [{ kind: 'writes-after-stop' }] }
+    const nic = device('nic', { trackers: [tracker] }, { source, destination })
+    const result = await scene.migrate(workload([nic]))
+    ended(result, scene, 'rolledBack')
+    await sourceRuns(scene)
+    expect(result.envelope?.error.code).toBe('device/writes-after-stop')
+    expect(scene.journal().states('destination', 'nic')).not.toContain('RUNNING_P2P')
+  })
+})
+
 describe.concurrent('a tracker that fails', () => {
   it.each([
     ['device', { trackers: ['device'] }, 1],

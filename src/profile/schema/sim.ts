@@ -34,7 +34,7 @@ const faultSchema = z.discriminatedUnion('kind', [
   z
     .strictObject({
       kind: z.literal('short-stream'),
-      bytes: size().meta({ description: 'bytes missing at the end' }),
+      bytes: size().meta({ description: 'how many bytes it gives' }),
     })
     .meta({ description: 'the state stream ends early' }),
   z.strictObject({ kind: z.literal('endless-stream') }).meta({ description: 'the state stream never ends' }),

@@ -19,6 +19,9 @@ use crate::verify::compare;
 use crate::wire::payload::{LoadTime, from_json};
 use crate::wire::{Frame, Kind};
 
+/// A look at the trackers of stopped devices may take this part of the downtime limit while nothing else goes on.
+const CHEAP_LOOK: u32 = 100;
+
 impl Source {
     /// Stops the devices, sends the rest, and hands the run over; or undoes all of it.
     ///
@@ -154,9 +157,17 @@ impl Source {
                 self.send_manifest(workload.devices)
             }
             Action::AwaitPrepared => {
+                // The destination loads meanwhile, so the first look costs the blackout little.
+                let began = Instant::now();
+                workload.union.devices_stopped()?;
+                let took = began.elapsed();
                 // Loading takes what it takes: only the deadline bounds it, and a dead peer is noticed by TCP.
                 let (_, payload) = self.link.expect(Kind::Prepared, Wait::Idle)?;
                 blackout.split.load_us = from_json::<LoadTime>(payload)?.elapsed_us;
+                // The second finds slow writers too. Nothing goes on beside it, so it is made only where it is cheap.
+                if took <= Duration::from_millis(blackout.params.downtime_limit_ms) / CHEAP_LOOK {
+                    workload.union.devices_stopped()?;
+                }
                 Ok(Event::Prepared)
             }
             Action::Verify => {

@@ -189,8 +189,19 @@ fn estimates_beyond_all_bounds_are_a_blackout_beyond_all_limits() {
 }
 
 #[test]
+fn a_device_that_writes_after_its_stop_is_found_before_commit() {
+    let rounds = vec![vec![0x5000]; 16];
+    let still = Rig { rounds: rounds.clone(), ..Rig::new() }.run();
+    still.assert_moved();
+    let ran = Rig { rounds, writes_on: true, ..Rig::new() }.run();
+    assert_eq!(ran.cause(), "device/writes-after-stop");
+    assert!(!ran.source_record.committed && !ran.destination_ever_ran());
+    ran.assert_undone("written in STOP_COPY");
+}
+
+#[test]
 fn a_tracker_that_fails_undoes() {
-    for read in 1..4 {
+    for read in 1..6 {
         let ran = Rig { tracker_fails_at: Some(read), ..Rig::new() }.run();
         assert_eq!(ran.cause(), "tracker/read", "read {read}");
         ran.assert_undone("tracker");

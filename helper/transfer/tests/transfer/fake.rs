@@ -237,8 +237,13 @@ impl StateStream for FakeStream {
     }
 }
 
-/// Writes pages itself: at its nth read those of `rounds[n]`, so every write is one the trackers must report.
+/// Writes pages itself: at its nth read those of `rounds[n]`, so every write is one the trackers must report. The first
+/// read after all its devices stopped is the last one with writes.
 pub struct FakeTracker {
+    pub devices: Vec<Arc<Mutex<Seen>>>,
+    /// Its devices go on writing after they were stopped.
+    pub writes_on: bool,
+    pub stopped: bool,
     pub memory: Arc<Memory>,
     pub rounds: VecDeque<Vec<u64>>,
     /// Written like the others and not reported: the negative control.
@@ -265,6 +270,10 @@ impl Tracker for FakeTracker {
         if self.fails_at == Some(self.reads) {
             return Err(HelperError::new("tracker/read", "scripted"));
         }
+        if self.stopped && !self.writes_on {
+            return Ok(0);
+        }
+        self.stopped = self.devices.iter().all(|device| device.lock().unwrap().state == DeviceState::StopCopy);
         let pages = self.rounds.pop_front().unwrap_or_default();
         for iova in &pages {
             let stamp = [(iova >> 12) as u8 ^ 0x5a, self.reads as u8, 1, 2, 3, 4, 5, 6];

@@ -46,6 +46,7 @@ pub struct Rig {
     pub rounds: Vec<Vec<u64>>,
     pub forget: Option<u64>,
     pub tracker_fails_at: Option<usize>,
+    pub writes_on: bool,
     pub precopy: PrecopyParams,
     pub cutover: CutoverParams,
     pub source_record: FakeRecord,
@@ -85,6 +86,7 @@ impl Rig {
             ],
             forget: None,
             tracker_fails_at: None,
+            writes_on: false,
             precopy: PrecopyParams {
                 max_rounds: 4,
                 max_time_ms: 60_000,
@@ -203,6 +205,9 @@ impl Rig {
         };
 
         let tracker = FakeTracker {
+            devices: source_seen.clone(),
+            writes_on: self.writes_on,
+            stopped: false,
             memory: Arc::clone(&here),
             rounds: self.rounds.into(),
             forget: self.forget,

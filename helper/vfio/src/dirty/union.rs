@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{DirtyBitmap, Tracker, TrackerKind};
 use crate::area::Area;
-use crate::error::Result;
+use crate::error::{HelperError, Result};
 use crate::message::TrackerRound;
 
 /// All trackers of a workload. Each read ORs every tracker into one bitmap; trackers are never averaged, and a
@@ -101,6 +101,31 @@ impl Union {
         Ok(Read { trackers: rounds, pages })
     }
 
+    /// That no device wrote since the last read, as far as trackers can tell: a pinned scope and `all` name their pages
+    /// at every read, written or not. What it finds is in no bitmap: the run cannot go on.
+    ///
+    /// # Errors
+    /// `device/writes-after-stop`; those of the trackers.
+    pub fn devices_stopped(&mut self) -> Result<()> {
+        let mut late = self.bitmap();
+        for tracker in &mut self.trackers {
+            if !matches!(tracker.kind(), TrackerKind::Device | TrackerKind::Iommu) {
+                continue;
+            }
+            let pages = tracker.read(&mut late)?;
+            if let Some(first) = late.runs(self.page_size).next() {
+                let message = format!(
+                    "{} reports {pages} pages written after its devices were stopped, first at {:#x}",
+                    tracker.name(),
+                    first.iova
+                );
+                return Err(HelperError::new("device/writes-after-stop", message)
+                    .suggest("a driver that writes while it is stopped cannot be moved: report it to its vendor"));
+            }
+        }
+        Ok(())
+    }
+
     /// Every process that writes the memory stands still when this returns. The first failure is returned after all
     /// were tried.
     ///
@@ -154,8 +179,6 @@ fn all(done: impl Iterator<Item = Result<()>>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dirty::TrackerKind;
-    use crate::error::HelperError;
 
     const PAGE: u64 = 4096;
 
