@@ -48,6 +48,8 @@ export interface RequestOptions {
 }
 /** Unpinning terabytes takes its time; a helper that is not through by then is stuck. */
 const KILL_AFTER_MS = 30_000
+/** How long the exit status of a helper is waited for whose stdin is broken. */
+const EXIT_STATUS_MS = 1000
 /** Requests that belong to no run. */
 const UNBOUND: ReadonlySet<Op> = new Set(['hello', 'inventory', 'ping', 'route', 'record'])
 
@@ -85,8 +87,7 @@ export class HelperClient {
     this.log = options.log?.child({ side: options.side })
     connection.stdout.on('data', (chunk: Buffer) => this.read(chunk))
     connection.stdout.on('error', () => undefined)
-    // EPIPE after the helper's death says less than its exit status, which `ended` brings.
-    connection.stdin.on('error', () => undefined)
+    connection.stdin.on('error', () => this.cannotWrite())
     this.ended = connection.ended.then((end) => {
       this.stopPings()
       this.end = { ...end, ...(this.lost && { explanation: this.lost }) }
@@ -180,16 +181,30 @@ export class HelperClient {
 
   /** It says nothing any more: what waits is told so now, not when the system notices. */
   private lose(keepaliveMs: number): void {
+    this.giveUpOn(`${this.label} has not answered for ${keepaliveMs} ms`)
+    this.connection.kill('SIGKILL')
+  }
+
+  /**
+   * EPIPE after the helper's death says less than its exit status, which `ended` brings. A helper that lives on and cannot
+   * be written to will not answer; it is not killed, because it may be the one that has the workload.
+   */
+  private cannotWrite(): void {
+    setTimeout(() => {
+      if (this.end === undefined) this.giveUpOn(`nothing can be written to ${this.label} any more`)
+    }, EXIT_STATUS_MS)
+  }
+
+  private giveUpOn(message: string): void {
     this.lost = {
       code: 'link/lost',
-      message: `${this.label} has not answered for ${keepaliveMs} ms`,
+      message,
       suggestion:
         'check the network to it; a side that has not committed rolls back by itself when the connection is lost',
     }
     this.end = { exitCode: null, signal: null, stderr: [], explanation: this.lost }
     const end = this.end
     this.pending.rejectAll((op) => diedError(this, op, end))
-    this.connection.kill('SIGKILL')
   }
 
   /**

@@ -2,7 +2,8 @@
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { errorBodyOf, fromHelperError } from '../link/helper-error.js'
-import type { CheckReply, ReceiveReply } from '../protocol/protocol.js'
+import { isLost } from '../link/link-error.js'
+import type { CheckReply, HelperErrorBody, ReceiveReply } from '../protocol/protocol.js'
 import { claimOf, holderSocket, stateDirOf } from '../plan/sockets.js'
 import type { Phase, RunSession, Settled } from './phase.js'
 import { settle } from './settle.js'
@@ -99,22 +100,27 @@ async function askResident({ destination, source, state, step }: RunSession): Pr
   }
 }
 
+/** Past COMMIT a helper that lost us stays, with its devices stopped, until somebody says so. */
+const NOT_RELEASED: HelperErrorBody = {
+  code: 'source/not-released',
+  message: 'the source may still have its devices: the connection to its helper is lost',
+  suggestion: 'if the helper is still there, `ferry release RUN` closes them',
+}
+
 /** The source keeps its devices, stopped, until somebody says so: `ferry release` comes later. */
 async function releaseSource({ profile, source, state, step }: RunSession): Promise<void> {
   if (profile.releaseSource === 'by-hand') return
   if (!source.alive) {
-    // Past COMMIT a helper that lost us stays, with its devices stopped, until somebody says so.
-    state.problems.push({
-      code: 'source/not-released',
-      message: 'the source could not be asked to close its devices: the connection to its helper is lost',
-      suggestion: 'if the helper is still there, `ferry release RUN` closes them',
-    })
+    state.problems.push(NOT_RELEASED)
     return
   }
   try {
     await step({ side: 'source', op: 'release', params: {}, text: 'release the source' })
   } catch (error) {
     // A failure to close the devices does not change the outcome.
-    state.problems.push(errorBodyOf(error))
+    const body = errorBodyOf(error)
+    state.problems.push(body)
+    // What ended may have been ssh, or what leads to a holder.
+    if (isLost(body)) state.problems.push(NOT_RELEASED)
   }
 }

@@ -135,7 +135,7 @@ async function leaves(
     const pid = helperOf(folder)
     if (pid === undefined) continue
     // A source that could not be reached after COMMIT still has the run: the run's report says how to close it.
-    const told = /source\/not-released|link\//u.test(ran.stdout)
+    const told = /source\/not-released/u.test(ran.stdout)
     if (side === 'source' && told && (await matrix.ferry('release', 'last')).exit === EXIT.done)
       await gone(pid)
     if (!isRunning(pid)) continue

@@ -40,7 +40,6 @@ describe('the fault matrix', () => {
       'destination stopped',
       'journal: read-only',
       'ferry: stdin ends',
-      'destination: stdin ends',
       'source: no address space',
       'destination: no address space',
       'source: cgroup without memory',

@@ -154,6 +154,7 @@ export const COMPRESSED: readonly Cell[] = [
   cellOf('destination stay', 'clock an hour back'),
   cellOf('source release', 'ferry terminated'),
   cellOf('destination stay', 'source: stdin ends'),
+  cellOf('destination stay', 'destination: stdin ends'),
   cellOf('source cutover', 'source: disk full'),
   cellOf('source precopy', 'destination: cgroup without memory'),
 ]

@@ -2,9 +2,9 @@
 import { execa } from 'execa'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll } from 'vitest'
 import type { Op, Role } from '../../src/protocol/protocol.js'
 import type { EventRecord } from '../../src/journal/event.js'
+import { afterEachFile } from './ends.js'
 import { CLI, HELPER } from './paths.js'
 import { temporaryFolder } from './temporary-folder.js'
 import { until } from './until.js'
@@ -22,10 +22,11 @@ for (const [built, command] of [
 // Once per test file: tests that run side by side share these.
 const stateDirs: string[] = []
 const processes = new Set<{ kill(signal: NodeJS.Signals): boolean }>()
-afterAll(() => {
+afterEachFile(() => {
   for (const child of processes) child.kill('SIGKILL')
+  processes.clear()
   // A helper past COMMIT stays until somebody recovers the run, which not every test does.
-  for (const stateDir of stateDirs) {
+  for (const stateDir of stateDirs.splice(0)) {
     for (const pid of lockHolders(join(stateDir, 'locks'))) if (isHelper(pid)) process.kill(pid, 'SIGKILL')
   }
 })

@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll } from 'vitest'
+import { afterEachFile } from './ends.js'
 
 const made: string[] = []
-// Once per test file, whose tests may share a folder. A process may still write while it ends, hence the retries.
-afterAll(() => {
+// Tests of a file may share a folder. A process may still write while it ends, hence the retries.
+afterEachFile(() => {
   for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
 })
 
