@@ -36,7 +36,9 @@ export async function findRun(stateDir: string, run: string): Promise<FoundRun> 
     if (connection !== null) return { run: id, journal, connection, driver: null, records: [] }
     const { records } = readWhatIsLeft(journal)
     // Another's end, or one who recovers the run, is no ferry that drives it.
-    const over = records.some(({ body }) => body.type === 'run-end' || (body.type === 'recover-start' && body.goesOn !== true))
+    const over = records.some(
+      ({ body }) => body.type === 'run-end' || (body.type === 'recover-start' && body.goesOn !== true),
+    )
     const driver = over ? null : driverOf(stateDir, id)
     if (driver === null || left === 0 || start.control === undefined)
       return { run: id, journal, connection, driver, records }
