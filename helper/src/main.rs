@@ -10,6 +10,7 @@ use ferry_helper::launcher::confine_but_for_launcher;
 use ferry_helper::log::say;
 use ferry_helper::message::PROTOCOL_VERSION;
 use ferry_helper::privileges::drop_unneeded;
+use ferry_helper::resident::memlock_limit;
 use ferry_helper::session::exec::{TAKE_OVER, take_over};
 use ferry_helper::transfer::confine::take_unused_calls;
 
@@ -58,6 +59,8 @@ fn serve_unprivileged() -> ExitCode {
         say(&format!("cannot be confined: {error}"));
         return ExitCode::FAILURE;
     }
+    // Before the first thread gives up what it says.
+    memlock_limit();
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -32,8 +32,14 @@ pub fn locked_bytes() -> u64 {
     field(&status, "VmLck:") + field(&status, "VmPin:")
 }
 
-/// RLIMIT_MEMLOCK in bytes; `None` when unlimited or when CAP_IPC_LOCK lifts it.
+/// RLIMIT_MEMLOCK in bytes; `None` when unlimited or when CAP_IPC_LOCK lifts it. As it was when first asked: the thread
+/// that the kernel shows for the process gives its capabilities up later, and those that map memory keep them.
 pub fn memlock_limit() -> Option<u64> {
+    static AT_FIRST: OnceLock<Option<u64>> = OnceLock::new();
+    *AT_FIRST.get_or_init(limit_now)
+}
+
+fn limit_now() -> Option<u64> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current?;
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
