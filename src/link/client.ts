@@ -48,8 +48,8 @@ export interface RequestOptions {
 }
 /** Unpinning terabytes takes its time; a helper that is not through by then is stuck. */
 const KILL_AFTER_MS = 30_000
-/** How long the exit status of a helper is waited for whose stdin is broken. */
-const EXIT_STATUS_MS = 1000
+/** How long the exit status of a helper is waited for whose stdin is broken; a dead one’s pipes are waited for, too. */
+const EXIT_STATUS_MS = 5000
 /** Requests that belong to no run. */
 const UNBOUND: ReadonlySet<Op> = new Set(['hello', 'inventory', 'ping', 'route', 'record'])
 

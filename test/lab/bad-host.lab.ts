@@ -148,6 +148,18 @@ describe('a run that is stopped', () => {
     expect(result.outcome).toBe('incomplete')
   })
 
+  it('by the death of ferry itself: recover goes on with the run, and what the source had is at the destination', async () => {
+    const started = await midway()
+    await started.kill('SIGKILL')
+    await started.wait()
+    const run = await ferry<RunResult & { readonly did: string }>(guest, ['recover', 'last'])
+    expectExit(run, 0)
+    expect(run.result).toMatchObject({ did: 'go-on', outcome: 'done' })
+    expect(await migrationState(guest, to)).toBe('RUNNING')
+    expect(await vfioUsers(guest)).toBe('')
+    expect(await takePattern(guest, mdevPath(to))).toEqual(expectedPattern)
+  })
+
   async function helperOf(uuid: string): Promise<number> {
     const node = `/dev/vfio/$(basename "$(readlink ${mdevPath(uuid)}/iommu_group)")`
     return Number(await guest.ok(`fuser "${node}" 2>/dev/null`))

@@ -21,7 +21,10 @@ for (const [built, command] of [
 
 // Once per test file: tests that run side by side share these.
 const stateDirs: string[] = []
-const processes = new Set<{ kill(signal: NodeJS.Signals): boolean }>()
+export interface Killable {
+  kill(signal: NodeJS.Signals): boolean
+}
+const processes = new Set<Killable>()
 afterEachFile(() => {
   for (const child of processes) child.kill('SIGKILL')
   processes.clear()
@@ -73,6 +76,31 @@ export interface Running {
   closeInput(): void
 }
 
+/** A `ferry`, with this environment and no other, in `among` until it has ended. */
+export function startFerry(
+  [program, ...args]: readonly [string, ...string[]],
+  options: { readonly cwd: string; readonly env: Readonly<Record<string, string | undefined>> },
+  among: Set<Killable>,
+): Running {
+  const child = execa(program, args, { ...options, reject: false, extendEnv: false })
+  const { pid } = child
+  if (pid === undefined) throw new Error('ferry could not be started')
+  let over = false
+  among.add(child)
+  const ended = child.then(({ exitCode: exit, signal, stderr, stdout }): Ended => {
+    over = true
+    among.delete(child)
+    return { exit, signal, stdout, stderr, envelope: stdout.startsWith('{') ? JSON.parse(stdout) : null }
+  })
+  return {
+    pid,
+    ended,
+    kill: (signal) => void child.kill(signal),
+    alive: () => !over,
+    closeInput: () => void child.stdin.end(),
+  }
+}
+
 /** A state folder of its own, so that tests do not claim each other's devices. */
 export class Scene {
   readonly folder = temporaryFolder()
@@ -83,29 +111,12 @@ export class Scene {
   }
 
   ferry(args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
-    const child = execa(process.execPath, [CLI, ...args], {
-      cwd: this.folder,
-      reject: false,
-      extendEnv: false,
-      env: { PATH: process.env['PATH'], HOME: this.folder, FERRY_STATE_DIR: this.stateDir, ...env },
-    })
-    const { pid } = child
-    if (pid === undefined) throw new Error('ferry could not be started')
-    let over = false
-    processes.add(child)
-    const ended = child.then((result) => {
-      over = true
-      processes.delete(child)
-      const { exitCode: exit, signal, stderr, stdout } = result
-      return { exit, signal, stdout, stderr, envelope: stdout.startsWith('{') ? JSON.parse(stdout) : null }
-    })
-    return {
-      pid,
-      ended,
-      kill: (signal) => void child.kill(signal),
-      alive: () => !over,
-      closeInput: () => void child.stdin.end(),
-    }
+    const own = { PATH: process.env['PATH'], HOME: this.folder, FERRY_STATE_DIR: this.stateDir }
+    return startFerry(
+      [process.execPath, CLI, ...args],
+      { cwd: this.folder, env: { ...own, ...env } },
+      processes,
+    )
   }
 
   /** Writes the workload as a profile and starts `ferry COMMAND PROFILE --json`. */

@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CLI, HELPER, ROOT } from '../support/paths.js'
-import { Journal, type Ended, type Running } from '../support/scene.js'
+import { Journal, type Ended, type Killable, type Running, startFerry } from '../support/scene.js'
 import { until } from '../support/until.js'
 import type { Workload } from '../support/workload.js'
 import { writeFileSync } from 'node:fs'
@@ -37,7 +37,7 @@ export class TwoHosts {
   readonly folder = mkdtempSync(join(tmpdir(), 'ferry-hosts-'))
   /** ferry's own, on the control host. */
   readonly stateDir = join(this.folder, 'control')
-  private readonly running = new Set<{ kill(signal: NodeJS.Signals): boolean }>()
+  private readonly running = new Set<Killable>()
 
   static async up(): Promise<TwoHosts> {
     const hosts = new TwoHosts()
@@ -94,43 +94,19 @@ export class TwoHosts {
 
   /** `ferry` on the control host. */
   ferry(args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
-    const child = execa('ip', ['netns', 'exec', `${this.name}-c`, process.execPath, CLI, ...args], {
-      cwd: this.folder,
-      reject: false,
-      extendEnv: false,
-      env: {
-        PATH: process.env['PATH'],
-        HOME: join(this.folder, 'c'),
-        FERRY_STATE_DIR: this.stateDir,
-        FERRY_SSH: join(this.folder, 'ssh'),
-        FERRY_HELPER: HELPER,
-        XDG_RUNTIME_DIR: this.runtimeDir(),
-        ...env,
-      },
-    })
-    const { pid } = child
-    if (pid === undefined) throw new Error('ferry could not be started')
-    let over = false
-    this.running.add(child)
-    const ended = child.then((result): Ended => {
-      over = true
-      this.running.delete(child)
-      const { exitCode: exit, signal, stderr, stdout } = result
-      return {
-        exit,
-        signal,
-        stdout,
-        stderr,
-        envelope: args.includes('--json') && stdout !== '' ? JSON.parse(stdout) : null,
-      }
-    })
-    return {
-      pid,
-      ended,
-      kill: (signal) => void child.kill(signal),
-      alive: () => !over,
-      closeInput: () => void child.stdin.end(),
+    const own = {
+      PATH: process.env['PATH'],
+      HOME: join(this.folder, 'c'),
+      FERRY_STATE_DIR: this.stateDir,
+      FERRY_SSH: join(this.folder, 'ssh'),
+      FERRY_HELPER: HELPER,
+      XDG_RUNTIME_DIR: this.runtimeDir(),
     }
+    return startFerry(
+      ['ip', 'netns', 'exec', `${this.name}-c`, process.execPath, CLI, ...args],
+      { cwd: this.folder, env: { ...own, ...env } },
+      this.running,
+    )
   }
 
   /**

@@ -11,6 +11,7 @@ use crate::run::{Pair, cutover, held_precopy};
 
 const CHOWN: u64 = 1;
 const DAC_OVERRIDE: u64 = 1 << 1;
+const IPC_LOCK: u64 = 1 << 14;
 const SYS_PTRACE: u64 = 1 << 19;
 
 #[derive(Debug)]
@@ -88,4 +89,15 @@ fn no_thread_that_hears_a_peer_has_a_capability() {
     let others = ["launcher", "control-socket"];
     let simulated = |thread: &Thread| thread.name.starts_with("sim-");
     assert!(kept.iter().all(|thread| others.contains(&thread.name.as_str()) || simulated(thread)), "{kept:?}");
+}
+
+/// Asked in the first line, after which the thread that the kernel shows for the process has no capability.
+#[test]
+fn what_it_says_of_locked_memory_holds_for_those_that_map_it() {
+    let mut helper = Driver::serve();
+    let hello = helper.ok("hello", json!({"protocol": ferry_helper::message::PROTOCOL_VERSION}));
+    let bypasses = threads(&helper).values().any(|thread| thread.capabilities & IPC_LOCK != 0);
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;
+    let says = hello["memlockBytes"].as_str().map(|bytes| bytes.parse::<u64>().expect("a number"));
+    assert_eq!(says, if bypasses { None } else { limit });
 }
