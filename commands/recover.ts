@@ -52,6 +52,7 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       summary: 'the host of this side cannot be reached, and is known to be dead',
     })(),
     undo: Flags.boolean({
+      exclusive: ['as', 'dead'],
       summary: 'undo a run that its helpers have kept before its stop, instead of going on with it',
     }),
     token: Flags.string({

@@ -90,7 +90,8 @@ export function startFerry(
   const ended = child.then(({ exitCode: exit, signal, stderr, stdout }): Ended => {
     over = true
     among.delete(child)
-    return { exit, signal, stdout, stderr, envelope: stdout.startsWith('{') ? JSON.parse(stdout) : null }
+    const whole = args.includes('--json') && stdout.startsWith('{')
+    return { exit, signal, stdout, stderr, envelope: whole ? JSON.parse(stdout) : null }
   })
   return {
     pid,
