@@ -159,7 +159,11 @@ export class HelperClient {
     if (newer !== undefined) return Promise.reject(needsNewerError(this, { spoken, ...newer }))
     const { id, reply } = this.pending.begin(op, signal, () => noReplyError(this, op, signal))
     const bound = UNBOUND.has(op) ? undefined : this.run
-    this.connection.stdin.write(`${JSON.stringify({ id, op, ...bound, params })}\n`)
+    // A stream that has ended says so here alone: it has no error any more.
+    this.connection.stdin.write(
+      `${JSON.stringify({ id, op, ...bound, params })}\n`,
+      (error) => void (error && this.cannotWrite()),
+    )
     this.noteRequest(id, op, reply)
     return reply
   }

@@ -79,7 +79,7 @@ function act({ signal, who, stopMs, times = 1, limit, backMs, edit, run, ssh, st
   if (edit !== undefined) fs.writeFileSync(edit, '{"version": 1, "name": "another"')
   if (run !== undefined) {
     const env = { ...process.env, FERRY_FAULTS_AT: undefined, NODE_OPTIONS: undefined }
-    const { status } = spawnSync(process.execPath, [process.argv[1], ...run], { env })
+    const { status } = spawnSync(process.execPath, [process.argv[1], ...run], { env, timeout: 60_000 })
     fs.writeFileSync(`${sides.folder}/second-exit`, String(status))
   }
 }

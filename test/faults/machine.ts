@@ -44,12 +44,13 @@ export function fill(folder: string): string {
 
 /** What is opened there from now on cannot be written. */
 export function readOnly(folder: string): string {
-  return `mount --bind ${folder} ${folder}; mount -o remount,ro,bind ${folder}`
+  return `mkdir -p -m 700 ${folder}; mount --bind ${folder} ${folder}; mount -o remount,ro,bind ${folder}`
 }
 
 export function mendDisk(folder: string): void {
   rmOf(folder)
-  if (mounts().some(({ path, options }) => path === folder && options.includes('ro'))) unmount(folder)
+  // As often as it was made so.
+  for (const { options, path } of mounts()) if (path === folder && options.includes('ro')) unmount(folder)
 }
 
 function rmOf(folder: string): void {

@@ -19,6 +19,8 @@ import {
 import { helperOf } from './look.js'
 import type { Bad, Network, Reach } from './network.js'
 
+/** No command of a cell takes this long; one that does has no end, and is a failure with a name. */
+const ENDLESS_MS = 150_000
 const AT_RECORD = fileURLToPath(new URL('at-record.mjs', import.meta.url))
 
 type Side = 'source' | 'destination'
@@ -55,6 +57,8 @@ export interface Cell {
   readonly breaks: readonly Break[]
   /** Faults of the devices themselves. */
   readonly sim?: { readonly source?: readonly SimFault[]; readonly destination?: readonly SimFault[] }
+  /** A fault may come too late to be made: what it breaks has ended by another one. */
+  readonly mayMiss?: true
   /** Where its time-outs would be long. */
   readonly migration?: Readonly<Record<string, unknown>>
 }
@@ -78,6 +82,22 @@ export interface Place {
   ferry(args: readonly string[], env?: Readonly<Record<string, string>>): Running
   runs(): string[]
   profile(workload: Workload): string
+}
+
+/** What ended; a command without end is killed, and fails. */
+async function ends(run: Running, command: string): Promise<Ended> {
+  let late: NodeJS.Timeout | undefined
+  const endless = new Promise<never>((_, reject) => {
+    late = setTimeout(() => {
+      run.kill('SIGKILL')
+      reject(new Error(`ferry ${command} did not end within ${ENDLESS_MS / 1000} s`))
+    }, ENDLESS_MS)
+  })
+  try {
+    return await Promise.race([run.ended, endless])
+  } finally {
+    clearTimeout(late)
+  }
 }
 
 export class Matrix {
@@ -109,7 +129,7 @@ export class Matrix {
   }
 
   ferry(...args: string[]): Promise<Ended> {
-    return this.scene.ferry([...args, '--json']).ended
+    return ends(this.scene.ferry([...args, '--json']), args.join(' '))
   }
 
   /** The run with its faults. */
@@ -133,9 +153,11 @@ export class Matrix {
     })
     const asked = join(this.scene.folder, 'close-stdin')
     const look = setInterval(() => existsSync(asked) && run.closeInput(), 10)
-    const ended = await run.ended
-    clearInterval(look)
-    return ended
+    try {
+      return await ends(run, 'migrate')
+    } finally {
+      clearInterval(look)
+    }
   }
 
   private command({ cable, disk, noMemory: takesMemory, who }: Does): string | undefined {

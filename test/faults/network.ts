@@ -2,7 +2,7 @@
 import { execa } from 'execa'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, mkdirSync, openSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { DATA, TwoHosts } from '../two-hosts/hosts.js'
@@ -170,7 +170,10 @@ export class Network {
   /** Every cable is good. */
   async mend(): Promise<void> {
     const settings = ALL.map((name) => `${CABLES[name].name} both 0 0 0 0\n`).join('')
-    writeFileSync(Network.controlOf(this.hosts), settings)
+    // Without a reader it would wait for one for ever, and with it every test of this process.
+    const control = openSync(Network.controlOf(this.hosts), constants.O_WRONLY | constants.O_NONBLOCK)
+    writeSync(control, settings)
+    closeSync(control)
     for (const { device, host } of ALL.flatMap((name) => CABLES[name].ends))
       await execa('ip', ['-n', `${this.hosts.name}-${host}`, 'link', 'set', device, 'up'])
   }

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, describe, expect, it } from 'vitest'
+import { PassThrough } from 'node:stream'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { FerryError } from '../../src/errors.js'
 import { EXIT } from '../../src/exit-codes.js'
 import type { HelperClient } from '../../src/link/client.js'
@@ -189,6 +190,38 @@ describe('HelperClient', () => {
     // Still there: no one waited for it.
     expect(() => process.kill(pid, 'SIGKILL')).not.toThrow()
   })
+
+  it.each([
+    ['ended', (stdin: PassThrough) => void stdin.end()],
+    ['was destroyed', (stdin: PassThrough) => void stdin.destroy()],
+    ['breaks', (stdin: PassThrough) => void stdin.destroy(new Error('EPIPE'))],
+  ])(
+    'does not wait for an answer to what cannot be written: its stdin %s, and it lives',
+    async (_, breaks) => {
+      const { HelperClient: Client } = await import('../../src/link/client.js')
+      const stdin = new PassThrough()
+      const never = new Promise<never>(() => undefined)
+      const pipes = {
+        stdin,
+        stdout: new PassThrough(),
+        ended: never,
+        kill: () => undefined,
+        unref: () => undefined,
+      }
+      const lives = new Client({ label: 'it', ...pipes }, { side: 'source' })
+      vi.useFakeTimers({ toFake: ['setTimeout'] })
+      try {
+        breaks(stdin)
+        await setImmediate()
+        const waiting = failure(lives.request('status', {}))
+        await setImmediate()
+        await vi.runAllTimersAsync()
+        expect((await waiting).code).toBe('link/lost')
+      } finally {
+        vi.useRealTimers()
+      }
+    },
+  )
 
   it('hands on events in order', async () => {
     const events: HelperEvent[] = []
