@@ -21,6 +21,8 @@ const CARGO_TEST = ['test', ...RELEASE] as const
 const CARGO_PRODUCTION = [...CARGO_TEST, ...PRODUCTION, '--test', 'production'] as const
 /** As the tests are built, so that what C code the dependencies have is compiled once. */
 const CLIPPY = ['clippy', ...RELEASE, '--all-targets', '--quiet'] as const
+/** What runs for as long has no end: it is stopped, counts as failed, and what it has said so far names the test. */
+const ENDLESS_MS = 20 * 60_000
 const NONE: Tally = { passed: 0, failed: 0 }
 
 interface Part {
@@ -137,6 +139,7 @@ async function vitest(): Promise<Tally> {
       localDir: root,
       reject: false,
       stdio: 'inherit',
+      timeout: ENDLESS_MS,
     })
     const text = await readFile(report, 'utf8').catch(() => undefined)
     return orFailure(text === undefined ? NONE : countVitest(JSON.parse(text)), failed, 'vitest')
@@ -158,6 +161,7 @@ async function cargoTest(command: readonly string[]): Promise<Tally> {
     reject: false,
     stdin: 'ignore',
     all: true,
+    timeout: ENDLESS_MS,
   })
   console.log(all)
   return orFailure(countCargo(stdout), failed, 'cargo test')
