@@ -28,8 +28,10 @@ pub enum Fault {
     },
 }
 
+/// It ends with this: its threads, and every connection that is left.
 pub struct Network {
     port: u16,
+    listener: TcpListener,
     shared: Arc<Shared>,
 }
 
@@ -37,6 +39,18 @@ pub struct Network {
 struct Shared {
     carried: Mutex<Vec<u64>>,
     ends: Mutex<Vec<[TcpStream; 2]>>,
+    over: AtomicBool,
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::SeqCst);
+        // Wakes the thread that accepts.
+        let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
+        for end in self.shared.ends.lock().unwrap().iter().flatten() {
+            let _ = end.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 impl Network {
@@ -52,6 +66,9 @@ impl Network {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 while !now.load(Ordering::SeqCst) {
+                    if shared.over.load(Ordering::SeqCst) {
+                        return;
+                    }
                     thread::sleep(Duration::from_millis(2));
                 }
                 let ends = shared.ends.lock().unwrap();
@@ -61,9 +78,12 @@ impl Network {
                 }
             });
         }
-        let carrying = Arc::clone(&shared);
+        let (carrying, accepting) = (Arc::clone(&shared), listener.try_clone().expect("dup"));
         thread::spawn(move || {
-            for (number, source) in listener.incoming().enumerate() {
+            for (number, source) in accepting.incoming().enumerate() {
+                if carrying.over.load(Ordering::SeqCst) {
+                    return;
+                }
                 let source = source.expect("source");
                 let Ok(destination) = TcpStream::connect(("127.0.0.1", target)) else { continue };
                 let ends = [&source, &destination].map(|end| end.try_clone().expect("dup"));
@@ -89,7 +109,7 @@ impl Network {
                 });
             }
         });
-        Self { port, shared }
+        Self { port, listener, shared }
     }
 
     pub fn port(&self) -> u16 {

@@ -11,6 +11,7 @@ use ferry_vfio::device::transitions::Stepper;
 use ferry_vfio::memory::Memory;
 
 use crate::fake::{Events, FakeRecord, History, Seen};
+use crate::network::Network;
 use crate::rig::content;
 
 /// How it ended, with everything still there to look at and to roll back.
@@ -35,6 +36,8 @@ pub struct Ran {
     pub contents: Vec<Vec<u8>>,
     /// Bytes to the destination on each connection that went through a network.
     pub carried: Vec<u64>,
+    /// There as long as what uses it.
+    pub _network: Option<Network>,
 }
 
 impl Ran {

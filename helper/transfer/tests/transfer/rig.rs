@@ -271,7 +271,8 @@ impl Rig {
             events,
             contents: self.source.into_iter().map(|script| script.content).collect(),
             frames: proxy.map_or([0, 0], |proxy| proxy.frames()),
-            carried: network.map_or_else(Vec::new, |network| network.carried()),
+            carried: network.as_ref().map_or_else(Vec::new, Network::carried),
+            _network: network,
         }
     }
 }
