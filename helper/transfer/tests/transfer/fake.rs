@@ -188,6 +188,8 @@ impl StateStream for FakeStream {
         let stopped = self.seen.lock().unwrap().state == DeviceState::StopCopy;
         let mut at = self.position.lock().unwrap();
         if stopped && self.script.endless {
+            // Not as fast as memory: all of it is kept, and a limit of time lets hundreds of MiB of it through.
+            std::thread::sleep(std::time::Duration::from_millis(2));
             *at += buf.len();
             return Ok(StreamRead::Data(buf.len()));
         }
