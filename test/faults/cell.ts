@@ -8,6 +8,9 @@ import { helperOf, leftIn, threadsOf, writes } from './look.js'
 import { Matrix, type Cell } from './matrix.js'
 import type { Network } from './network.js'
 
+/** Longer than every time-out of these profiles. */
+const SETTLES_MS = 15_000
+
 /** Safe ends, by exit code: the workload runs on one side, or a person is told that it runs on none. */
 const MOVED = new Set<number | undefined>([EXIT.done])
 const BACK = new Set<number | undefined>([
@@ -58,6 +61,7 @@ export async function run(cell: Cell, network?: Network): Promise<readonly strin
       must((here && !there) || dead(cell, 'source') || second, `back: ${where}`)
       if (here && source !== undefined) {
         must(source === holder, 'another process has the source')
+        await settled(() => threadsOf(source) <= threads)
         must(threadsOf(source) <= threads, `threads are left: ${threadsOf(source)}, not ${threads}`)
       }
     } else {
@@ -93,6 +97,12 @@ function code(ended: Ended): string {
     ended.envelope?.result?.did ??
     ''
   )
+}
+
+/** Waits for what comes by itself: a connection over a bad cable ends by its own time-out. */
+async function settled(look: () => boolean): Promise<void> {
+  const until = performance.now() + SETTLES_MS
+  while (!look() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
 /** Where the newest run was when something went wrong. */

@@ -23,20 +23,25 @@ export async function writes(pid: number | undefined): Promise<boolean> {
   if (pid === undefined) return false
   const before = memoryOf(pid)
   const until = performance.now() + LOOK_MS
-  while (performance.now() < until) {
-    if (memoryOf(pid) !== before) return true
+  for (;;) {
+    const now = memoryOf(pid)
+    // A process that ends while it is looked at changes nothing any more.
+    if (now === undefined) return false
+    if (now !== before) return true
+    if (performance.now() > until) return false
     await new Promise((resolve) => setTimeout(resolve, EVERY_MS))
   }
-  return memoryOf(pid) !== before
 }
 
-/** A hash of all memfds that are workload memory; '' when the process is gone. */
-function memoryOf(pid: number): string {
+/** A hash of all memfds that are workload memory; undefined when there are none, or the process is gone. */
+function memoryOf(pid: number): string | undefined {
   const hash = createHash('sha1')
+  let any = false
   try {
     for (const name of readdirSync(`/proc/${pid}/fd`)) {
       const path = `/proc/${pid}/fd/${name}`
       if (!readlinkSync(path).startsWith('/memfd:')) continue
+      any = true
       const fd = openSync(path, 'r')
       const buffer = Buffer.alloc(1 << 20)
       for (let at = 0, count = 1; count > 0; at += count) {
@@ -46,9 +51,9 @@ function memoryOf(pid: number): string {
       closeSync(fd)
     }
   } catch {
-    return ''
+    return undefined
   }
-  return hash.digest('hex')
+  return any ? hash.digest('hex') : undefined
 }
 
 export function threadsOf(pid: number): number {
