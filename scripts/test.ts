@@ -99,7 +99,7 @@ async function provision(): Promise<void> {
   })
 }
 
-/** At a low priority, so low that they end when the tests do: a processor each is more than is left by then. */
+/** At a low priority, chosen so that they end about when the tests do. */
 function politely(parts: readonly Part[]): Promise<Tally> {
   return inTurn(parts.map((part) => ({ ...part, command: ['nice', '-n', '7', ...part.command] })))
 }
