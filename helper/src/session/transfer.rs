@@ -151,9 +151,9 @@ impl Session {
         let mut record = WhenNeeded(self.record());
         let reply = match &mut self.side {
             Some(Side::Source(source)) => {
-                let undone = source.rollback(&mut self.devices, params, &mut record)?;
+                let mut undone = source.rollback(&mut self.devices, params, &mut record)?;
                 // Behind the devices, which they use.
-                self.union.as_mut().map_or(Ok(()), Union::wake_writers)?;
+                undone.needs_person.extend(self.union.as_mut().map_or(Ok(()), Union::wake_writers).err());
                 undone
             }
             Some(Side::Destination(destination)) => destination.rollback(&mut self.devices, &mut record)?,

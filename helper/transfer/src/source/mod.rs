@@ -1,6 +1,7 @@
 //! The source's side: what it keeps from connecting to the end, and the way back. Pre-copy is in `precopy`, the
 //! cutover in `cutover`.
 
+pub(crate) mod asking;
 pub(crate) mod blackout;
 pub(crate) mod blackout_send;
 pub(crate) mod cutover;

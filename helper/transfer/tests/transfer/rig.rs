@@ -13,13 +13,12 @@ use ferry_transfer::source::steer::Steer;
 use ferry_transfer::source::{Source, Workload};
 use ferry_transfer::streams::link::{Identity, Link, Listener};
 use ferry_vfio::device::transitions::Stepper;
-use ferry_vfio::dirty::union::Union;
 
 use crate::fake::{Events, FakeDevice, FakeRecord, FakeTracker, History, Script, Seen};
 use crate::network::{Fault, Network};
 use crate::proxy::{Meddler, Proxy};
 
-pub use crate::ends::{AREAS, PAGE, RUN, connect_params, content, fill, listen_params, memory};
+pub use crate::ends::{AREAS, PAGE, RUN, connect_params, content, fill, listen_params, memory, union_of};
 pub use crate::ran::Ran;
 
 /// What the owner of a run sees and may do while it is under way.
@@ -214,8 +213,7 @@ impl Rig {
             fails_at: self.tracker_fails_at,
             reads: 0,
         };
-        let mut union = Union::new(PAGE, here.areas(), vec![Box::new(tracker)]);
-        union.start().expect("start");
+        let mut union = union_of(&here, Box::new(tracker));
         let mut source_record = self.source_record;
         let params = ConnectParams {
             streams: self.streams,
