@@ -316,7 +316,8 @@ mod tests {
 
     fn union(trackers: Vec<Fixed>) -> Union {
         let trackers = trackers.into_iter().map(|tracker| Box::new(tracker) as Box<dyn Tracker>).collect();
-        let mut union = Union::new(PAGE, vec![Area { iova: 0, bytes: 200 * PAGE }], trackers, &free()).expect("threads");
+        let mut union =
+            Union::new(PAGE, vec![Area { iova: 0, bytes: 200 * PAGE }], trackers, &free()).expect("threads");
         union.start(&mut || Ok(())).expect("start");
         union
     }
