@@ -153,7 +153,10 @@ impl Session {
             Some(Side::Source(source)) => {
                 let mut undone = source.rollback(&mut self.devices, params, &mut record)?;
                 // Behind the devices, which they use.
-                undone.needs_person.extend(self.union.as_mut().map_or(Ok(()), Union::wake_writers).err());
+                if let Err(error) = self.union.as_mut().map_or(Ok(()), Union::wake_writers) {
+                    source.needs(error.clone());
+                    undone.needs_person.push(error);
+                }
                 undone
             }
             Some(Side::Destination(destination)) => destination.rollback(&mut self.devices, &mut record)?,

@@ -135,6 +135,11 @@ impl Source {
         self.machine.state() == State::RolledBack && self.needs_person.is_empty()
     }
 
+    /// What the owner of this found out after the undoing: it is not back as it was.
+    pub fn needs(&mut self, error: HelperError) {
+        self.needs_person.push(error);
+    }
+
     /// Tells the destination what will move; once per connection.
     pub(crate) fn introduce(&mut self, devices: &[Stepper]) -> Result<()> {
         if self.introduced {
