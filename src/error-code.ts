@@ -331,6 +331,7 @@ export type ErrorCode =
   | 'tracker/log-lost'
   | 'tracker/needs-iommufd'
   | 'tracker/needs-type1'
+  | 'tracker/no-answer'
   | 'tracker/no-device-log'
   | 'tracker/not-of-container'
   | 'tracker/pinned-needs-emulated'

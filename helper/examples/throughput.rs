@@ -141,7 +141,7 @@ fn ferry(here: &Arc<Memory>, there: &Arc<Memory>, encrypt: bool, streams: u16) -
     };
     let link = Link::connect(&connect, &ours, "bench", 1, &Arc::default())?;
     let mut source = Source::new(link, Arc::clone(here), sink, Arc::default());
-    let mut union = Union::new(4096, here.areas(), Vec::new());
+    let mut union = Union::new(4096, here.areas(), Vec::new(), &(Arc::new(|_| Ok(())) as _))?;
     let params = PrecopyParams {
         max_rounds: 1,
         max_time_ms: 600_000,

@@ -31,6 +31,13 @@ export const TRACKER_FAMILY: Family = {
       remedy:
         'The run is undone before COMMIT, and no page is lost. Try again; if it comes back, name another tracker.',
     },
+    'tracker/no-answer': {
+      meaning:
+        'A tracker did not answer: before the stop within `migration.linkTimeout`, in the blackout within the downtime limit.',
+      cause: 'A call of the driver or the IOMMU did not return.',
+      remedy:
+        'The run is undone before COMMIT, and no page is lost. Read the kernel log. A helper whose call never returns keeps the device open until its process has ended. Name another tracker.',
+    },
     'tracker/ranges': {
       meaning: 'The memory cannot be logged as the driver wants it.',
       cause: 'A region is empty or not aligned to the page size.',

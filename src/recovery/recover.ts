@@ -135,6 +135,9 @@ async function goneOn(
   }
 }
 
+/** Refusals that asking again does not change. */
+const OF_PEOPLE: ReadonlySet<string> = new Set(['protocol/committed', 'tracker/process-not-woken'])
+
 async function confirmedBy({ confirm }: RecoverInput, sides: FoundSides, said: Saying): Promise<boolean> {
   const choice = choicesOf(sides).find(({ as, dead }) => as === said.as && dead === said.dead)
   return confirm !== undefined && (await confirm(tokenOf(sides, said), choice?.effect ?? ''))
@@ -168,7 +171,7 @@ async function carryOut(
   } catch (error) {
     const body = errorBodyOf(error)
     const person =
-      (error instanceof FerryError && error.exit === EXIT.needsPerson) || body.code === 'protocol/committed'
+      (error instanceof FerryError && error.exit === EXIT.needsPerson) || OF_PEOPLE.has(body.code)
     result = { outcome: person ? 'needs-person' : 'unknown', error: body }
   }
   result = lostStays(saved, result)

@@ -37,6 +37,8 @@ export class LeftPair {
   sourceRanAgain = false
   /** The source was a holder before the run, and is one again when it goes back. */
   sourceHolds = false
+  /** What the source's helper stopped for the blackout cannot be woken. */
+  standing = false
   /** A helper died with devices open. */
   lostOne = false
   private asked = 0
@@ -107,6 +109,7 @@ export class LeftPair {
       if (params['discard'] === true) {
         if (committed) throw this.refusal(role, op, 'record/committed')
         side.record = 'discarded'
+        if (role === 'source' && this.standing) throw this.refusal(role, op, 'tracker/process-not-woken')
       }
       return { record: side.record }
     }

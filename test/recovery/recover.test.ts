@@ -1,6 +1,7 @@
 /** `ferry recover` over everything a dead ferry can leave, and over recoveries that die themselves. */
 import fc from 'fast-check'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { EXIT } from '../../src/exit-codes.js'
 import { FerryError } from '../../src/errors.js'
 import { describe, expect, it } from 'vitest'
 import { parseWhatIsLeft, readWhatIsLeft } from '../../src/journal/read.js'
@@ -110,6 +111,20 @@ describe('recovering a run', { timeout: 120_000 }, () => {
     // A helper that records this of a source wakes the processes on its list.
     expect([pair.destination.record, pair.source.record]).toEqual(['discarded', 'discarded'])
     expect(pair.running).toEqual([])
+  })
+
+  it('needs a person for a process that cannot be woken, and tries again when asked again', async () => {
+    const { bodies, pair } = leave({ moment: 'stopped', then: { kind: 'hold' }, dead: ['source'] })
+    pair.standing = true
+    const stuck = await recover(pair, journal(bodies))
+    expect([stuck.outcome, stuck.exit, stuck.error?.code]).toEqual([
+      'needs-person',
+      EXIT.needsPerson,
+      'tracker/process-not-woken',
+    ])
+    pair.standing = false
+    expect((await recover(pair, journal(bodies))).error?.code).toBe('source/helper-died')
+    expect(pair.trace.filter((asked) => asked === 'source record').length).toBeGreaterThanOrEqual(2)
   })
 
   it('does not run the source of a run that is done, and leaves it done', async () => {

@@ -123,4 +123,24 @@ mod tests {
         assert_eq!(std::fs::read_dir(&dir).expect("list").count(), 0);
         std::fs::remove_dir_all(&dir).expect("clean up");
     }
+
+    #[test]
+    fn what_cannot_be_woken_stays_on_the_list_and_is_tried_again() {
+        let dir = std::env::temp_dir().join(format!("ferry-left-standing-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        private_dir(&dir).expect("mkdir");
+        let cgroup = dir.join("cgroup");
+        // A file that cannot be written.
+        std::fs::create_dir_all(cgroup.join("cgroup.freeze")).expect("mkdir");
+        let list = dir.join("r.stopped");
+        std::fs::write(&list, format!("1 2 cgroup {}\n", cgroup.display())).expect("write");
+        for _ in 0..2 {
+            assert_eq!(ask(&dir, true).err().map(|error| error.code), Some("tracker/process-not-woken"));
+            assert!(list.exists());
+        }
+        std::fs::remove_dir(cgroup.join("cgroup.freeze")).expect("rmdir");
+        assert_eq!(ask(&dir, true).expect("thawed"), RecordState::Discarded);
+        assert!(!list.exists());
+        std::fs::remove_dir_all(&dir).expect("clean up");
+    }
 }

@@ -145,10 +145,14 @@ impl Session {
     /// A long request does not begin once a cancel was asked for.
     fn not_cancelled(&self) -> Result<()> {
         if self.shared.is_cancelled() {
-            return Err(HelperError::of(FailureKind::Cancelled, "run/cancelled", "the run was cancelled"));
+            return Err(cancelled());
         }
         Ok(())
     }
+}
+
+fn cancelled() -> HelperError {
+    HelperError::of(FailureKind::Cancelled, "run/cancelled", "the run was cancelled")
 }
 
 /// A request that needs an earlier one.

@@ -1,15 +1,21 @@
 //! track, dirty, untrack: the trackers of the run and their union.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::{Session, out_of_order};
+use super::shared::Shared;
+use super::{Session, cancelled, out_of_order};
 use crate::dirty::all::AllTracker;
 use crate::dirty::process::{ProcessTracker, StoppedList};
 use crate::dirty::union::Union;
 use crate::dirty::{Tracker, TrackerKind};
-use crate::error::{HelperError, Result};
+use crate::error::{FailureKind, HelperError, Result};
 use crate::message::num::Bytes;
 use crate::message::{DirtyReply, Event, EventSink, Phase, StartedTracker, TrackParams, TrackReply, TrackerSpec};
+use crate::transfer::confine::{Duty, confine_run};
+
+/// How long trackers may take while no run is under way that has a limit of its own.
+const ANSWER: Duration = Duration::from_secs(60);
 
 impl Session {
     /// Starts all trackers or none.
@@ -25,11 +31,16 @@ impl Session {
         }
         self.must_cover(params)?;
         let trackers = params.trackers.iter().map(|spec| self.tracker(spec)).collect::<Result<Vec<_>>>()?;
-        let mut union = Union::new(memory.page_size(), memory.areas(), trackers);
-        union.start()?;
+        let folder = Some(self.claimed()?.record_dir.clone());
+        // Each may do what the thread may that hears the peer, and no more.
+        let confine = Arc::new(move |kind| {
+            confine_run(&Duty { connects: false, writers: kind == TrackerKind::Process, folder: folder.clone() })
+        }) as _;
+        let mut union = Union::new(memory.page_size(), memory.areas(), trackers, &confine)?;
+        union.start(&mut patient(&self.shared))?;
         let started = union
-            .trackers()
-            .map(|tracker| StartedTracker { tracker: tracker.name().to_owned(), page_size: tracker.page_size() })
+            .started()
+            .map(|(tracker, page_size)| StartedTracker { tracker: tracker.to_owned(), page_size })
             .collect();
         for spec in params.trackers.iter().filter(|spec| spec.kind == TrackerKind::Process) {
             let names = union.writers();
@@ -100,7 +111,7 @@ impl Session {
         let union = self.union.as_mut().ok_or_else(|| out_of_order("track"))?;
         let began = Instant::now();
         let mut bitmap = union.bitmap();
-        let read = union.read(&mut bitmap)?;
+        let read = union.read(&mut bitmap, &mut patient(&self.shared))?;
         Ok(DirtyReply {
             elapsed_us: began.elapsed().as_micros() as u64,
             trackers: read.trackers,
@@ -115,5 +126,20 @@ impl Session {
             Some(mut union) => union.stop(),
             None => Ok(()),
         }
+    }
+}
+
+/// Until a cancel, and for [`ANSWER`] at most.
+fn patient(shared: &Arc<Shared>) -> impl FnMut() -> Result<()> + use<> {
+    let (shared, until) = (Arc::clone(shared), Instant::now() + ANSWER);
+    move || {
+        if shared.is_cancelled() {
+            return Err(cancelled());
+        }
+        if Instant::now() < until {
+            return Ok(());
+        }
+        let message = format!("{} s were waited for it", ANSWER.as_secs());
+        Err(HelperError::of(FailureKind::Deadline, "tracker/no-answer", message))
     }
 }

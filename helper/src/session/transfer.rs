@@ -151,9 +151,12 @@ impl Session {
         let mut record = WhenNeeded(self.record());
         let reply = match &mut self.side {
             Some(Side::Source(source)) => {
-                let undone = source.rollback(&mut self.devices, params, &mut record)?;
+                let mut undone = source.rollback(&mut self.devices, params, &mut record)?;
                 // Behind the devices, which they use.
-                self.union.as_mut().map_or(Ok(()), Union::wake_writers)?;
+                if let Err(error) = self.union.as_mut().map_or(Ok(()), Union::wake_writers) {
+                    source.needs(error.clone());
+                    undone.needs_person.push(error);
+                }
                 undone
             }
             Some(Side::Destination(destination)) => destination.rollback(&mut self.devices, &mut record)?,

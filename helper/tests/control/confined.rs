@@ -68,6 +68,8 @@ fn no_thread_that_hears_a_peer_has_a_capability() {
     assert!(rest.values().all(|thread| (thread.filters == 0) == (thread.name == "launcher")), "{rest:?}");
     let mut pair = Pair::meet(source, &there);
     hears_nothing_with_capabilities(&pair.destination, 1);
+    let trackers: Vec<_> = threads(&pair.source).into_values().filter(|thread| thread.name == "tracker").collect();
+    assert!(trackers.len() == 1 && trackers[0].capabilities == 0 && trackers[0].filters >= 3, "{trackers:?}");
     let held = pair.source.send("precopy", held_precopy());
     pair.source.event("round-end");
     hears_nothing_with_capabilities(&pair.source, 1);

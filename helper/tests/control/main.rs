@@ -6,6 +6,7 @@ mod driver;
 mod exec;
 mod hand_out;
 mod holder;
+mod huge;
 mod owner;
 mod place;
 mod process;

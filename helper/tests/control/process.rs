@@ -12,7 +12,7 @@ use crate::driver::{Driver, wait_for};
 use crate::place::{BYTES, PAGE, Place, container, track};
 use crate::records::ask;
 use crate::run::{Pair, cutover, held_precopy};
-use crate::writer::{Writer, differing};
+use crate::writer::{Writer, differing, stands};
 
 /// Two hosts whose memory is a file each, in shared memory.
 struct Scene {
@@ -235,6 +235,31 @@ fn a_process_without_a_userfaultfd_is_tracked_by_soft_dirty_bits_or_refused() {
     assert_eq!(end["outcome"], "running", "{end}");
     assert_eq!(pair.received()["outcome"], "running");
     assert!(writer.stands());
+    assert_eq!(scene.lost(), 0);
+}
+
+/// A child has the mapping and not its parent's userfaultfd: soft-dirty bits tell what it writes, or the run is undone.
+#[test]
+fn a_child_of_a_tracked_process_is_tracked_or_undoes_the_run() {
+    let scene = Scene::new();
+    let writer = Writer::start(&scene.source, "forks");
+    let mut pair = scene.connected(with_process("signal"));
+    let child = writer.child();
+    let mut params = held_precopy();
+    (params["hold"], params["maxRounds"]) = (json!(null), json!(2));
+    if !has_soft_dirty() {
+        let error = pair.source.ask("precopy", params).expect_err("the child is not tracked");
+        assert_eq!(error["code"], "tracker/process-unsupported");
+        assert!(error["message"].as_str().is_some_and(|text| text.contains(&child.to_string())), "{error}");
+        pair.source.ok("rollback", json!({}));
+        assert!(!writer.stands() && !stands(child));
+        return;
+    }
+    pair.source.ok("precopy", params);
+    sleep(Duration::from_millis(100));
+    assert_eq!(pair.source.ok("cutover", unverified())["outcome"], "running");
+    assert_eq!(pair.received()["outcome"], "running");
+    assert!(writer.stands() && stands(child));
     assert_eq!(scene.lost(), 0);
 }
 

@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::driver::wait_for;
@@ -17,7 +18,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// `how`: `protected` by a userfaultfd of its own, or `bare`. Writes when this returns.
+    /// `how`: `protected` by a userfaultfd of its own, `forks` as well on SIGUSR1, or `bare`. Writes when this returns.
     pub fn start(file: &Path, how: &str) -> Self {
         let process = Command::new(std::env::current_exe().expect("this program"))
             .args(["writer::writes_until_it_is_killed", "--exact", "--ignored", "--nocapture"])
@@ -35,6 +36,19 @@ impl Writer {
         self.process.id() as i32
     }
 
+    /// The process that it becomes two with, once there is one.
+    pub fn child(&self) -> i32 {
+        self.signal(libc::SIGUSR1);
+        let parent = self.pid().to_string();
+        wait_for("a child", || {
+            fs::read_dir("/proc").expect("proc").flatten().find_map(|entry| {
+                let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+                let is_child = stat.rsplit_once(") ")?.1.split(' ').nth(1)? == parent;
+                is_child.then(|| entry.file_name().to_str()?.parse().ok()).flatten()
+            })
+        })
+    }
+
     pub fn signal(&self, signal: i32) {
         // SAFETY: signals a child of ours that was not waited for yet.
         assert_eq!(unsafe { libc::kill(self.pid(), signal) }, 0);
@@ -42,12 +56,17 @@ impl Writer {
 
     /// Whether its one thread that writes, and any other, stands.
     pub fn stands(&self) -> bool {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("alive");
-        tasks.flatten().all(|task| {
-            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
-        })
+        stands(self.pid())
     }
+}
+
+/// Whether all threads of a process do.
+pub fn stands(pid: i32) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("alive");
+    tasks.flatten().all(|task| {
+        let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 impl Drop for Writer {
@@ -97,6 +116,12 @@ fn protect(start: u64, bytes: u64) -> OwnedFd {
     fd
 }
 
+static FORKS: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn told_to_fork(_signal: libc::c_int) {
+    FORKS.store(true, Ordering::SeqCst);
+}
+
 /// No test: the process that [`Writer::start`] starts.
 #[test]
 #[ignore = "a program for other tests"]
@@ -110,13 +135,24 @@ fn writes_until_it_is_killed() {
     // SAFETY: a new mapping, of a file that no one shrinks.
     let memory =
         unsafe { rustix::mm::mmap(std::ptr::null_mut(), bytes as usize, access, shared, &file, 0) }.expect("map");
-    let protection = (std::env::var(HOW).as_deref() == Ok("protected")).then(|| protect(memory as u64, bytes));
+    let how = std::env::var(HOW).unwrap_or_default();
+    let handler = told_to_fork as extern "C" fn(libc::c_int);
+    // SAFETY: the handler only stores.
+    unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
+    let protection = (how != "bare").then(|| protect(memory as u64, bytes));
     // The lower half in turn; the upper belongs to the device.
     let pages = bytes / PAGE / 2;
     for count in 1u64.. {
         // SAFETY: a page of the mapping, which lives as long as this process.
         unsafe { memory.cast::<u8>().add((count % pages * PAGE) as usize).cast::<u64>().write_volatile(count) };
         std::thread::sleep(Duration::from_micros(200));
+        if how == "forks" && FORKS.swap(false, Ordering::SeqCst) {
+            // SAFETY: what follows in the child writes to the mapping and sleeps, which needs no lock of another thread.
+            if unsafe { libc::fork() } == 0 {
+                // SAFETY: as above; the child ends with this thread.
+                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            }
+        }
     }
     drop(protection);
 }

@@ -12,6 +12,7 @@ use crate::message::{
     BlackoutForecast, CutoverOutcome, CutoverParams, CutoverPause, CutoverReply, Event as Notice, MovedDevice,
 };
 use crate::protocol::source::{Action, Event, State};
+use crate::source::asking::patient;
 use crate::source::blackout::{Blackout, part_of, told};
 use crate::source::{Expects, Outlook, Source, Workload, states};
 use crate::streams::link::{Patience, Wait};
@@ -96,7 +97,7 @@ impl Source {
         }
         self.memory.must_be_whole()?;
         record.prepare()?;
-        let read = workload.union.read(&mut self.pending)?;
+        let read = self.read(workload.union)?;
         let expects = Expects { fixed_us: params.fixed_blackout_us, hooks_us: params.hooks_us, verify: params.verify };
         let Outlook { dirty_bytes, state_bytes, forecast } = self.outlook(workload.devices, expects);
         if Duration::from_micros(forecast.expected_us) > Duration::from_millis(params.downtime_limit_ms) {
@@ -146,8 +147,9 @@ impl Source {
             Action::FinalRead => {
                 // Behind the hooks, which may have a word with these processes; before the read, for which they stand.
                 let began = blackout.began.unwrap_or_else(Instant::now);
-                workload.union.stop_writers(began + Duration::from_millis(blackout.params.downtime_limit_ms))?;
-                blackout.reads.push(told(workload.union.read(&mut self.pending)?, true));
+                let until = began + Duration::from_millis(blackout.params.downtime_limit_ms);
+                workload.union.stop_writers(until, &mut patient(self.link.patience()))?;
+                blackout.reads.push(told(self.read(workload.union)?, true));
                 Ok(Event::Succeeded)
             }
             Action::SendPages => self.last_pages(blackout),
@@ -159,14 +161,14 @@ impl Source {
             Action::AwaitPrepared => {
                 // The destination loads meanwhile, so the first look costs the blackout little.
                 let began = Instant::now();
-                workload.union.devices_stopped()?;
+                workload.union.devices_stopped(&mut patient(self.link.patience()))?;
                 let took = began.elapsed();
                 // Loading takes what it takes: only the deadline bounds it, and a dead peer is noticed by TCP.
                 let (_, payload) = self.link.expect(Kind::Prepared, Wait::Idle)?;
                 blackout.split.load_us = from_json::<LoadTime>(payload)?.elapsed_us;
                 // The second finds slow writers too. Nothing goes on beside it, so it is made only where it is cheap.
                 if took <= Duration::from_millis(blackout.params.downtime_limit_ms) / CHEAP_LOOK {
-                    workload.union.devices_stopped()?;
+                    workload.union.devices_stopped(&mut patient(self.link.patience()))?;
                 }
                 Ok(Event::Prepared)
             }
@@ -190,7 +192,7 @@ impl Source {
                 for device in workload.devices.iter_mut() {
                     device.must_be(DeviceState::StopCopy)?;
                 }
-                workload.union.writers_stopped()?;
+                workload.union.writers_stopped(&mut patient(self.link.patience()))?;
                 self.memory.must_be_whole()?;
                 self.check_ceiling(blackout).map(|()| Event::Succeeded)
             }

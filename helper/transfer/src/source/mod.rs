@@ -1,6 +1,7 @@
 //! The source's side: what it keeps from connecting to the end, and the way back. Pre-copy is in `precopy`, the
 //! cutover in `cutover`.
 
+pub(crate) mod asking;
 pub(crate) mod blackout;
 pub(crate) mod blackout_send;
 pub(crate) mod cutover;
@@ -132,6 +133,11 @@ impl Source {
     /// Whether every device runs here again, as it was.
     pub fn is_back(&self) -> bool {
         self.machine.state() == State::RolledBack && self.needs_person.is_empty()
+    }
+
+    /// What the owner of this found out after the undoing: it is not back as it was.
+    pub fn needs(&mut self, error: HelperError) {
+        self.needs_person.push(error);
     }
 
     /// Tells the destination what will move; once per connection.

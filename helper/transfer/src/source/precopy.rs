@@ -82,7 +82,7 @@ impl Source {
         self.must_be_as_left(workload.devices)?;
         self.enter_precopy(workload.devices)?;
         // What the trackers saw before the first round is in it anyway: everything is.
-        let mut read = workload.union.read(&mut self.pending)?;
+        let mut read = self.read(workload.union)?;
         let (mut done, mut sent) = (0u32, 0);
         let owner = self.steer.owners();
         loop {
@@ -97,7 +97,7 @@ impl Source {
             let round = self.round(workload.devices, params, read.trackers, until)?;
             self.memory.must_be_whole()?;
             sent += round.carried.page_bytes + round.state_bytes;
-            read = workload.union.read(&mut self.pending)?;
+            read = self.read(workload.union)?;
             let limit = self.steer.downtime_limit(Duration::from_millis(params.downtime_limit_ms));
             let limit_us = micros(limit);
             let mut outlook = self.outlook(workload.devices, expects);
@@ -137,7 +137,7 @@ impl Source {
             }
             if self.steer.waits_for_owner() {
                 self.rest(told, WITHOUT_OWNER)?;
-                read = workload.union.read(&mut self.pending)?;
+                read = self.read(workload.union)?;
                 continue;
             }
             let reason = match (&mut holding, ended) {
@@ -156,7 +156,7 @@ impl Source {
                         Next::Round => continue,
                         Next::Rest(at_most) => {
                             self.rest(told, at_most)?;
-                            read = workload.union.read(&mut self.pending)?;
+                            read = self.read(workload.union)?;
                             continue;
                         }
                         Next::Released => {

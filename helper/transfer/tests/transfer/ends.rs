@@ -5,6 +5,8 @@ use std::sync::Arc;
 use ferry_base::area::Area;
 use ferry_base::error::Result;
 use ferry_base::message::{ConnectParams, ListenParams};
+use ferry_vfio::dirty::Tracker;
+use ferry_vfio::dirty::union::Union;
 use ferry_vfio::memory::{Backing, Memory, Region};
 
 pub const RUN: &str = "run-1";
@@ -18,6 +20,14 @@ pub fn memory(areas: &[(u64, u64)]) -> Arc<Memory> {
     let open = |(iova, bytes): &(u64, u64)| Region::open("m", Area { iova: *iova, bytes: *bytes }, &backing);
     let regions: Result<Vec<_>> = areas.iter().map(open).collect();
     Arc::new(Memory::new(PAGE, regions.expect("memfd")).expect("layout"))
+}
+
+/// The trackers of `memory`: this one, started.
+pub fn union_of(memory: &Memory, tracker: Box<dyn Tracker>) -> Union {
+    let free = Arc::new(|_| Ok(())) as _;
+    let mut union = Union::new(PAGE, memory.areas(), vec![tracker], &free).expect("a thread");
+    union.start(&mut || Ok(())).expect("start");
+    union
 }
 
 pub fn content(memory: &Memory) -> Vec<u8> {

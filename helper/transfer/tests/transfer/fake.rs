@@ -1,6 +1,7 @@
 //! Scripted devices, trackers and records, and the list of events: everything a transfer touches but memory and link.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -251,7 +252,17 @@ pub struct FakeTracker {
     /// Written like the others and not reported: the negative control.
     pub forget: Option<u64>,
     pub fails_at: Option<usize>,
+    pub hangs_at: Option<usize>,
+    pub hang: Arc<Hang>,
     pub reads: usize,
+}
+
+/// A read that does not return.
+#[derive(Default)]
+pub struct Hang {
+    pub reached: AtomicBool,
+    /// The test is over.
+    pub over: AtomicBool,
 }
 
 impl Tracker for FakeTracker {
@@ -269,6 +280,12 @@ impl Tracker for FakeTracker {
     }
     fn read(&mut self, into: &mut DirtyBitmap) -> Result<u64> {
         self.reads += 1;
+        if self.hangs_at == Some(self.reads) {
+            self.hang.reached.store(true, Ordering::SeqCst);
+            while !self.hang.over.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
         if self.fails_at == Some(self.reads) {
             return Err(HelperError::new("tracker/read", "scripted"));
         }

@@ -18,6 +18,7 @@ mod random;
 mod records;
 mod relayed;
 mod rig;
+mod silent_trackers;
 mod streams;
 mod wire;
 mod writer;

@@ -13,13 +13,12 @@ use ferry_transfer::source::steer::Steer;
 use ferry_transfer::source::{Source, Workload};
 use ferry_transfer::streams::link::{Identity, Link, Listener};
 use ferry_vfio::device::transitions::Stepper;
-use ferry_vfio::dirty::union::Union;
 
-use crate::fake::{Events, FakeDevice, FakeRecord, FakeTracker, History, Script, Seen};
+use crate::fake::{Events, FakeDevice, FakeRecord, FakeTracker, Hang, History, Script, Seen};
 use crate::network::{Fault, Network};
 use crate::proxy::{Meddler, Proxy};
 
-pub use crate::ends::{AREAS, PAGE, RUN, connect_params, content, fill, listen_params, memory};
+pub use crate::ends::{AREAS, PAGE, RUN, connect_params, content, fill, listen_params, memory, union_of};
 pub use crate::ran::Ran;
 
 /// What the owner of a run sees and may do while it is under way.
@@ -30,6 +29,7 @@ pub struct Hands {
     pub cancels: [Arc<AtomicBool>; 2],
     pub source_seen: Vec<Arc<Mutex<Seen>>>,
     pub destination_seen: Vec<Arc<Mutex<Seen>>>,
+    pub hang: Arc<Hang>,
 }
 
 pub type Owner = Box<dyn FnOnce(&Hands) + Send>;
@@ -46,6 +46,8 @@ pub struct Rig {
     pub rounds: Vec<Vec<u64>>,
     pub forget: Option<u64>,
     pub tracker_fails_at: Option<usize>,
+    /// The read that does not return.
+    pub tracker_hangs_at: Option<usize>,
     pub writes_on: bool,
     pub precopy: PrecopyParams,
     pub cutover: CutoverParams,
@@ -86,6 +88,7 @@ impl Rig {
             ],
             forget: None,
             tracker_fails_at: None,
+            tracker_hangs_at: None,
             writes_on: false,
             precopy: PrecopyParams {
                 max_rounds: 4,
@@ -176,6 +179,7 @@ impl Rig {
             }
         }
 
+        let hang = Arc::new(Hang::default());
         let steer = Arc::new(Steer::default());
         steer.connected(self.streams);
         let owner = self.owner.map(|owner| {
@@ -185,6 +189,7 @@ impl Rig {
                 cancels: cancels.clone(),
                 source_seen: source_seen.clone(),
                 destination_seen: destination_seen.clone(),
+                hang: Arc::clone(&hang),
             };
             thread::spawn(move || owner(&hands))
         });
@@ -212,10 +217,11 @@ impl Rig {
             rounds: self.rounds.into(),
             forget: self.forget,
             fails_at: self.tracker_fails_at,
+            hangs_at: self.tracker_hangs_at,
+            hang: Arc::clone(&hang),
             reads: 0,
         };
-        let mut union = Union::new(PAGE, here.areas(), vec![Box::new(tracker)]);
-        union.start().expect("start");
+        let mut union = union_of(&here, Box::new(tracker));
         let mut source_record = self.source_record;
         let params = ConnectParams {
             streams: self.streams,
@@ -249,6 +255,7 @@ impl Rig {
                 source = Some(made);
             }
         }
+        hang.over.store(true, Ordering::SeqCst);
         let (receive, destination, destination_record, peers) = receiving.join().expect("no panic");
         if let Some(owner) = owner {
             owner.join().expect("the owner saw what it waited for");

@@ -13,11 +13,10 @@ use ferry_transfer::source::{Source, Workload};
 use ferry_transfer::streams::link::{Identity, Link, Listener};
 use ferry_vfio::device::DeviceState;
 use ferry_vfio::device::transitions::Stepper;
-use ferry_vfio::dirty::union::Union;
 use ferry_vfio::dirty::{DirtyBitmap, Tracker, TrackerKind};
 
 use crate::fake::{Events, FakeDevice, FakeRecord, Script};
-use crate::rig::{PAGE, RUN, connect_params, content, fill, listen_params, memory};
+use crate::rig::{PAGE, RUN, connect_params, content, fill, listen_params, memory, union_of};
 
 /// Reports and forgets, like a device's DMA log.
 struct Log(Arc<Mutex<BTreeSet<u64>>>);
@@ -100,8 +99,7 @@ fn moves_under_a_writer(streams: u16) {
             writes
         })
     };
-    let mut union = Union::new(PAGE, here.areas(), vec![Box::new(Log(Arc::clone(&log)))]);
-    union.start().expect("start");
+    let mut union = union_of(&here, Box::new(Log(Arc::clone(&log))));
     let link = Link::connect(&params, &ours, RUN, 7, &Arc::default()).expect("connect");
     let mut source = Source::new(link, Arc::clone(&here), sink, Arc::default());
     let precopy = PrecopyParams {

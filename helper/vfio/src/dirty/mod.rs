@@ -7,6 +7,7 @@ pub mod device_log;
 pub mod hwpt;
 pub mod pinned;
 pub mod process;
+pub mod threaded;
 pub mod union;
 
 pub use bitmap::DirtyBitmap;

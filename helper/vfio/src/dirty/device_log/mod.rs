@@ -47,7 +47,7 @@ pub struct DeviceLogTracker<K> {
     device: String,
     kernel: K,
     areas: Vec<Area>,
-    /// Page size asked for and reported at, in bytes: that of the workload's bitmap.
+    /// Page size asked for, in bytes: that of the workload's bitmap.
     unit: u64,
     /// What the driver chose to log at.
     chosen: u64,
@@ -135,14 +135,21 @@ impl<K: DmaLog> DeviceLogTracker<K> {
         Ok(extents::ranges(&extents::extents(&self.areas, self.block), self.max_ranges))
     }
 
+    /// What one bit of a report stands for, in bytes. A driver may log in smaller pages than it was asked for, and kernels
+    /// lose bits of a report in larger ones than the log's own.
+    fn granule(&self) -> u64 {
+        if self.chosen.is_power_of_two() { self.unit.min(self.chosen).max(LEAST_PAGE) } else { self.unit }
+    }
+
     fn read_extent(&mut self, extent: Area, into: &mut DirtyBitmap) -> Result<u64> {
+        let granule = self.granule();
         self.buffer.clear();
         // One of the driver's pages more: at the end of the address space an extent may end within one, and the kernel
         // sets its bits to the end of the page.
-        self.buffer.resize(bitmap_words(extent.bytes, self.unit) + bitmap_words(self.chosen, self.unit), 0);
-        for window in chunks(extent, (WINDOW_PAGES * self.unit).max(self.block)) {
-            let words = window_words(&mut self.buffer, extent, window, self.unit);
-            if let Err(error) = self.kernel.report(window, self.unit, words) {
+        self.buffer.resize(bitmap_words(extent.bytes, granule) + bitmap_words(self.chosen, granule), 0);
+        for window in chunks(extent, (WINDOW_PAGES * granule).max(self.block)) {
+            let words = window_words(&mut self.buffer, extent, window, granule);
+            if let Err(error) = self.kernel.report(window, granule, words) {
                 self.lost = true;
                 return Err(self.failed("tracker/log-lost", "VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT", &error));
             }
@@ -150,15 +157,15 @@ impl<K: DmaLog> DeviceLogTracker<K> {
         let inside: Vec<Area> =
             self.areas.iter().filter(|area| extent.iova <= area.iova && area.end() <= extent.end()).copied().collect();
         // An area that begins on a word is ORed word by word; the rest of the extent goes through the general way.
-        if inside.iter().all(|area| (area.iova - extent.iova) % (64 * self.unit) == 0) {
+        if inside.iter().all(|area| (area.iova - extent.iova) % (64 * granule) == 0) {
             let mut pages = 0;
             for area in inside {
-                let words = window_words(&mut self.buffer, extent, area, self.unit);
-                pages += into.or_bits(area.iova, area.bytes, self.unit, words);
+                let words = window_words(&mut self.buffer, extent, area, granule);
+                pages += into.or_bits(area.iova, area.bytes, granule, words);
             }
             return Ok(pages);
         }
-        Ok(into.or_bits(extent.iova, extent.bytes, self.unit, &self.buffer))
+        Ok(into.or_bits(extent.iova, extent.bytes, granule, &self.buffer))
     }
 }
 

@@ -18,6 +18,8 @@ struct Model {
     dirty: Arc<Mutex<BTreeSet<u64>>>,
     fail_next: bool,
     granule: u64,
+    /// Logs in pages of at most so many bytes, and forgets in a report in larger ones all but the first 256 of its own.
+    most: u64,
     /// Joins the nearest ranges; otherwise the last two.
     nearest: bool,
 }
@@ -45,7 +47,7 @@ impl DmaLog for Model {
             let previous = &mut self.running[at - 1];
             previous.bytes = joined.end() - previous.iova;
         }
-        Ok(page_size.max(self.granule))
+        Ok(page_size.max(self.granule).min(self.most))
     }
 
     fn stop(&mut self) -> io::Result<()> {
@@ -73,6 +75,9 @@ impl DmaLog for Model {
         for iova in taken {
             dirty.remove(&iova);
             let first = iova / page * page;
+            if page_size > self.most && (iova - region.iova) / self.most >= 256 {
+                continue;
+            }
             // The kernel forgets what begins before the window, and does not end a page where the bitmap ends.
             if first < window.iova || window.end() <= first {
                 continue;
@@ -94,6 +99,7 @@ fn model(regions: usize) -> Model {
         dirty: Arc::default(),
         fail_next: false,
         granule: 0,
+        most: u64::MAX,
         nearest: false,
     }
 }
@@ -125,6 +131,26 @@ proptest! {
         prop_assert_eq!(found, expected);
         tracker.stop().expect("stop");
     }
+}
+
+#[test]
+fn a_log_in_smaller_pages_than_asked_for_is_reported_in_its_own() {
+    let unit = 16 * PAGE;
+    let areas = vec![Area { iova: 3 * unit, bytes: 100 * unit }, Area { iova: 4096 * unit, bytes: 7 * unit }];
+    let kernel = Model { most: PAGE, ..model(2) };
+    let dirty = kernel.dirty.clone();
+    let mut tracker = DeviceLogTracker::new("log", "vf", kernel, unit, areas.clone(), 256);
+    tracker.start().expect("start");
+    assert_eq!(tracker.page_size(), PAGE);
+    let written = [areas[0].iova, areas[0].iova + 90 * unit + 5 * PAGE, areas[1].iova + 7 * unit - PAGE];
+    let mut expected = DirtyBitmap::new(unit, &areas);
+    for iova in written {
+        dirty.lock().expect("model").insert(iova);
+        expected.set_range(iova, 1);
+    }
+    let mut found = DirtyBitmap::new(unit, &areas);
+    assert_eq!(tracker.read(&mut found).expect("read"), 3);
+    assert_eq!(found, expected);
 }
 
 /// Up to 40 areas, near each other and far.

@@ -238,18 +238,21 @@ impl How {
 /// Wakes what a helper that is gone left standing, by the list it kept.
 ///
 /// # Errors
-/// `tracker/process-not-woken`; the list stays.
+/// `tracker/process-not-woken`, once all were tried; the list stays.
 pub fn wake_listed(list: &StoppedList) -> Result<()> {
     let processes = Processes::of_this_host();
+    let mut failed = None;
     for (is, how) in list.read()? {
         let woken = match &how {
             How::Before => Ok(()),
             How::Cgroup(folder) => thaw(folder),
             How::Signal => wake_by_pid(is, &processes),
         };
-        woken.map_err(|error| not_woken(&format!("pid {}", is.pid), &error))?;
+        if let Err(error) = woken {
+            failed.get_or_insert(not_woken(&format!("pid {}", is.pid), &error));
+        }
     }
-    list.remove()
+    failed.map_or_else(|| list.remove(), Err)
 }
 
 fn wake_by_pid(is: Identity, processes: &Processes) -> std::io::Result<()> {
