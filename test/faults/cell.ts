@@ -73,7 +73,10 @@ export async function run(cell: Cell, network?: Network): Promise<readonly strin
     readable(matrix, last, must)
     if (here) {
       const again = await matrix.ferry('migrate', matrix.path)
-      must(again.exit === EXIT.done || cell.sim !== undefined, `it cannot be moved any more: ${code(again)}, ${String(again.envelope?.error?.message)}`)
+      must(
+        again.exit === EXIT.done || cell.sim !== undefined,
+        `it cannot be moved any more: ${code(again)}, ${String(again.envelope?.error?.message)}`,
+      )
       if (again.exit === EXIT.done) {
         const check = matrix.journal(again.envelope?.result.run).answers('destination', 'check').at(-1)
           ?.reply as CheckReply
