@@ -233,6 +233,7 @@ fn hello(service: &Arc<Service>, connection: &Arc<Connection>, asked: &HelloPara
         memlock_bytes: memlock_limit().map(Bytes),
         memory_available_bytes: Bytes(memory_available()),
         fingerprint: connection.identity.fingerprint().to_owned(),
+        confinement: super::host::confinement(),
     })
 }
 

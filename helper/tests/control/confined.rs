@@ -101,3 +101,20 @@ fn what_it_says_of_locked_memory_holds_for_those_that_map_it() {
     let says = hello["memlockBytes"].as_str().map(|bytes| bytes.parse::<u64>().expect("a number"));
     assert_eq!(says, if bypasses { None } else { limit });
 }
+
+/// `ferry doctor` shows it.
+#[test]
+fn what_it_says_of_its_confinement_is_so() {
+    let mut helper = Driver::serve();
+    let hello = helper.ok("hello", json!({"protocol": ferry_helper::message::PROTOCOL_VERSION}));
+    let said = &hello["confinement"];
+    let names = said["capabilities"].as_array().expect("a list").len();
+    let found = threads(&helper);
+    let held = found.values().map(|thread| thread.capabilities).fold(0, |all, held| all | held);
+    assert_eq!(names, held.count_ones() as usize, "{said}");
+    assert_eq!(said["seccomp"], json!(found.values().any(|thread| thread.filters > 0)));
+    // LANDLOCK_CREATE_RULESET_VERSION
+    // SAFETY: with this flag the call takes no structure, and only answers.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, 1) };
+    assert_eq!(said["landlock"], json!(version.max(0)));
+}

@@ -83,13 +83,19 @@ pub fn keep_only(kept: CapabilitySet) -> Result<()> {
     set_capabilities(None, left).map_err(fail)
 }
 
-/// What the kernel has for it: filters of system calls, and the version of Landlock (0: none).
-pub fn in_force() -> (bool, u32) {
-    let action = libc::SECCOMP_RET_ERRNO;
-    // SAFETY: asks whether an action is known, which is read from a value of ours.
-    let seccomp =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) } == 0;
-    (seccomp, files::version())
+/// What holds the calling thread, and what the kernel has for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InForce {
+    /// It has a filter of system calls.
+    pub seccomp: bool,
+    /// The version of Landlock; 0: none.
+    pub landlock: u32,
+}
+
+pub fn in_force() -> InForce {
+    // SAFETY: the call takes no memory, and only answers. 2: it has a filter.
+    let mode = unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) };
+    InForce { seccomp: mode == 2, landlock: files::version() }
 }
 
 fn apply(filter: &OnceLock<Option<BpfProgram>>, compile: impl FnOnce() -> Compiled) {
