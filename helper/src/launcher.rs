@@ -63,3 +63,24 @@ fn restore_signals(before: &libc::sigset_t) {
     // SAFETY: the set is one that the kernel filled in.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, std::ptr::null_mut()) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_launcher_alone_starts_programs() {
+        let (own, launched) = thread::spawn(|| {
+            confine_but_for_launcher().expect("a thread");
+            let own = Command::new("/bin/true").spawn();
+            let launched = launch(Command::new("/bin/true")).and_then(|mut child| child.wait());
+            (own.err().and_then(|error| error.raw_os_error()), launched)
+        })
+        .join()
+        .expect("thread");
+        assert_eq!(own, Some(libc::EPERM));
+        assert!(launched.expect("started").success());
+        let missing = launch(Command::new("/nonexistent/program")).expect_err("there is none");
+        assert_eq!(missing.raw_os_error(), Some(libc::ENOENT));
+    }
+}
