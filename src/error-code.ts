@@ -222,6 +222,7 @@ export type ErrorCode =
   | 'plan/socket-path'
   | 'plan/state-size-differs'
   | 'plan/tracker-unavailable'
+  | 'plan/truncatable'
   | 'plan/type-differs'
   | 'plan/unseen'
   | 'profile/address'
