@@ -16,6 +16,7 @@ use super::value::{json, nothing, panicked, params};
 use crate::error::{HelperError, Result};
 use crate::log::say;
 use crate::message::{ClaimParams, Event, EventSink, PROTOCOL_VERSION, ReleaseParams, Request, StayParams};
+use crate::privileges::without_capabilities;
 use crate::session::Session;
 use crate::session::Standing;
 use crate::session::exec::Child;
@@ -179,6 +180,7 @@ impl Worker {
         self.session.stay(&asked.workload)?;
         self.hand_out = hand_out;
         self.sockets.close(Purpose::Run);
+        self.session.give_up_opening();
         nothing()
     }
 
@@ -221,6 +223,7 @@ impl Worker {
         self.service.child_started();
         let service = Arc::clone(&self.service);
         thread::spawn(move || {
+            without_capabilities();
             say(&child.wait());
             service.child_ended();
         });

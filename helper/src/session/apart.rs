@@ -5,7 +5,9 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use super::Session;
+use crate::control::rights::end_rights;
 use crate::error::{FailureKind, HelperError, Result};
+use crate::launcher::end_launcher;
 use crate::log::say;
 use crate::message::TrackerKind;
 use crate::privileges::{give_up, unneeded_by_a_source};
@@ -44,7 +46,16 @@ impl Session {
         if self.held.is_none() {
             // It may hold them no more as it is.
             let _ = give_up(unneeded_by_a_source(self.duty(false).writers));
+            end_rights();
+            end_launcher();
         }
+    }
+
+    /// What is open and handed out is not opened or given away again. A holder starts no program; it may have to stop
+    /// those that write, in a run to come.
+    pub fn give_up_opening(&self) {
+        let _ = give_up(unneeded_by_a_source(true));
+        end_launcher();
     }
 
     fn duty(&self, connects: bool) -> Duty {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::driver::{Driver, wait_for};
 use crate::place::Place;
@@ -66,6 +66,15 @@ fn no_thread_that_hears_a_peer_has_a_capability() {
     let rest = threads(&source);
     // The launcher alone may start a program.
     assert!(rest.values().all(|thread| (thread.filters == 0) == (thread.name == "launcher")), "{rest:?}");
+    // Those that hear ferry, and the one at the helper's socket, have none.
+    let privileged = ["launcher", "rights", "worker"];
+    let simulated = |thread: &Thread| thread.name.starts_with("sim-");
+    assert!(
+        rest.values().all(|thread| {
+            thread.capabilities == 0 || simulated(thread) || privileged.contains(&thread.name.as_str())
+        }),
+        "{rest:?}"
+    );
     let mut pair = Pair::meet(source, &there);
     hears_nothing_with_capabilities(&pair.destination, 1);
     let held = pair.source.send("precopy", held_precopy());
@@ -82,13 +91,26 @@ fn no_thread_that_hears_a_peer_has_a_capability() {
     hears_nothing_with_capabilities(&pair.destination, 1);
     pair.source.ok("continue", json!({"at": "pre-resume"}));
     assert_eq!(pair.source.reply(end).expect("a word")["outcome"], "running");
-    // A source that holds no workload needs none of these any more.
+    // A source that holds no workload needs none of these any more, and starts nothing.
     let left = CHOWN | DAC_OVERRIDE | SYS_PTRACE;
-    let kept: Vec<_> = threads(&pair.source).into_values().filter(|thread| thread.capabilities & left != 0).collect();
-    // The launcher, and the one that waits at the helper's socket for the next owner, whose threads inherit from it.
-    let others = ["launcher", "control-socket"];
-    let simulated = |thread: &Thread| thread.name.starts_with("sim-");
-    assert!(kept.iter().all(|thread| others.contains(&thread.name.as_str()) || simulated(thread)), "{kept:?}");
+    let found = threads(&pair.source);
+    let idle = |thread: &Thread| ["launcher", "rights"].contains(&thread.name.as_str());
+    let kept = |thread: &Thread| thread.capabilities & left != 0 && !simulated(thread);
+    assert!(found.values().all(|thread| !idle(thread) && !kept(thread)), "{found:?}");
+}
+
+#[test]
+fn a_holder_gives_nothing_away_again_and_starts_nothing() {
+    let place = Place::new();
+    let mut holder = Driver::serve();
+    place.set_up(&mut holder, "source");
+    holder.ok("stay", place.stay(Value::Null));
+    let found = wait_for("the launcher ends", || {
+        let found = threads(&holder);
+        found.values().all(|thread| thread.name != "launcher").then_some(found)
+    });
+    let kept = |thread: &Thread| thread.capabilities & CHOWN != 0 && !thread.name.starts_with("sim-");
+    assert!(!found.values().any(kept), "{found:?}");
 }
 
 /// Asked in the first line, after which the thread that the kernel shows for the process has no capability.
