@@ -44,8 +44,7 @@ pub fn drop_unneeded() -> std::io::Result<()> {
     Ok(())
 }
 
-/// What a source that goes to its destination needs no more, unless it holds its workload beyond the run: files are open,
-/// mapped and given away. `writers`: it reads what processes write and stops them.
+/// What a side that ends with its run needs no more once it is connected: files are open, mapped and given away. `writers`: it reads what processes write and stops them.
 pub fn unneeded_by_a_source(writers: bool) -> CapabilitySet {
     let of_writers = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH | CapabilitySet::SYS_PTRACE;
     let others = CapabilitySet::CHOWN | CapabilitySet::NET_BIND_SERVICE;

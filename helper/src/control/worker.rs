@@ -128,7 +128,10 @@ impl Worker {
                 session.give_up_set_up();
                 json(&connected)
             }
-            "receive" => json(&session.apart(false, Session::receive)?),
+            "receive" => {
+                session.give_up_set_up();
+                json(&session.apart(false, Session::receive)?)
+            }
             "precopy" => {
                 let asked = params(given)?;
                 json(&session.apart(false, |session| session.precopy(&asked))?)

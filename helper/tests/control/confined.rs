@@ -6,11 +6,13 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::driver::{Driver, wait_for};
-use crate::place::Place;
+use crate::place::{Place, set_up_requests};
 use crate::run::{Pair, cutover, held_precopy};
 
 const CHOWN: u64 = 1;
 const DAC_OVERRIDE: u64 = 1 << 1;
+const DAC_READ_SEARCH: u64 = 1 << 2;
+const NET_BIND_SERVICE: u64 = 1 << 10;
 const IPC_LOCK: u64 = 1 << 14;
 const SYS_PTRACE: u64 = 1 << 19;
 
@@ -97,6 +99,44 @@ fn no_thread_that_hears_a_peer_has_a_capability() {
     let idle = |thread: &Thread| ["launcher", "rights"].contains(&thread.name.as_str());
     let kept = |thread: &Thread| thread.capabilities & left != 0 && !simulated(thread);
     assert!(found.values().all(|thread| !idle(thread) && !kept(thread)), "{found:?}");
+}
+
+#[test]
+fn a_destination_keeps_what_its_end_needs() {
+    let rights = |then: Option<&str>| {
+        let place = Place::new();
+        let mut destination = Driver::serve();
+        let run = destination.run.clone();
+        let mut claim = place.claim("destination", &run);
+        if let Some(then) = then {
+            claim["then"] = json!(then);
+        }
+        destination.ok("claim", claim);
+        destination.ok("memory", set_up_requests()[0].1.clone());
+        // Nobody listens, and so it hears no one.
+        destination.refused("receive", json!({}));
+        // Threads that have nothing left to do end on their own.
+        let ending = match then {
+            Some("close") => &["rights", "launcher"][..],
+            Some("exec") => &["rights"],
+            _ => &[],
+        };
+        let found = wait_for("they end", || {
+            let found = threads(&destination);
+            found.values().all(|thread| !ending.contains(&thread.name.as_str())).then_some(found)
+        });
+        let of = |name: &str| found.values().find(|thread| thread.name == name).map(|thread| thread.capabilities);
+        (of("worker").expect("the worker"), of("rights").is_some(), of("launcher").is_some())
+    };
+    let mut other = Driver::serve();
+    other.ok("ping", json!({}));
+    let before = threads(&other).values().fold(0, |all, thread| all | thread.capabilities);
+    let held = |kept: u64| before & kept;
+    assert_eq!(rights(Some("close")), (held(IPC_LOCK), false, false));
+    assert_eq!(rights(Some("exec")), (held(IPC_LOCK | DAC_READ_SEARCH), false, true));
+    for then in [Some("hold"), None] {
+        assert_eq!(rights(then), (held(!NET_BIND_SERVICE), true, true));
+    }
 }
 
 #[test]
