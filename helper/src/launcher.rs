@@ -3,15 +3,16 @@
 
 use std::io;
 use std::process::{Child, Command};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use crate::transfer::confine::take_unused_calls;
 
 type Asked = (Command, SyncSender<io::Result<Child>>);
 
-static LAUNCHER: OnceLock<Sender<Asked>> = OnceLock::new();
+/// Of a process without one, any thread may start programs: that of a test.
+static LAUNCHER: OnceLock<Mutex<Option<Sender<Asked>>>> = OnceLock::new();
 
 /// From now on this thread, and those it starts, make no call that the helper does without; before that, starts the
 /// thread that still may. Call it once, before the first thread is started.
@@ -32,9 +33,16 @@ pub fn confine_but_for_launcher() -> io::Result<()> {
     });
     restore_signals(&before);
     started?;
-    let _ = LAUNCHER.set(asking);
+    let _ = LAUNCHER.set(Mutex::new(Some(asking)));
     take_unused_calls();
     Ok(())
+}
+
+/// From now on no program is started.
+pub fn end_launcher() {
+    if let Some(launcher) = LAUNCHER.get() {
+        *launcher.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 /// Starts `command`; what it holds for its child is closed when this returns.
@@ -43,9 +51,10 @@ pub fn confine_but_for_launcher() -> io::Result<()> {
 /// That of the start.
 pub fn launch(mut command: Command) -> io::Result<Child> {
     let Some(launcher) = LAUNCHER.get() else { return command.spawn() };
+    let launcher = launcher.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let gone = || io::Error::other("the launcher has ended");
     let (answer, answered) = sync_channel(1);
-    launcher.send((command, answer)).map_err(|_| gone())?;
+    launcher.ok_or_else(gone)?.send((command, answer)).map_err(|_| gone())?;
     answered.recv().map_err(|_| gone())?
 }
 
@@ -62,4 +71,27 @@ fn block_signals() -> libc::sigset_t {
 fn restore_signals(before: &libc::sigset_t) {
     // SAFETY: the set is one that the kernel filled in.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, std::ptr::null_mut()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_launcher_alone_starts_programs() {
+        let (own, launched) = thread::spawn(|| {
+            confine_but_for_launcher().expect("a thread");
+            let own = Command::new("/bin/true").spawn();
+            let launched = launch(Command::new("/bin/true")).and_then(|mut child| child.wait());
+            (own.err().and_then(|error| error.raw_os_error()), launched)
+        })
+        .join()
+        .expect("thread");
+        assert_eq!(own, Some(libc::EPERM));
+        assert!(launched.expect("started").success());
+        let missing = launch(Command::new("/nonexistent/program")).expect_err("there is none");
+        assert_eq!(missing.raw_os_error(), Some(libc::ENOENT));
+        end_launcher();
+        assert!(launch(Command::new("/bin/true")).is_err());
+    }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ferry_helper::control::attach::attach;
+use ferry_helper::control::host::build;
 use ferry_helper::control::server::serve;
 use ferry_helper::launcher::confine_but_for_launcher;
 use ferry_helper::log::say;
@@ -59,8 +60,9 @@ fn serve_unprivileged() -> ExitCode {
         say(&format!("cannot be confined: {error}"));
         return ExitCode::FAILURE;
     }
-    // Before the first thread gives up what it says.
+    // Before the first thread gives up what it says, and the right to read the program of the user who logs in.
     memlock_limit();
+    build();
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

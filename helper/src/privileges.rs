@@ -1,5 +1,7 @@
 //! The helper runs as root and listens on a network, so before it reads a byte it gives up what it will not need.
 
+use std::sync::OnceLock;
+
 use rustix::fs::Mode;
 use rustix::process::umask;
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
@@ -19,6 +21,13 @@ fn kept() -> CapabilitySet {
         | CapabilitySet::NET_BIND_SERVICE
 }
 
+static AT_START: OnceLock<CapabilitySet> = OnceLock::new();
+
+/// What [`drop_unneeded`] left of them. Threads give more of it up as they go.
+pub fn kept_at_start() -> CapabilitySet {
+    AT_START.get().copied().unwrap_or(CapabilitySet::empty())
+}
+
 /// Drops every other capability of this thread, and of all threads it starts, for good; makes files private.
 /// Call it before the first thread is started.
 ///
@@ -31,11 +40,11 @@ pub fn drop_unneeded() -> std::io::Result<()> {
     let permitted = held.permitted & kept();
     let left = CapabilitySets { effective: held.effective & kept(), permitted, inheritable: CapabilitySet::empty() };
     set_capabilities(None, left)?;
+    let _ = AT_START.set(permitted);
     Ok(())
 }
 
-/// What a source that goes to its destination needs no more, unless it holds its workload beyond the run: files are open,
-/// mapped and given away. `writers`: it reads what processes write and stops them.
+/// What a side that ends with its run needs no more once it is connected: files are open, mapped and given away. `writers`: it reads what processes write and stops them.
 pub fn unneeded_by_a_source(writers: bool) -> CapabilitySet {
     let of_writers = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH | CapabilitySet::SYS_PTRACE;
     let others = CapabilitySet::CHOWN | CapabilitySet::NET_BIND_SERVICE;

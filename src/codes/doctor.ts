@@ -46,6 +46,24 @@ export const DOCTOR_FAMILY: Family = {
       remedy:
         'Write `become: sudo` for this host, reach it as root, or give the user the nodes in /dev/vfio.',
     },
+    'doctor/confinement': {
+      meaning:
+        'What keeps the helper from more than its work: seccomp, Landlock and its version, the capabilities that stay.',
+      cause: 'The helper was asked. One that is older than the question is a warning.',
+      remedy: 'Nothing; leave `helper:` out where an older helper is named.',
+    },
+    'doctor/no-seccomp': {
+      meaning: 'The kernel filters no system calls for the helper.',
+      cause: 'It was built without CONFIG_SECCOMP_FILTER, or a container forbids seccomp(2).',
+      remedy:
+        'Run another kernel, or allow the call. Without it only the capabilities of threads are dropped.',
+    },
+    'doctor/no-landlock': {
+      meaning: 'The kernel has no Landlock, which limits the files and ports that a thread of a run reaches.',
+      cause:
+        'It is older than 5.13, was built without CONFIG_SECURITY_LANDLOCK, or `lsm=` leaves landlock out.',
+      remedy: 'Run another kernel, or boot with landlock in `lsm=`. Seccomp and dropped capabilities stay.',
+    },
     'doctor/system': {
       meaning: 'The host does not run Linux.',
       cause: 'Another system was named as a side.',

@@ -105,6 +105,12 @@ const ADVICE: Readonly<Record<PlanCode, Advice>> = {
     remedy:
       'Track it with `trackers.process`, or stop that process before the move; `verify: full` finds a lost write before the commit.',
   },
+  'plan/truncatable': {
+    cause:
+      'The region says `othersMayTruncate: true`, so its file is taken whoever may write it. Shortened during a run, it ends the run with `memory/gone` before the commit; the workload loses what was cut off in any case.',
+    remedy:
+      'Let only root or the helper’s user write the file and its folder, and remove `othersMayTruncate`.',
+  },
   'plan/no-integrity': {
     cause:
       'The profile says `transport.insecure`. The checksums have no key: who can insert bytes can write the memory of the workload.',

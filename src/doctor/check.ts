@@ -8,6 +8,7 @@ export const LAYERS = [
   'ssh',
   'helper',
   'root',
+  'confinement',
   'kernel',
   'vfio',
   'iommufd',

@@ -5,6 +5,7 @@ import { hostOf, type Host } from '../host/host.js'
 import { installHelper } from '../link/install.js'
 import { openHelper, stateDirOf } from '../link/open.js'
 import type { HelloReply } from '../protocol/protocol.js'
+import { confinementChecks } from './confinement-checks.js'
 import { fail, failure, LAYERS, ok, warn, type Check, type HostReport } from './check.js'
 import { readFacts, type ScriptFacts } from './facts.js'
 import { iommuChecks, kernelChecks, vfioChecks } from './kernel-checks.js'
@@ -169,6 +170,7 @@ function judge(
   const { need } = subject
   return [
     ...(sudoRefused ? [] : rootChecks(facts, hello, need)),
+    ...(hello === null ? [] : confinementChecks(hello.confinement)),
     ...kernelChecks(facts, need),
     ...vfioChecks(facts, need),
     ...iommuChecks(facts, need),

@@ -130,16 +130,22 @@ export async function runPlanned(session: RunSession, phase: PhaseName): Promise
   for (const step of session.plan.steps) {
     if (step.phase !== phase) continue
     if (step.side === 'destination' && session.destination === null) continue
-    await session.step(withGrace(withRun(step, session.run), session) as Step & Call<Op>)
+    await session.step(withWords(withRun(step, session.run), session) as Step & Call<Op>)
   }
 }
 
-/** A helper that knows no grace undoes a run whose ferry it loses at once, and so does one that has no peer. */
-function withGrace(step: Step, { destination, profile, source }: RunSession): Step {
+/**
+ * What a claim says of the run to a helper that knows it. One that knows no grace undoes a run whose ferry it loses at
+ * once, and so does one that has no peer; one that does not know how the run ends keeps its rights.
+ */
+function withWords(step: Step, { destination, profile, source }: RunSession): Step {
   if (step.op !== 'claim' || destination === null) return step
   const { graceMs } = profile.migration
   const helper = step.side === 'source' ? source : destination
-  if (graceMs === null) return step
-  const knows = needsNewer(helper.helloReply.protocol, 'claim', { graceMs }) === undefined
-  return knows ? { ...step, params: { ...step.params, graceMs } } : step
+  const words = {
+    ...(graceMs !== null && { graceMs }),
+    ...(step.side === 'destination' && { then: profile.destination.then.kind }),
+  }
+  const knows = needsNewer(helper.helloReply.protocol, 'claim', words) === undefined
+  return knows ? { ...step, params: { ...step.params, ...words } } : step
 }

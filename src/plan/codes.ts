@@ -131,6 +131,11 @@ export const PLAN_CODES = {
     level: 'warn',
     summary: 'the memory may be in the hands of another process, whose own writes no tracker sees',
   },
+  'plan/truncatable': {
+    layer: 'host',
+    level: 'warn',
+    summary: 'another user may shorten the file behind a region, which ends a run',
+  },
   'plan/no-integrity': {
     layer: 'link',
     level: 'warn',

@@ -28,6 +28,7 @@ export function* checkHosts(
     if (isHeld(side.role, profile)) continue
     yield* checkMemlock(side, profile, drafts, containers)
     yield* checkHugePages(side, profile)
+    yield* checkTruncatable(side.role, profile)
   }
   yield* checkMemory(sides, profile)
   if (
@@ -60,6 +61,18 @@ export function* checkHosts(
       'drivers may change their state format between releases; a load that fails is rolled back',
     )
   }
+}
+
+/** Of a file alone: a memfd of ferry's is sealed. */
+function* checkTruncatable(side: Role, profile: Profile): Check {
+  const open = profile.memory.filter((region) => region.othersMayTruncate && region[side].kind === 'file')
+  if (open.length === 0) return
+  yield warn(
+    'plan/truncatable',
+    { side },
+    `another user may shorten or replace the file behind ${listed(open.map(({ name }) => name))} (othersMayTruncate): the run then ends with memory/gone, and what was cut off is lost to the workload`,
+    'chown and chmod the file and its folder so that only root or the helper’s user may write them, and remove `othersMayTruncate`',
+  )
 }
 
 function devicesOf(side: Side, drafts: readonly Draft[]) {

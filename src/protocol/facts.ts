@@ -37,6 +37,17 @@ export interface HelloReply {
   readonly memoryAvailableBytes: Bytes
   /** SHA-256 of the certificate made for this owner's connection; the peer pins it. Lower-case hex. */
   readonly fingerprint: string
+  /** Absent: the helper is older than this field. */
+  readonly confinement?: Confinement
+}
+/** What keeps the helper from more than its work. */
+export interface Confinement {
+  /** Its threads have a filter of system calls. */
+  readonly seccomp: boolean
+  /** The kernel's version of Landlock; 0: none. */
+  readonly landlock: number
+  /** "CAP_CHOWN", …: those that it kept at its start. */
+  readonly capabilities: readonly string[]
 }
 /** Which of this host's own addresses packets to `address` leave from. Belongs to no run. */
 export interface RouteParams {

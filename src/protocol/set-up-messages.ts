@@ -26,6 +26,8 @@ export interface ClaimParams {
   readonly socket: string
   /** How long a connected run waits for another owner when it loses its own before the stop; absent: not at all. */
   readonly graceMs?: number
+  /** Of a destination: what becomes of its devices once they run. It gives up what that does not need. */
+  readonly then?: 'hold' | 'close' | 'exec'
 }
 export interface ClaimReply {
   /** This helper is a holder: memory, containers, devices and maps are there, and the requests for them only compare. */

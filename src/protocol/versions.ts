@@ -14,7 +14,7 @@ export const OLDEST_PROTOCOL_VERSION = 2
  * value (`op.key=value`). A version that is spoken no more leaves with its line.
  */
 const SINCE: Readonly<Record<number, readonly string[]>> = {
-  3: ['claim.graceMs', 'record.forget', 'record.locks', 'take-up', 'track.trackers.process'],
+  3: ['claim.graceMs', 'claim.then', 'record.forget', 'record.locks', 'take-up', 'track.trackers.process'],
 }
 
 /** The first thing in this request that a helper of `version` does not know, and the version that brought it. */

@@ -32,13 +32,18 @@ describe('ferry doctor', { timeout: 60_000 }, () => {
     const ferry = scene().ferry('doctor', 'ops@node-b', '--helper', path, '--json')
     const { result } = JSON.parse((await ferry).stdout) as { result: Shown }
     expect(layersOf(result)).toEqual([
-      ...['ssh', 'helper', 'root', 'kernel', 'vfio', 'iommufd', 'iommu'],
+      ...['ssh', 'helper', 'root', 'confinement', 'kernel', 'vfio', 'iommufd', 'iommu'],
       ...['memlock', 'memory', 'huge-pages', 'state', 'clock', 'network'],
     ])
     expect(result.hosts[0]?.unseen).toEqual([])
     // The fake says it is 1970.
     const codes = result.hosts[0]?.checks.filter(({ layer }) => layer === 'clock')
     expect(codes).toMatchObject([{ level: 'warn', code: 'doctor/clock' }])
+    const confined = result.hosts[0]?.checks.filter(({ layer }) => layer === 'confinement')
+    expect(confined).toMatchObject([
+      { level: 'ok', code: 'doctor/confinement' },
+      { level: 'warn', code: 'doctor/no-landlock' },
+    ])
   })
 
   it('says of each host what failed, all at once, exit 3', async () => {
@@ -49,7 +54,7 @@ describe('ferry doctor', { timeout: 60_000 }, () => {
       expect(stdout).toContain(`${host}: nothing answers on its ssh port [link/ssh]`)
       expect(stdout).toContain(`= check that sshd runs on ${host}`)
     }
-    expect(stdout).toContain('not checked: helper, root, kernel')
+    expect(stdout).toContain('not checked: helper, root, confinement, kernel')
     expect(stderr).toContain('doctor/unsound')
   })
 

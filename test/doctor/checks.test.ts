@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Check } from '../../src/doctor/check.js'
+import { confinementChecks } from '../../src/doctor/confinement-checks.js'
 import type { ScriptFacts } from '../../src/doctor/facts.js'
 import { atLeast, iommuChecks, kernelChecks, vfioChecks } from '../../src/doctor/kernel-checks.js'
 import { needOf, UNSAID, type Need } from '../../src/doctor/need.js'
@@ -23,6 +24,7 @@ const SIMULATED: Need = {
 function all(facts: ScriptFacts, need: Need, hello: HelloReply = HELLO): readonly Check[] {
   return [
     ...rootChecks(facts, hello, need),
+    ...confinementChecks(hello.confinement),
     ...kernelChecks(facts, need),
     ...vfioChecks(facts, need),
     ...iommuChecks(facts, need),
@@ -149,6 +151,22 @@ describe('what is missing', () => {
     const owned = { ...SOUND, state: { ...SOUND.state!, owner: 1000 } }
     expect(troubles(all(owned, MDEVS, user))).toEqual(['warn not-root'])
     expect(troubles(all(owned, SIMULATED, user))).toEqual([])
+  })
+
+  it.each([
+    ['no seccomp', { seccomp: false }, ['warn no-seccomp']],
+    ['no Landlock', { landlock: 0 }, ['warn no-landlock']],
+    ['neither', { seccomp: false, landlock: 0, capabilities: [] }, ['warn no-seccomp', 'warn no-landlock']],
+  ])('a kernel with %s confines the helper less', (_, lacking, expected) => {
+    const confinement = { ...HELLO.confinement!, ...lacking }
+    const checks = all(SOUND, SIMULATED, { ...HELLO, confinement })
+    expect(troubles(checks)).toEqual(expected)
+    expect(checks.map(({ code }) => code)).toContain('doctor/confinement')
+  })
+
+  it('a helper that does not say what confines it is not taken for a confined one', () => {
+    const { confinement: _, ...older } = HELLO
+    expect(troubles(all(SOUND, SIMULATED, older))).toEqual(['warn confinement'])
   })
 
   it('huge pages are counted in pages, beside those that are taken', () => {

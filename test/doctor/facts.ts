@@ -63,4 +63,5 @@ export const HELLO: HelloReply = {
   memlockBytes: null,
   memoryAvailableBytes: (48n * GIB).toString(),
   fingerprint: 'ab'.repeat(32),
+  confinement: { seccomp: true, landlock: 6, capabilities: ['CAP_CHOWN', 'CAP_IPC_LOCK'] },
 }

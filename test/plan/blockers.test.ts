@@ -1,5 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import type { Plan } from '../../src/plan/plan.js'
+import type { MemoryRegion } from '../../src/profile/profile.js'
 import { PLAN_CODES } from '../../src/plan/codes.js'
 import { edu, EDU, eduUnbound, mlx5Vf, mtty, UUID_A, UUID_B, VF_A, VF_B } from '../inventory/fixtures.js'
 import { blockers, plan, warnings } from './hosts.js'
@@ -121,6 +123,20 @@ describe('hosts', () => {
     const made = plan({ ...open, transport: { ...open.transport, insecure: 'one rack' } })
     expect(warnings(made)).toContain('plan/no-integrity')
     expect(warnings(plan(open))).not.toContain('plan/no-integrity')
+  })
+  it('a file that others may shorten is a warning of each side that has it', () => {
+    const made = (over: Partial<MemoryRegion>) =>
+      plan({ ...profile([simDevice('s')]), memory: [region(over)] })
+    const sides = ({ warnings }: Plan): readonly string[] =>
+      warnings.filter(({ code }) => code === 'plan/truncatable').map(({ side }) => side)
+    const file = { kind: 'file', path: '/srv/ram' } as const
+    expect(sides(made({ source: file, destination: file, othersMayTruncate: true }))).toEqual([
+      'source',
+      'destination',
+    ])
+    expect(sides(made({ destination: file, othersMayTruncate: true }))).toEqual(['destination'])
+    expect(sides(made({ source: file, destination: file }))).toEqual([])
+    expect(sides(made({ othersMayTruncate: true }))).toEqual([])
   })
   it('memlock: physical groups pin everything, once a container; mdevs perhaps', () => {
     const small = { memlockBytes: String(8n * MIB) }

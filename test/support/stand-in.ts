@@ -93,6 +93,7 @@ export function fakeBuild(build?: string, replies: Readonly<Record<string, reado
     memlockBytes: null,
     memoryAvailableBytes: '1073741824',
     fingerprint: 'ab'.repeat(32),
+    confinement: { seccomp: true, landlock: 0, capabilities: [] },
   }
   const script = { log: join(folder, 'log'), replies: { hello: [{ ok: hello }], ...replies } }
   writeFileSync(join(folder, 'ferry-helper.json'), JSON.stringify(script))

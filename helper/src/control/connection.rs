@@ -18,6 +18,7 @@ use super::lines::{Line, read_line};
 use super::output::Output;
 use super::ownership::Id;
 use super::probe;
+use super::rights::with_rights;
 use super::service::Service;
 use super::value::{json, nothing, panicked, params};
 use crate::durable::left_record;
@@ -125,6 +126,7 @@ impl Connection {
 
 /// Reads requests until the other side ends, falls silent, or is closed.
 pub fn listen_to(service: &Arc<Service>, connection: &Arc<Connection>, mut input: impl BufRead) {
+    without_capabilities();
     loop {
         let line = read_line(&mut input, MAX_LINE_BYTES);
         // A driver that was given up and wakes up late is not heard.
@@ -132,10 +134,6 @@ pub fn listen_to(service: &Arc<Service>, connection: &Arc<Connection>, mut input
             break;
         }
         connection.answering.store(true, Ordering::SeqCst);
-        // It answers `inventory`, for which it opens devices and their users' descriptors: not while a run moves.
-        if !matches!(service.shared.phase(), Phase::Idle | Phase::Claimed | Phase::SetUp) {
-            without_capabilities();
-        }
         match line {
             Ok(Line::Text(line)) => take(service, connection, &line),
             Ok(Line::TooLong) => {
@@ -177,13 +175,21 @@ fn answer(service: &Arc<Service>, connection: &Arc<Connection>, request: Request
         "hello" => params(given).and_then(|asked| hello(service, connection, &asked)),
         "status" => json(&service.shared.status()),
         "ping" => nothing(),
-        "inventory" => params(given).and_then(|asked| json(&sysfs::inventory(&asked, Path::new("/"))?)),
-        "record" => params(given).and_then(|asked| json(&left_record::look(&asked)?)),
+        "inventory" => looked_at(service, move || {
+            params(given.clone()).and_then(|asked| json(&sysfs::inventory(&asked, Path::new("/"))?))
+        }),
+        "record" => {
+            looked_at(service, move || params(given.clone()).and_then(|asked| json(&left_record::look(&asked)?)))
+        }
         "route" => params(given)
             .and_then(|asked: crate::message::RouteParams| json(&RouteReply { from: route(asked.address)? })),
-        "expect-probe" => params(given).and_then(|asked| {
-            json(&probe::expect(&asked, &connection.identity, Arc::clone(&connection.output) as Arc<dyn EventSink>)?)
-        }),
+        "expect-probe" => {
+            let connection = Arc::clone(connection);
+            looked_at(service, move || {
+                let events = Arc::clone(&connection.output) as Arc<dyn EventSink>;
+                params(given.clone()).and_then(|asked| json(&probe::expect(&asked, &connection.identity, events)?))
+            })
+        }
         "probe" => {
             // Dialling takes its time, and pings must be answered meanwhile.
             let (connection, id) = (Arc::clone(connection), request.id);
@@ -197,6 +203,12 @@ fn answer(service: &Arc<Service>, connection: &Arc<Connection>, request: Request
         }
         _ => return service.asked(connection, request),
     })
+}
+
+/// With rights, though not while a run moves.
+fn looked_at(service: &Service, look: impl Fn() -> Result<Value> + Clone + Send + 'static) -> Result<Value> {
+    let moves = !matches!(service.shared.phase(), Phase::Idle | Phase::Claimed | Phase::SetUp);
+    if moves { look() } else { with_rights(look) }
 }
 
 fn hello(service: &Arc<Service>, connection: &Arc<Connection>, asked: &HelloParams) -> Result<Value> {
@@ -233,6 +245,7 @@ fn hello(service: &Arc<Service>, connection: &Arc<Connection>, asked: &HelloPara
         memlock_bytes: memlock_limit().map(Bytes),
         memory_available_bytes: Bytes(memory_available()),
         fingerprint: connection.identity.fingerprint().to_owned(),
+        confinement: super::host::confinement(),
     })
 }
 

@@ -22,6 +22,7 @@ use super::socket::{Bound, LONGEST_PATH, peer_uid};
 use crate::error::{HelperError, Result};
 use crate::log::say;
 use crate::message::HandOut as HandOutParams;
+use crate::privileges::without_capabilities;
 use crate::session::descriptors::Descriptor;
 use crate::session::shared::Shared;
 
@@ -82,6 +83,7 @@ impl HandOut {
         let line = serde_json::to_string(&line).map_err(|error| HelperError::new("helper/bug", error.to_string()))?;
         let (uid, shared) = (to.uid, Arc::clone(shared));
         let thread = thread::spawn(move || {
+            without_capabilities();
             loop {
                 match listener.accept() {
                     Ok((stream, _)) => {

@@ -6,6 +6,9 @@ use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{HelperError, Result};
+use crate::message::Confinement;
+use crate::privileges::kept_at_start;
+use crate::transfer::confine::in_force;
 use crate::transfer::net::tls::sha256;
 
 /// SHA-256 of this executable, lower-case hex; empty when it cannot be read. Two helpers of one build are the same file.
@@ -47,4 +50,11 @@ pub fn state_dir() -> Result<String> {
                 .suggest("set HOME for the user who logs in")
         })?;
     Ok(state.join("ferry").to_string_lossy().into_owned())
+}
+
+/// Asked by a thread that hears ferry.
+pub fn confinement() -> Confinement {
+    let found = in_force();
+    let capabilities = kept_at_start().iter_names().map(|(name, _)| format!("CAP_{name}")).collect();
+    Confinement { seccomp: found.seccomp, landlock: found.landlock, capabilities }
 }

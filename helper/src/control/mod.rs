@@ -10,6 +10,7 @@ mod output;
 mod ownership;
 mod probe;
 pub mod process;
+pub mod rights;
 pub mod server;
 mod service;
 mod socket;

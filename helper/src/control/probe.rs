@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::error::{FailureKind, HelperError, Result};
 use crate::message::{ConnectParams, ConnectReply, EventSink, ListenParams, ListenReply};
+use crate::privileges::without_capabilities;
 use crate::transfer::confine::{Duty, confine_run};
 use crate::transfer::net::tls::Identity;
 use crate::transfer::streams::link::{Link, Listener};
@@ -35,6 +36,7 @@ pub fn expect(asked: &ListenParams, identity: &Arc<Identity>, events: Arc<dyn Ev
     }
     thread::Builder::new()
         .spawn(move || {
+            without_capabilities();
             thread::sleep(OPEN);
             over.store(true, Ordering::Relaxed);
         })

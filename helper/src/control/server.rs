@@ -13,6 +13,7 @@ use std::thread;
 use super::connection::listen_to;
 use super::output::Output;
 use super::process;
+use super::rights::keep_rights;
 use super::service::Service;
 use super::worker::Worker;
 use crate::error::{HelperError, Result};
@@ -36,8 +37,12 @@ pub fn serve() -> Result<()> {
     let output = Output::new(output, false)
         .map_err(|error| HelperError::os("helper/stdout", "clone", &error, "there is no thread to answer"))?;
     let Some(connection) = service.connect(output, None)? else { return Ok(()) };
+    keep_rights().map_err(|error| HelperError::os("helper/stdout", "clone", &error, "there is no thread to answer"))?;
     let worker = Worker::new(Arc::clone(&service), Arc::clone(&connection.identity));
-    let worker = thread::spawn(move || worker.work_off(&queue));
+    let worker = thread::Builder::new()
+        .name("worker".to_owned())
+        .spawn(move || worker.work_off(&queue))
+        .map_err(|error| HelperError::os("helper/stdout", "clone", &error, "there is no thread to answer"))?;
     {
         let service = Arc::clone(&service);
         thread::spawn(move || listen_to(&service, &connection, BufReader::new(stdin())));

@@ -125,8 +125,9 @@ impl Service {
             Ok(Some(connection)) => {
                 let service = Arc::clone(self);
                 let id = connection.id;
-                let listening =
-                    thread::Builder::new().spawn(move || listen_to(&service, &connection, BufReader::new(reader)));
+                let listening = thread::Builder::new()
+                    .name("connection".to_owned())
+                    .spawn(move || listen_to(&service, &connection, BufReader::new(reader)));
                 if let Err(error) = listening {
                     // The socket goes on: a helper that stays must be reached once there are threads again.
                     say(&format!("a connection was closed, because no thread could be made for it: {error}"));

@@ -9,6 +9,7 @@ use super::service::Service;
 use super::socket::{Bound, LONGEST_PATH};
 use crate::durable::private_dir::private_dir;
 use crate::error::{HelperError, Result};
+use crate::privileges::without_capabilities;
 
 /// Accepting fails for want of descriptors: those in use come back sooner or later.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -51,6 +52,8 @@ impl Sockets {
             .map_err(|error| HelperError::os("socket/bind", format!("dup {}", path.display()), &error, ""))?;
         let service = Arc::clone(&self.service);
         let accept = move || {
+            // Nor have those that it starts for a connection.
+            without_capabilities();
             loop {
                 match listener.accept() {
                     Ok((stream, _)) => service.admit(stream),

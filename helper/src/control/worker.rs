@@ -16,6 +16,7 @@ use super::value::{json, nothing, panicked, params};
 use crate::error::{HelperError, Result};
 use crate::log::say;
 use crate::message::{ClaimParams, Event, EventSink, PROTOCOL_VERSION, ReleaseParams, Request, StayParams};
+use crate::privileges::without_capabilities;
 use crate::session::Session;
 use crate::session::Standing;
 use crate::session::exec::Child;
@@ -127,7 +128,10 @@ impl Worker {
                 session.give_up_set_up();
                 json(&connected)
             }
-            "receive" => json(&session.apart(false, Session::receive)?),
+            "receive" => {
+                session.give_up_set_up();
+                json(&session.apart(false, Session::receive)?)
+            }
             "precopy" => {
                 let asked = params(given)?;
                 json(&session.apart(false, |session| session.precopy(&asked))?)
@@ -179,6 +183,7 @@ impl Worker {
         self.session.stay(&asked.workload)?;
         self.hand_out = hand_out;
         self.sockets.close(Purpose::Run);
+        self.session.give_up_opening();
         nothing()
     }
 
@@ -221,6 +226,7 @@ impl Worker {
         self.service.child_started();
         let service = Arc::clone(&self.service);
         thread::spawn(move || {
+            without_capabilities();
             say(&child.wait());
             service.child_ended();
         });

@@ -4,10 +4,14 @@
 use std::panic::resume_unwind;
 use std::thread;
 
+use rustix::thread::CapabilitySet;
+
 use super::Session;
+use crate::control::rights::end_rights;
 use crate::error::{FailureKind, HelperError, Result};
+use crate::launcher::end_launcher;
 use crate::log::say;
-use crate::message::TrackerKind;
+use crate::message::{Role, Then, TrackerKind};
 use crate::privileges::{give_up, unneeded_by_a_source};
 use crate::transfer::confine::{Duty, confine_run};
 
@@ -38,13 +42,34 @@ impl Session {
         }
     }
 
-    /// A source whose process ends with its run keeps no right that was for setting it up. The worker calls it once the
-    /// source is connected.
+    /// A side whose process ends with its run keeps no right that was for setting it up. The worker calls it once a source
+    /// is connected, and before a destination hears its source.
     pub fn give_up_set_up(&self) {
-        if self.held.is_none() {
-            // It may hold them no more as it is.
-            let _ = give_up(unneeded_by_a_source(self.duty(false).writers));
+        let Some(claimed) = self.claimed.as_ref().filter(|_| self.held.is_none()) else { return };
+        let unneeded = match (claimed.role, claimed.then) {
+            (Role::Source, _) => unneeded_by_a_source(self.duty(false).writers),
+            (Role::Destination, Some(Then::Close)) => unneeded_by_a_source(false),
+            // It looks for the command in folders of others.
+            (Role::Destination, Some(Then::Exec)) => unneeded_by_a_source(false) - CapabilitySet::DAC_READ_SEARCH,
+            // A holder gives its socket away, and may have to stop those that write.
+            (Role::Destination, Some(Then::Hold) | None) => CapabilitySet::NET_BIND_SERVICE,
+        };
+        // It may hold them no more as it is.
+        let _ = give_up(unneeded);
+        let opens = claimed.role == Role::Destination && matches!(claimed.then, Some(Then::Hold) | None);
+        if !opens {
+            end_rights();
         }
+        if !opens && claimed.then != Some(Then::Exec) {
+            end_launcher();
+        }
+    }
+
+    /// What is open and handed out is not opened or given away again. A holder starts no program; it may have to stop
+    /// those that write, in a run to come.
+    pub fn give_up_opening(&self) {
+        let _ = give_up(unneeded_by_a_source(true));
+        end_launcher();
     }
 
     fn duty(&self, connects: bool) -> Duty {

@@ -25,7 +25,9 @@ use crate::dirty::union::Union;
 use crate::durable::claim::Claim;
 use crate::error::{FailureKind, HelperError, Result};
 use crate::memory::Memory;
-use crate::message::{ContainerParams, DeviceAt, DeviceTarget, EventSink, MapReply, MemoryParams, ReceiveReply, Role};
+use crate::message::{
+    ContainerParams, DeviceAt, DeviceTarget, EventSink, MapReply, MemoryParams, ReceiveReply, Role, Then,
+};
 use crate::transfer::net::tls::Identity;
 use opened::Opened;
 use shared::Shared;
@@ -73,6 +75,7 @@ struct Claimed {
     run: String,
     epoch: u64,
     record_dir: PathBuf,
+    then: Option<Then>,
     /// `None` in a run of a holder, which has its own.
     claim: Option<Claim>,
 }

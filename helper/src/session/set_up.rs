@@ -54,7 +54,8 @@ impl Session {
             }
             None => Some(Claim::take(Path::new(&params.lock_dir), &params.devices)?),
         };
-        self.claimed = Some(Claimed { role: params.role, run: run.to_owned(), epoch, record_dir, claim });
+        self.claimed =
+            Some(Claimed { role: params.role, run: run.to_owned(), epoch, record_dir, then: params.then, claim });
         self.identity = Arc::clone(identity);
         self.shared.set_grace(params.grace_ms);
         self.shared.begin(params.role, run, epoch);

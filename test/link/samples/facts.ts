@@ -16,6 +16,7 @@ export function factSamples(tape: SampleTape): void {
     memlockBytes: null,
     memoryAvailableBytes: '16624463872',
     fingerprint: FINGERPRINT,
+    confinement: { seccomp: true, landlock: 6, capabilities: ['CAP_CHOWN', 'CAP_IPC_LOCK'] },
   } as const
   tape.pair('hello', { protocol: 3 }, hello)
   tape.pair('hello', { protocol: 3, keepaliveMs: 6000 }, { ...hello, memlockBytes: '8388608', uid: 1000 })

@@ -12,6 +12,19 @@ export function setUpSamples(tape: SampleTape): void {
     graceMs: 30_000,
   })
   tape.reply('claim', { held: false })
+  for (const then of ['hold', 'close', 'exec'] as const)
+    tape.pair(
+      'claim',
+      {
+        role: 'destination',
+        lockDir: '/run/ferry',
+        devices: ['vgpu-0'],
+        recordDir: RECORDS,
+        socket: `/var/lib/ferry/sockets/${RUN}-destination.sock`,
+        then,
+      },
+      { held: false },
+    )
   tape.pair(
     'claim',
     {

@@ -74,6 +74,18 @@ pub struct HelloReply {
     pub memlock_bytes: Option<Bytes>,
     pub memory_available_bytes: Bytes,
     pub fingerprint: String,
+    pub confinement: Confinement,
+}
+
+/// What keeps the helper from more than its work.
+#[derive(Debug, Serialize)]
+pub struct Confinement {
+    /// Its threads have a filter of system calls.
+    pub seccomp: bool,
+    /// The kernel's version of Landlock; 0: none.
+    pub landlock: u32,
+    /// "CAP_CHOWN", …: those that it kept at its start.
+    pub capabilities: Vec<String>,
 }
 
 #[cfg(test)]

@@ -21,6 +21,17 @@ pub struct ClaimParams {
     /// How long the run waits for another owner when it loses its own before the stop; 0: not at all.
     #[serde(default)]
     pub grace_ms: u64,
+    /// Of a destination: what becomes of its devices once they run. Unsaid, it keeps what any of them needs.
+    #[serde(default)]
+    pub then: Option<Then>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Then {
+    Hold,
+    Close,
+    Exec,
 }
 
 #[derive(Debug, Serialize)]

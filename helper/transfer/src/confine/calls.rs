@@ -135,7 +135,7 @@ const CONNECTING: &[libc::c_long] = &[libc::SYS_bind, libc::SYS_connect, libc::S
 const WRITERS: &[libc::c_long] = &[libc::SYS_pidfd_open, libc::SYS_pidfd_send_signal];
 
 /// Calls that no part of this program makes, and that lead out of it or deep into the kernel.
-const NEVER: &[libc::c_long] = &[
+pub(super) const NEVER: &[libc::c_long] = &[
     libc::SYS_acct,
     libc::SYS_add_key,
     libc::SYS_adjtimex,

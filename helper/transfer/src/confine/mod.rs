@@ -83,13 +83,19 @@ pub fn keep_only(kept: CapabilitySet) -> Result<()> {
     set_capabilities(None, left).map_err(fail)
 }
 
-/// What the kernel has for it: filters of system calls, and the version of Landlock (0: none).
-pub fn in_force() -> (bool, u32) {
-    let action = libc::SECCOMP_RET_ERRNO;
-    // SAFETY: asks whether an action is known, which is read from a value of ours.
-    let seccomp =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) } == 0;
-    (seccomp, files::version())
+/// What holds the calling thread, and what the kernel has for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InForce {
+    /// It has a filter of system calls.
+    pub seccomp: bool,
+    /// The version of Landlock; 0: none.
+    pub landlock: u32,
+}
+
+pub fn in_force() -> InForce {
+    // SAFETY: the call takes no memory, and only answers. 2: it has a filter.
+    let mode = unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) };
+    InForce { seccomp: mode == 2, landlock: files::version() }
 }
 
 fn apply(filter: &OnceLock<Option<BpfProgram>>, compile: impl FnOnce() -> Compiled) {
@@ -100,55 +106,4 @@ fn apply(filter: &OnceLock<Option<BpfProgram>>, compile: impl FnOnce() -> Compil
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::File;
-    use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsRawFd;
-    use std::process::Command;
-    use std::thread;
-
-    use rustix::thread::capabilities;
-
-    use super::*;
-
-    #[test]
-    fn a_confined_thread_opens_starts_and_connects_nothing() {
-        calls::of_open_sockets().expect("it compiles");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let address = listener.local_addr().expect("address");
-        let errno = |result: std::io::Result<()>| result.err().and_then(|error| error.raw_os_error());
-        let found = thread::spawn(move || {
-            confine().expect("always allowed");
-            let mut size = 0;
-            // SAFETY: FIONREAD writes one int, which is ours.
-            let asked = unsafe { libc::ioctl(listener.as_raw_fd(), libc::FIONREAD, &raw mut size) };
-            let ioctl = if asked == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) };
-            // SAFETY: a new anonymous mapping takes nothing from anyone.
-            let code = unsafe {
-                let prot = libc::PROT_READ | libc::PROT_EXEC;
-                libc::mmap(std::ptr::null_mut(), 4096, prot, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
-            };
-            let mapped = if code == libc::MAP_FAILED { Err(std::io::Error::last_os_error()) } else { Ok(()) };
-            let held = capabilities(None);
-            let refused = [
-                errno(File::open("/etc/hostname").map(drop)),
-                errno(Command::new("/bin/true").spawn().map(drop)),
-                errno(TcpStream::connect(address).map(drop)),
-                errno(ioctl),
-                errno(mapped),
-            ];
-            // Its own work goes on.
-            listener.set_nonblocking(true).expect("FIONBIO");
-            (refused, held.is_err())
-        });
-        let (refused, asks_nothing) = found.join().expect("thread");
-        assert_eq!(refused, [Some(libc::EPERM); 5]);
-        assert!(asks_nothing);
-    }
-
-    #[test]
-    fn only_the_thread_itself_is_confined() {
-        thread::spawn(|| confine().expect("always allowed")).join().expect("thread");
-        File::open("/proc/self/status").expect("still allowed here");
-    }
-}
+mod tests;
