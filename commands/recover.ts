@@ -3,6 +3,7 @@ import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
 import { RUN_ARG } from '../src/cli/flags.js'
 import type { Served, RunControl } from '../src/run/control.js'
+import type { Scheduled } from '../src/run/left-at.js'
 import type { EventStream } from '../src/journal/event-stream.js'
 import type { RecoveryResult } from '../src/recovery/result.js'
 import { prose } from '../src/cli/help-text.js'
@@ -63,6 +64,7 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
 
   async run(): Promise<object> {
     const [
+      { missedText },
       { findJournal, readWhatIsLeft },
       { recoverRun },
       { makeReach },
@@ -72,6 +74,7 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       { goOn },
       { openView },
     ] = await Promise.all([
+      import('../src/ui/cutover-text.js'),
       import('../src/journal/read.js'),
       import('../src/recovery/recover.js'),
       import('../src/recovery/reach.js'),
@@ -106,11 +109,12 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       ...(!undo && {
         goOn: async (kept) => {
           stream = kept.journal.events
-          const going = (run: string): void => {
+          const going = (run: string, missed: Scheduled | null): void => {
             goes = true
             this.unexpectedExit = EXIT.unknown
             if (!this.jsonEnabled())
               process.stderr.write(`run ${run}: both helpers have kept it, and it goes on\n`)
+            if (missed !== null) this.warn(missedText(run, missed, Date.now()))
           }
           const serve = (control: RunControl): Promise<Served> => this.serve(control)
           return goOn(kept, { version: this.config.version, view: openView, serve, onGoing: going })

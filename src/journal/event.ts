@@ -4,6 +4,7 @@ import type { HoldPoint, HostSpec, Profile, Then } from '../profile/profile.js'
 import type { HookPoint } from '../points.js'
 
 export type { HoldPoint, HookPoint }
+export type CutoverState = 'scheduled' | 'waiting' | 'accepted' | 'refused' | 'missed'
 export type Settable = 'downtime-limit' | 'bandwidth' | 'streams'
 /** Where one side of a run is, for those who come after the ferry that started it. */
 export interface SideAddress {
@@ -110,11 +111,16 @@ export type Event =
       readonly state: 'held' | 'released' | 'timed-out'
       readonly untilMs?: number
     }
-  /** A cutover asked for later, or at the first moment that fits; `state` tells what became of it. */
+  /**
+   * A cutover asked for later, or at the first moment that fits; `state` tells what became of it. missed: its time passed
+   * while no ferry drove the run, and the hold holds.
+   */
   | {
       readonly type: 'cutover-asked'
-      readonly state: 'scheduled' | 'waiting' | 'accepted' | 'refused'
+      readonly state: CutoverState
       readonly atMs?: number
+      /** The end of its window, when it has one. */
+      readonly untilMs?: number
       readonly forecastUs?: number
       readonly limitUs?: number
     }
