@@ -64,6 +64,7 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
 
   async run(): Promise<object> {
     const [
+      { typedToken },
       { missedText },
       { findJournal, readWhatIsLeft },
       { recoverRun },
@@ -74,6 +75,7 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       { goOn },
       { openView },
     ] = await Promise.all([
+      import('../src/cli/typed-token.js'),
       import('../src/ui/cutover-text.js'),
       import('../src/journal/read.js'),
       import('../src/recovery/recover.js'),
@@ -99,7 +101,9 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       version: this.config.version,
       said: { as: as ?? null, dead: dead ?? null },
       confirm: async (expected, effect) =>
-        token === undefined ? this.typed(expected, effect) : token.trim().toLowerCase() === expected,
+        token === undefined
+          ? !this.jsonEnabled() && typedToken(expected, effect)
+          : token.trim().toLowerCase() === expected,
       reach: makeReach({
         stateDir: this.stateDir,
         helper: this.flags.helper,
@@ -135,7 +139,10 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       )
     const asked = source !== 'not-asked' && destination !== 'not-asked'
     if (asked) this.log(`run ${run}: the source ${WORDS[source]}, the destination ${WORDS[destination]}`)
-    else if (error === null) this.log(`run ${run} ended ${outcome}: there is nothing to recover`)
+    else if (error === null)
+      this.log(
+        `run ${run} ${recovered.givenUp === true ? 'was given up' : `ended ${outcome}`}: there is nothing to recover`,
+      )
     if (exit === EXIT.done) {
       const where = destination === 'gone-settled' ? 'ran, and the run is done' : 'has the workload'
       if (asked) this.log(`recovered: the destination ${where}`)
@@ -195,21 +202,6 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
     const folders = [runtimeFolder(this.stateDir), lastingFolder(this.stateDir)] as const
     for (const folder of folders) rmSync(runSocket(folder, control.run), { force: true })
     return serveRun(control, ...folders)
-  }
-
-  /** Asks the person at the terminal, if there is one, to type the token. */
-  private async typed(token: string, effect: string): Promise<boolean> {
-    if (this.jsonEnabled() || !process.stdin.isTTY || !process.stderr.isTTY) return false
-    const { createInterface } = await import('node:readline/promises')
-    const terminal = createInterface({ input: process.stdin, output: process.stderr })
-    try {
-      const answer = await terminal.question(
-        `${effect}.\nType ${token} to decide so, anything else to leave it: `,
-      )
-      return answer.trim().toLowerCase() === token
-    } finally {
-      terminal.close()
-    }
   }
 
   /** A run that is still driven by its ferry is not ours to finish. */

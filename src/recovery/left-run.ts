@@ -37,6 +37,12 @@ export function endedFor({ records }: Pick<SavedJournal, 'records'>): Outcome | 
   return end?.type === 'run-end' && SETTLED.has(end.outcome) ? end.outcome : null
 }
 
+/** How a run had ended that a person gave up since; null: it is not given up. */
+export function givenUpAs({ records }: Pick<SavedJournal, 'records'>): Outcome | null {
+  const end = records.findLast(({ body }) => body.type === 'run-end')?.body
+  return end?.type === 'run-end' && end.givenUp === true ? end.outcome : null
+}
+
 export function startOf(saved: SavedJournal): { readonly run: string; readonly addresses: SideAddresses } {
   const start = saved.records[0]?.body
   if (start?.type !== 'run-start' || start.seats === undefined) {

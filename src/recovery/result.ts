@@ -53,6 +53,8 @@ export interface RecoveryResult {
   readonly choices: readonly Choice[]
   /** A side that was declared dead and was not found since. */
   readonly owed: Role | null
+  /** A person gave the run up. */
+  readonly givenUp?: true
   /** Of a run that went on. */
   readonly records?: readonly EventRecord[]
   readonly missed?: Scheduled | null

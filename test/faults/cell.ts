@@ -44,6 +44,10 @@ export async function run(cell: Cell, network?: Network): Promise<readonly strin
     const last = matrix.scene.runs().length > 0 ? await matrix.ferry('recover', 'last') : ran
     const said = `ended ${String(ran.exit ?? ran.signal)} (${code(ran)}), recovered ${String(last.exit)} (${code(last)})`
 
+    if (cell.goesOn === true) {
+      const did = last.envelope?.result?.did as string | undefined
+      must(last.exit === EXIT.done && did === 'go-on', `it did not go on: ${said}, ${String(did)}`)
+    }
     if (process.env['FERRY_FAULTS_TOLD'] !== undefined) console.log(cell.name, said)
     const [source, destination] = [helperOf(matrix.a), helperOf(matrix.b)]
     const [here, there] = await Promise.all([writes(source), writes(destination)])
