@@ -59,9 +59,9 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
     ])
     clients.push(source.client, destination.client)
     const left = over !== null ? null : leftAt(saved.records, saved.damaged)
-    const kept = left !== null && isKept(source, destination) && said.as === null && said.dead === null
+    const kept = over === null && isKept(source, destination) && said.as === null && said.dead === null
     if (kept) {
-      const went = await goneOn(input, journal, { left, source, destination })
+      const went = left === null ? null : await goneOn(input, journal, { left, source, destination })
       if (went === 'undone') {
         // Its helpers are at it: they are asked anew, and not to go on.
         journal.close()
@@ -93,7 +93,7 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
 }
 
 function isKept(source: Found<SourceFound>, destination: Found<DestinationFound>): boolean {
-  return (source.found === 'answers' || source.found === 'runs') && destination.found === 'open'
+  return source.beforeStop === true && destination.found === 'open'
 }
 
 /**

@@ -62,7 +62,9 @@ export async function run(cell: Cell, network?: Network): Promise<readonly strin
       must((here && !there) || dead(cell, 'source') || second, `back: ${where}`)
       if (here && source !== undefined) {
         must(source === holder, 'another process has the source')
-        must(threadsOf(source) <= threads, `threads are left: ${threadsOf(source)}, not ${threads}`)
+        // One sleeps until the grace is over, whatever became of the run.
+        const waits = cell.migration?.['grace'] === undefined ? 0 : 1
+        must(threadsOf(source) <= threads + waits, `threads are left: ${threadsOf(source)}, not ${threads}`)
       }
     } else {
       // Nobody is left to ask when a helper was killed; else nothing stays open.

@@ -133,7 +133,6 @@ const GOES_ON = new Set<Step>([
   'dirty-log ends',
   'pre-copy begins',
   'source precopy',
-  'destination device-state RESUMING',
   'source device-state PRE_COPY',
   'source round-start',
   'source device-precopy',
@@ -175,6 +174,9 @@ export const COMPRESSED: readonly Cell[] = [
   cellOf('source precopy answered', 'ferry killed'),
   cellOf('source cutover', 'source: no room for records'),
   cellOf('source precopy answered', 'destination: no room for records'),
+  ...TAKEN_UP.filter(({ breaks }) =>
+    breaks.some(({ at }) => at === 'source track' || at === 'source round-end'),
+  ),
   cellOf('source cutover answered', 'ferry killed'),
   cellOf('source cutover answered', 'destination killed'),
   cellOf('destination check', 'source killed'),
