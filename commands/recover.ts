@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
-import { RUN_ARG } from '../src/cli/flags.js'
+import { RUN_ARG, setFlag } from '../src/cli/flags.js'
 import type { Served, RunControl } from '../src/run/control.js'
 import type { Scheduled } from '../src/run/left-at.js'
 import type { EventStream } from '../src/journal/event-stream.js'
@@ -56,6 +56,11 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       exclusive: ['as', 'dead'],
       summary: 'undo a run that its helpers have kept before its stop, instead of going on with it',
     }),
+    profile: Flags.string({
+      summary: 'the profile of the run, where the first line of its journal is lost',
+      helpValue: 'FILE',
+    }),
+    set: setFlag({ with: 'profile' }),
     token: Flags.string({
       summary: 'the token that `ferry recover` printed for this decision',
       helpValue: 'TOKEN',
@@ -75,7 +80,7 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       { goOn },
       { openView },
     ] = await Promise.all([
-      import('../src/cli/typed-token.js'),
+      import('../src/terminal.js'),
       import('../src/ui/cutover-text.js'),
       import('../src/journal/read.js'),
       import('../src/recovery/recover.js'),
@@ -86,7 +91,9 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       import('../src/recovery/go-on.js'),
       import('../src/ui/live.js'),
     ])
-    const saved = readWhatIsLeft(findJournal(this.stateDir, this.args.run))
+    const path = findJournal(this.stateDir, this.args.run)
+    await this.beginningOf(path)
+    const saved = readWhatIsLeft(path)
     await this.refuseLive(saved.path)
     if (saved.damaged > 0)
       this.warn(
@@ -156,7 +163,11 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       exit: exit as typeof EXIT.rolledBack,
       message:
         error?.message ??
-        (asked ? `run ${run} was rolled back: the source ${back}` : `run ${run} ended ${outcome}`),
+        (recovered.givenUp === true
+          ? `run ${run} was given up: neither side is to have its workload`
+          : asked
+            ? `run ${run} was rolled back: the source ${back}`
+            : `run ${run} ended ${outcome}`),
       suggestions: [
         ...(error?.suggestion === undefined ? [] : [error.suggestion]),
         ...(error?.code === 'recover/token' ? [] : recovered.choices).map(
@@ -202,6 +213,18 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
     const folders = [runtimeFolder(this.stateDir), lastingFolder(this.stateDir)] as const
     for (const folder of folders) rmSync(runSocket(folder, control.run), { force: true })
     return serveRun(control, ...folders)
+  }
+
+  /** What is lost of it comes from the profile. */
+  private async beginningOf(path: string): Promise<void> {
+    const { profile: file, set: sets = [] } = this.flags
+    if (file === undefined) return
+    const { makeUpBeginning } = await import('../src/recovery/lost-beginning.js')
+    const options = { stateDir: this.stateDir, helper: this.flags.helper, root: this.config.root }
+    await makeUpBeginning(path, { ...options, file, sets, version: this.config.version })
+    this.warn(
+      `the first line of ${path} was lost, and is made up from ${file}; what it was is kept in ${path}.damaged`,
+    )
   }
 
   /** A run that is still driven by its ferry is not ours to finish. */

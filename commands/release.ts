@@ -84,7 +84,7 @@ in a file stays in that file; device state and other memory are lost.`
   private async giveUpWithout(dead: Role, saved: SavedJournal, reach: Reach): Promise<object> {
     const [{ giveUpWithout }, { typedToken }] = await Promise.all([
       import('../src/recovery/give-up.js'),
-      import('../src/cli/typed-token.js'),
+      import('../src/terminal.js'),
     ])
     const { token } = this.flags
     const given = await giveUpWithout({

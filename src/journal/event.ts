@@ -1,4 +1,4 @@
-import type { HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
+import type { ClaimParams, HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
 import type { PhaseName } from '../plan/plan.js'
 import type { HoldPoint, HostSpec, Profile, Then } from '../profile/profile.js'
 import type { HookPoint } from '../points.js'
@@ -14,6 +14,8 @@ export interface SideAddress {
   readonly recordDir: string
   /** The devices of the run, by name. */
   readonly devices: readonly string[]
+  /** Where its helper locked them. Only in a beginning that was made up for one that was lost. */
+  readonly locks?: Pick<ClaimParams, 'lockDir' | 'devices'>
 }
 export interface SideAddresses {
   readonly source: SideAddress
@@ -75,6 +77,8 @@ export type Event =
       readonly expected?: PlanForecast
       /** Socket the run answers at while it is under way: on ferry's own host. */
       readonly control?: string
+      /** `ferry recover --profile` made it up, because the one that was written was lost. */
+      readonly madeUp?: true
       /** Profile and plan, for a ferry that goes on with the run. Absent in older journals, and for `pin`. */
       readonly whole?: string
     }

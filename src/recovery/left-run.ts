@@ -28,7 +28,8 @@ export function locksOf(
     const { devices, lockDir } = body.params as Partial<ClaimParams>
     if (typeof lockDir === 'string' && Array.isArray(devices)) return { lockDir, devices }
   }
-  return null
+  const start = records[0]?.body
+  return (start?.type === 'run-start' && start.seats?.[side].locks) || null
 }
 
 /** How the run ended, when nothing is left to recover. */

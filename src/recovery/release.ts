@@ -44,7 +44,9 @@ export async function releaseRun(
   const found: { side: Role; client: Client }[] = []
   try {
     for (const side of sides) {
-      const client = await ofRun(reach, side, addresses[side], run)
+      const client = await ofRun(reach, side, addresses[side], run).catch((error: unknown) => {
+        throw giveUp ? withoutIt(error, run, side) : error
+      })
       if (client !== null) found.push({ side, client })
     }
     if (found.length > 0 || giveUp)
@@ -149,6 +151,13 @@ export async function releaseHolder(workload: string, client: Client): Promise<R
     })
   }
   return { run: null, workload, released: true, devices: status.devices.map(({ device }) => device) }
+}
+
+/** A host that is gone for good need not keep the run from being given up. */
+function withoutIt(error: unknown, run: string, side: Role): unknown {
+  if (!(error instanceof FerryError)) return error
+  const more = `when its host is gone for good: \`ferry release ${run} --give-up --dead ${side}\``
+  return new FerryError({ ...error.info, suggestions: [...error.suggestions, more] })
 }
 
 export function releaseError(message: string, suggestion: string): FerryError {

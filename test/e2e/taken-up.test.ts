@@ -66,6 +66,7 @@ describe.concurrent('a ferry that is killed before the stop', () => {
     // Two at once: one of them drives it, and the other is refused.
     const first = await Promise.race([recovering.ended, other.ended])
     expect(first.exit, first.stdout).toBe(EXIT.error)
+    expect(['run/busy', 'recover/live']).toContain(first.envelope?.error.code)
     const driver = recovering.alive() ? recovering : other
     const holds = (journal: Journal): number =>
       journal.records.filter(({ body }) => body.type === 'hold' && body.state === 'held').length
@@ -89,7 +90,11 @@ describe.concurrent('a ferry that is killed before the stop', () => {
       { state: 'missed', atMs, untilMs: atMs + 10 },
     ])
     expect(again.underWay('source', 'precopy')).toBe(true)
-    expect((await scene.ferry(['cutover', 'last']).ended).exit).toBe(0)
+    // Two again: one continues it, and the other is told that it was.
+    const cutovers = await Promise.all([1, 2].map(() => scene.ferry(['cutover', 'last', '--json']).ended))
+    expect(cutovers.map(({ exit }) => exit).toSorted()).toEqual([EXIT.done, EXIT.error])
+    const late = cutovers.find(({ exit }) => exit === EXIT.error)?.envelope?.error.code
+    expect(['cutover/too-late', 'run/over']).toContain(late)
     const ended = await third.ended
     expect([ended.exit, ended.envelope?.result.did], ended.stdout).toEqual([EXIT.done, 'go-on'])
     expect(ended.envelope?.result.missed).toEqual({ atMs, untilMs: atMs + 10 })
