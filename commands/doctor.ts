@@ -81,7 +81,8 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
       profile === null ? named.map((host) => examinedHost(host, become ?? null)) : examinedHosts(profile)
     const { diagnose } = await import('../src/doctor/diagnose.js')
     const { unfinishedRuns } = await import('../src/control/list.js')
-    const { runs: left } = await unfinishedRuns(this.stateDir)
+    const { lost, runs } = await unfinishedRuns(this.stateDir)
+    const left = [...runs.map(({ run }) => run), ...lost]
     const diagnosis = await diagnose(
       examined,
       profile,
@@ -91,7 +92,7 @@ export default class Doctor extends BaseCommand<typeof Doctor> {
         root: this.config.root,
         onStderr: (line) => this.logger.info(line),
       },
-      left.map(({ run }) => run),
+      left,
     )
     if (left.length > 0 && !diagnosis.hosts.some(({ host }) => host === 'local'))
       this.warn(

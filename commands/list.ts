@@ -36,9 +36,9 @@ or whose dead side was not found since (\`owed\`). Exit 6 when there is one.`
       import('../src/ui/list-text.js'),
       import('../src/ui/status-text.js'),
     ])
-    const { more, runs, unread } = this.flags.unfinished
+    const { lost, more, runs, unread } = this.flags.unfinished
       ? { more: 0, ...(await unfinishedRuns(this.stateDir)) }
-      : await knownRuns(this.stateDir, this.flags.limit)
+      : { lost: [], ...(await knownRuns(this.stateDir, this.flags.limit)) }
     const nowMs = Date.now()
     const listed = runs.map(({ live, run, status, unfinished }) => ({
       run,
@@ -55,17 +55,26 @@ or whose dead side was not found since (\`owed\`). Exit 6 when there is one.`
     for (const error of unread) this.warn(error.message)
     const { stdout } = process
     const none = this.flags.unfinished ? 'no run is left unfinished' : 'no runs'
-    this.log(listed.length === 0 ? none : listText(listed, stdout.isTTY ? stdout.columns : undefined))
+    if (lost.length === 0 || listed.length > 0)
+      this.log(listed.length === 0 ? none : listText(listed, stdout.isTTY ? stdout.columns : undefined))
     if (more > 0) this.log(`and ${more} more: --limit shows them`)
-    const result = { runs: listed, more }
-    const first = this.flags.unfinished ? listed[0] : undefined
-    if (first === undefined) return result
+    const result = { runs: listed, more, ...(this.flags.unfinished && { lost }) }
+    const left = this.flags.unfinished ? [...listed.map(({ run }) => run), ...lost] : []
+    if (left.length === 0) return result
     const { FerryError } = await import('../src/errors.js')
     throw new FerryError({
       code: 'run/unfinished',
       exit: EXIT.needsPerson,
-      message: `${listed.length === 1 ? '1 run is' : `${listed.length} runs are`} left unfinished: ${listed.map(({ run }) => run).join(', ')}`,
-      suggestions: [`\`ferry recover ${first.run}\` asks both sides and finishes it safely`],
+      message: `${left.length === 1 ? '1 run is' : `${left.length} runs are`} left unfinished: ${left.join(', ')}`,
+      suggestions: [
+        ...listed
+          .slice(0, 1)
+          .map(({ run }) => `\`ferry recover ${run}\` asks both sides and finishes it safely`),
+        ...lost.map(
+          (run) =>
+            `the beginning of the journal of ${run} is lost: \`ferry recover ${run} --profile PROFILE\` asks the hosts of its profile`,
+        ),
+      ],
       result,
     })
   }

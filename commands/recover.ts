@@ -1,8 +1,9 @@
 import { Flags } from '@oclif/core'
 import { BaseCommand } from '../src/cli/base-command.js'
 import { EXIT } from '../src/exit-codes.js'
-import { RUN_ARG } from '../src/cli/flags.js'
+import { RUN_ARG, setFlag } from '../src/cli/flags.js'
 import type { Served, RunControl } from '../src/run/control.js'
+import type { Scheduled } from '../src/run/left-at.js'
 import type { EventStream } from '../src/journal/event-stream.js'
 import type { RecoveryResult } from '../src/recovery/result.js'
 import { prose } from '../src/cli/help-text.js'
@@ -55,6 +56,11 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       exclusive: ['as', 'dead'],
       summary: 'undo a run that its helpers have kept before its stop, instead of going on with it',
     }),
+    profile: Flags.string({
+      summary: 'the profile of the run, where the first line of its journal is lost',
+      helpValue: 'FILE',
+    }),
+    set: setFlag({ with: 'profile' }),
     token: Flags.string({
       summary: 'the token that `ferry recover` printed for this decision',
       helpValue: 'TOKEN',
@@ -63,6 +69,8 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
 
   async run(): Promise<object> {
     const [
+      { typedToken },
+      { missedText },
       { findJournal, readWhatIsLeft },
       { recoverRun },
       { makeReach },
@@ -72,6 +80,8 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       { goOn },
       { openView },
     ] = await Promise.all([
+      import('../src/terminal.js'),
+      import('../src/ui/cutover-text.js'),
       import('../src/journal/read.js'),
       import('../src/recovery/recover.js'),
       import('../src/recovery/reach.js'),
@@ -81,7 +91,9 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       import('../src/recovery/go-on.js'),
       import('../src/ui/live.js'),
     ])
-    const saved = readWhatIsLeft(findJournal(this.stateDir, this.args.run))
+    const path = findJournal(this.stateDir, this.args.run)
+    await this.beginningOf(path)
+    const saved = readWhatIsLeft(path)
     await this.refuseLive(saved.path)
     if (saved.damaged > 0)
       this.warn(
@@ -96,7 +108,9 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       version: this.config.version,
       said: { as: as ?? null, dead: dead ?? null },
       confirm: async (expected, effect) =>
-        token === undefined ? this.typed(expected, effect) : token.trim().toLowerCase() === expected,
+        token === undefined
+          ? !this.jsonEnabled() && typedToken(expected, effect)
+          : token.trim().toLowerCase() === expected,
       reach: makeReach({
         stateDir: this.stateDir,
         helper: this.flags.helper,
@@ -106,11 +120,12 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       ...(!undo && {
         goOn: async (kept) => {
           stream = kept.journal.events
-          const going = (run: string): void => {
+          const going = (run: string, missed: Scheduled | null): void => {
             goes = true
             this.unexpectedExit = EXIT.unknown
             if (!this.jsonEnabled())
               process.stderr.write(`run ${run}: both helpers have kept it, and it goes on\n`)
+            if (missed !== null) this.warn(missedText(run, missed, Date.now()))
           }
           const serve = (control: RunControl): Promise<Served> => this.serve(control)
           return goOn(kept, { version: this.config.version, view: openView, serve, onGoing: going })
@@ -131,7 +146,10 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       )
     const asked = source !== 'not-asked' && destination !== 'not-asked'
     if (asked) this.log(`run ${run}: the source ${WORDS[source]}, the destination ${WORDS[destination]}`)
-    else if (error === null) this.log(`run ${run} ended ${outcome}: there is nothing to recover`)
+    else if (error === null)
+      this.log(
+        `run ${run} ${recovered.givenUp === true ? 'was given up' : `ended ${outcome}`}: there is nothing to recover`,
+      )
     if (exit === EXIT.done) {
       const where = destination === 'gone-settled' ? 'ran, and the run is done' : 'has the workload'
       if (asked) this.log(`recovered: the destination ${where}`)
@@ -145,7 +163,11 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       exit: exit as typeof EXIT.rolledBack,
       message:
         error?.message ??
-        (asked ? `run ${run} was rolled back: the source ${back}` : `run ${run} ended ${outcome}`),
+        (recovered.givenUp === true
+          ? `run ${run} was given up: neither side is to have its workload`
+          : asked
+            ? `run ${run} was rolled back: the source ${back}`
+            : `run ${run} ended ${outcome}`),
       suggestions: [
         ...(error?.suggestion === undefined ? [] : [error.suggestion]),
         ...(error?.code === 'recover/token' ? [] : recovered.choices).map(
@@ -193,19 +215,16 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
     return serveRun(control, ...folders)
   }
 
-  /** Asks the person at the terminal, if there is one, to type the token. */
-  private async typed(token: string, effect: string): Promise<boolean> {
-    if (this.jsonEnabled() || !process.stdin.isTTY || !process.stderr.isTTY) return false
-    const { createInterface } = await import('node:readline/promises')
-    const terminal = createInterface({ input: process.stdin, output: process.stderr })
-    try {
-      const answer = await terminal.question(
-        `${effect}.\nType ${token} to decide so, anything else to leave it: `,
-      )
-      return answer.trim().toLowerCase() === token
-    } finally {
-      terminal.close()
-    }
+  /** What is lost of it comes from the profile. */
+  private async beginningOf(path: string): Promise<void> {
+    const { profile: file, set: sets = [] } = this.flags
+    if (file === undefined) return
+    const { makeUpBeginning } = await import('../src/recovery/lost-beginning.js')
+    const options = { stateDir: this.stateDir, helper: this.flags.helper, root: this.config.root }
+    await makeUpBeginning(path, { ...options, file, sets, version: this.config.version })
+    this.warn(
+      `the first line of ${path} was lost, and is made up from ${file}; what it was is kept in ${path}.damaged`,
+    )
   }
 
   /** A run that is still driven by its ferry is not ours to finish. */

@@ -1,4 +1,5 @@
 /** Finding a run: under way, over, or left by a ferry that died. */
+import { basename } from 'node:path'
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import type { Event, EventRecord } from '../journal/event.js'
@@ -28,8 +29,7 @@ export interface FoundRun {
 /** The run that RUN means: an id, a prefix of just one, `last`, or the path of a journal. */
 export async function findRun(stateDir: string, run: string): Promise<FoundRun> {
   const journal = findJournal(stateDir, run)
-  const start = readStart(journal)?.body
-  if (start?.type !== 'run-start') throw notBegunError(journal)
+  const start = beginningOf(stateDir, journal)
   const { run: id } = start
   for (let left = TRIES; ; left--) {
     const connection = await connect(stateDir, start)
@@ -44,6 +44,16 @@ export async function findRun(stateDir: string, run: string): Promise<FoundRun> 
       return { run: id, journal, connection, driver, records }
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
   }
+}
+
+/** Throws run/not-begun while its ferry may be about to write it, journal/broken when it was lost. */
+function beginningOf(stateDir: string, journal: string): RunStart {
+  const start = readStart(journal)?.body
+  if (start?.type === 'run-start') return start
+  if (driverOf(stateDir, basename(journal, '.ndjson')) !== null) throw notBegunError(journal)
+  const first = readWhatIsLeft(journal).records[0]?.body
+  if (first?.type !== 'run-start') throw notBegunError(journal)
+  return first
 }
 
 /** At the socket it was given, or where it went when that was gone. */

@@ -1,7 +1,8 @@
 /** Every run of a state folder, with what is known of it. */
 import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
-import { findJournal, listRuns } from '../journal/read.js'
+import { driverOf } from '../journal/lock.js'
+import { findJournal, hasNoBeginning, listRuns } from '../journal/read.js'
 import type { RunStatus } from '../journal/status.js'
 import { whyUnfinished, type Unfinished } from '../journal/unfinished.js'
 import { findRun, runStatus } from './client.js'
@@ -42,11 +43,18 @@ export async function knownRuns(
 }
 
 /** Runs that no ferry drives and that somebody has to recover, and journals that cannot be read, newest first. */
-export async function unfinishedRuns(
-  stateDir: string,
-): Promise<{ readonly runs: readonly KnownRun[]; readonly unread: readonly FerryError[] }> {
+export async function unfinishedRuns(stateDir: string): Promise<{
+  readonly runs: readonly KnownRun[]
+  readonly unread: readonly FerryError[]
+  /** Ids of journals whose beginning is lost: both sides may have something of the run, and it does not say where. */
+  readonly lost: readonly string[]
+}> {
   const { runs, unread } = await knownRuns(stateDir, Infinity)
-  return { runs: runs.filter(({ unfinished }) => unfinished !== null), unread }
+  const known = new Set(runs.map(({ run }) => run))
+  const lost = listRuns(stateDir).filter(
+    (id) => !known.has(id) && driverOf(stateDir, id) === null && hasNoBeginning(findJournal(stateDir, id)),
+  )
+  return { runs: runs.filter(({ unfinished }) => unfinished !== null), unread, lost }
 }
 
 async function look(stateDir: string, id: string): Promise<KnownRun> {

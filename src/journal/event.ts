@@ -1,9 +1,10 @@
-import type { HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
+import type { ClaimParams, HelperErrorBody, HelperEvent, Role } from '../protocol/protocol.js'
 import type { PhaseName } from '../plan/plan.js'
 import type { HoldPoint, HostSpec, Profile, Then } from '../profile/profile.js'
 import type { HookPoint } from '../points.js'
 
 export type { HoldPoint, HookPoint }
+export type CutoverState = 'scheduled' | 'waiting' | 'accepted' | 'refused' | 'missed'
 export type Settable = 'downtime-limit' | 'bandwidth' | 'streams'
 /** Where one side of a run is, for those who come after the ferry that started it. */
 export interface SideAddress {
@@ -13,6 +14,8 @@ export interface SideAddress {
   readonly recordDir: string
   /** The devices of the run, by name. */
   readonly devices: readonly string[]
+  /** Where its helper locked them. Only in a beginning that was made up for one that was lost. */
+  readonly locks?: Pick<ClaimParams, 'lockDir' | 'devices'>
 }
 export interface SideAddresses {
   readonly source: SideAddress
@@ -74,6 +77,8 @@ export type Event =
       readonly expected?: PlanForecast
       /** Socket the run answers at while it is under way: on ferry's own host. */
       readonly control?: string
+      /** `ferry recover --profile` made it up, because the one that was written was lost. */
+      readonly madeUp?: true
       /** Profile and plan, for a ferry that goes on with the run. Absent in older journals, and for `pin`. */
       readonly whole?: string
     }
@@ -110,11 +115,16 @@ export type Event =
       readonly state: 'held' | 'released' | 'timed-out'
       readonly untilMs?: number
     }
-  /** A cutover asked for later, or at the first moment that fits; `state` tells what became of it. */
+  /**
+   * A cutover asked for later, or at the first moment that fits; `state` tells what became of it. missed: its time passed
+   * while no ferry drove the run, and the hold holds.
+   */
   | {
       readonly type: 'cutover-asked'
-      readonly state: 'scheduled' | 'waiting' | 'accepted' | 'refused'
+      readonly state: CutoverState
       readonly atMs?: number
+      /** The end of its window, when it has one. */
+      readonly untilMs?: number
       readonly forecastUs?: number
       readonly limitUs?: number
     }

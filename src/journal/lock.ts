@@ -12,7 +12,7 @@ const BEING_WRITTEN_MS = 10_000
  */
 export function lockJournal(stateDir: string, run: string): () => void {
   const path = drivenBy(stateDir, run)
-  for (let left = 1; ; left--) {
+  for (let left = 3; ; left--) {
     try {
       mkdirSync(join(stateDir, 'driven'), { recursive: true, mode: 0o700 })
       makeWhole(path, identity(process.pid) ?? '')
@@ -22,11 +22,24 @@ export function lockJournal(stateDir: string, run: string): () => void {
         const message = `${path} cannot be made; nothing was started`
         throw fromSystemError(error, { code: 'journal/create', exit: EXIT.error, message })
       }
-      const holder = readFileSync(path, 'utf8')
+      const holder = holderIn(path)
+      // Another process is just taking a stale one away.
+      if (holder === null && left > 0) continue
+      if (holder === null) throw runBusyError(run, `another process does (${path})`)
       const lives = holder === '' ? isNew(path) : isAlive(holder)
       if (left === 0 || lives) throw runBusyError(run, `process ${holder.split(' ')[0] ?? ''} does (${path})`)
       takeAway(path, holder)
     }
+  }
+}
+
+/** Null: it has gone. */
+function holderIn(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
   }
 }
 

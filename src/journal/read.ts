@@ -76,6 +76,11 @@ function readRecords(
   return { first, saved: { path, records, torn: tail !== '', damaged } }
 }
 
+/** All that can be read of one that may have no beginning. */
+export function readableRecords(path: string): readonly EventRecord[] {
+  return readRecords(bytesOf(path), path).saved.records
+}
+
 function begun(saved: SavedJournal): SavedJournal {
   const first = saved.records[0]
   if (first === undefined) throw notJournalError(saved.path, 'it has no complete record')
@@ -133,6 +138,20 @@ export function readStart(path: string): EventRecord | null {
     return null
   } finally {
     closeSync(fd)
+  }
+}
+
+/**
+ * Whether no record says what run it is of and where its sides are: its first line was lost, or its ferry died before it
+ * was whole. Whoever drives it at this moment may be about to write it.
+ */
+export function hasNoBeginning(path: string): boolean {
+  if (readStart(path) !== null) return false
+  try {
+    readWhatIsLeft(path)
+    return false
+  } catch (error) {
+    return error instanceof FerryError && error.code === 'journal/broken'
   }
 }
 
@@ -208,7 +227,8 @@ function notJournalError(path: string, why: string): FerryError {
     message: `${path} is not a journal ferry can read: ${why}`,
     suggestions: [
       'only ferry writes journals; a file that was edited cannot be trusted',
-      '`ferry recover` passes over damaged lines behind the first one, and asks both sides',
+      '`ferry recover RUN` passes over damaged lines and asks both sides; when the first line is lost, ' +
+        '`ferry recover RUN --profile PROFILE` takes them from the profile of the run',
     ],
   })
 }

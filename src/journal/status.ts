@@ -8,7 +8,7 @@ import type {
 } from '../protocol/protocol.js'
 import type { PhaseName } from '../plan/plan.js'
 import type { HoldPoint } from '../profile/profile.js'
-import type { Event, EventRecord, Outcome } from './event.js'
+import type { CutoverState, Event, EventRecord, Outcome } from './event.js'
 import type { PlanDigest } from './plan-digest.js'
 
 export interface RunStatus {
@@ -33,7 +33,7 @@ export interface RunStatus {
   }
   /** A cutover that was asked for and what became of it last. */
   readonly cutover: null | {
-    readonly state: 'scheduled' | 'waiting' | 'accepted' | 'refused'
+    readonly state: CutoverState
     readonly atMs: number | null
   }
   readonly limits: {

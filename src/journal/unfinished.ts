@@ -13,8 +13,7 @@ export function whyUnfinished(records: readonly EventRecord[]): Unfinished | nul
   if (start?.type !== 'run-start' || start.command !== 'migrate') return null
   const end = records.findLast(({ body }) => body.type === 'run-end' || body.type === 'recover-start')?.body
   if (end?.type !== 'run-end') return 'died'
-  if (end.givenUp === true) return null
-  if (OPEN.has(end.outcome)) return end.outcome as Unfinished
+  if (end.givenUp !== true && OPEN.has(end.outcome)) return end.outcome as Unfinished
   return owedSide({ records }) === null ? null : 'owed'
 }
 

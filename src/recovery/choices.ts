@@ -63,8 +63,16 @@ export function tokenMissing(sides: FoundSides, saying: Saying): Refusal {
  * or for another decision, does not fit.
  */
 export function tokenOf({ destination, run, source }: FoundSides, { as, dead }: Saying): string {
-  const seen = [run, source, destination, as ?? '-', dead ?? '-'].join(' ')
-  return createHash('sha256').update(seen).digest('hex').slice(0, 6)
+  return hashed(run, source, destination, as ?? '-', dead ?? '-')
+}
+
+/** As `tokenOf`, of giving the run up without the side that is dead. */
+export function giveUpToken({ destination, run, source }: FoundSides, dead: Role): string {
+  return hashed(run, source, destination, 'give-up', dead)
+}
+
+function hashed(...seen: readonly string[]): string {
+  return createHash('sha256').update(seen.join(' ')).digest('hex').slice(0, 6)
 }
 
 /** Everything a person can make happen where Ferry alone refuses; the least said for each. */

@@ -147,7 +147,7 @@ function direction(
         return unknown('the destination has nothing of the run, and the source cannot be reached', '')
       }
       if (source === 'dead')
-        return nothingLeft("the destination has nothing of the run, and the source's host is dead")
+        return nothingLeft("the destination has nothing of the run, and the source's host is dead", 'source')
       if (destination === 'gone-open') return { do: 'go-back', discard: 'record' }
       if (source === 'runs' || source === 'ran') return { do: 'nothing', outcome: 'rolled-back' }
       return { do: 'go-back', discard: 'none' }
@@ -208,7 +208,7 @@ function destinationDead(source: SourceFound, as: Role | null): Recovery {
         'what the destination did since is not in it: only a person can decide to run it',
       )
     default:
-      return nothingLeft("the destination's host is dead, and the source's helper has ended")
+      return nothingLeft("the destination's host is dead, and the source's helper has ended", 'destination')
   }
 }
 
@@ -232,7 +232,7 @@ function destinationLost(
     destination === 'gone-unknown'
       ? 'the record of the destination cannot be read, and its helper has ended: whether it committed is not known'
       : 'the destination has committed, and its helper has ended: the kernel closed its devices'
-  if (GONE.has(source) || source === 'released') return nothingLeft(what)
+  if (GONE.has(source) || source === 'released') return nothingLeft(what, source === 'dead' ? 'source' : null)
   return person(
     what,
     source === 'answers'
@@ -250,10 +250,12 @@ function hidden(side: Role): Refusal {
   )
 }
 
-function nothingLeft(why: string): Refusal {
+function nothingLeft(why: string, dead: Role | null = null): Refusal {
+  const without = dead === null ? '' : ` --dead ${dead}`
+  const left = dead === null ? 'on either side' : 'that can be reached'
   return person(
     why,
-    'nothing of the run is left on either side: start the workload anew; `ferry release RUN --give-up` ends the run',
+    `nothing of the run is left ${left}: start the workload anew; \`ferry release RUN --give-up${without}\` ends the run`,
   )
 }
 

@@ -18,6 +18,8 @@ const GONE = {
   no: 'gone-committed',
 } as const
 
+const BEFORE_STOP: ReadonlySet<StatusReply['phase']> = new Set(['claimed', 'set-up', 'tracking', 'pre-copy'])
+
 /** Where the run's helper locked its devices. */
 type Locks = Pick<ClaimParams, 'lockDir' | 'devices'> | null
 
@@ -39,7 +41,8 @@ export async function findSource(
     if (left === null || left === 'unreadable') return found('unreachable')
     if (left === 'committed') return found('released')
     const running = status.devices.length > 0 && status.devices.every(({ state }) => state === 'RUNNING')
-    return found(running ? 'runs' : 'answers')
+    const beforeStop = status.run === run && BEFORE_STOP.has(status.phase)
+    return { ...found(running ? 'runs' : 'answers'), ...(beforeStop && { beforeStop }) }
   }
   if (record === 'committed') return found('gone-committed')
   return found(record === 'settled' ? 'ran' : 'gone-open')

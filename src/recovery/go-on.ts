@@ -6,6 +6,7 @@ import { isProgress, RoundThinner } from '../journal/thin.js'
 import { PHASES, pin, type Phase } from '../phases/index.js'
 import { StatusKeeper, type RunControl, type Served } from '../run/control.js'
 import { hookHosts } from '../run/hook-hosts.js'
+import type { Scheduled } from '../run/left-at.js'
 import { controlOf } from '../run/operation.js'
 import { Runner } from '../run/runner.js'
 import { onSignals } from '../run/signals.js'
@@ -17,7 +18,7 @@ export interface GoOnOptions {
   readonly view: (nowUs: () => number) => { readonly take: Subscriber; stop(): void }
   readonly serve: (control: RunControl) => Promise<Served>
   /** Called when both helpers are ours and the run goes on. */
-  readonly onGoing: (run: string) => void
+  readonly onGoing: (run: string, missed: Scheduled | null) => void
 }
 
 /** Both sides are connected already. */
@@ -56,8 +57,9 @@ export async function goOn(
     journalError: journal.error,
     hostOf: hookHosts(profile),
   })
+  let missed: Scheduled | null
   try {
-    await runner.takeUp(epoch)
+    missed = await runner.takeUp(epoch)
   } catch {
     return null
   }
@@ -71,12 +73,12 @@ export async function goOn(
   } catch {
     // It goes on all the same, and cannot be asked.
   }
-  options.onGoing(run)
+  options.onGoing(run, missed)
   const view = options.view(() => events.nowUs())
   events.subscribe(view.take)
   try {
     const result = await runner.toItsEnd()
-    return { ...result, records }
+    return { ...result, records, missed }
   } finally {
     view.stop()
     restore()

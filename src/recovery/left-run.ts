@@ -28,13 +28,20 @@ export function locksOf(
     const { devices, lockDir } = body.params as Partial<ClaimParams>
     if (typeof lockDir === 'string' && Array.isArray(devices)) return { lockDir, devices }
   }
-  return null
+  const start = records[0]?.body
+  return (start?.type === 'run-start' && start.seats?.[side].locks) || null
 }
 
 /** How the run ended, when nothing is left to recover. */
 export function endedFor({ records }: Pick<SavedJournal, 'records'>): Outcome | null {
   const end = records.findLast(({ body }) => body.type === 'run-end')?.body
   return end?.type === 'run-end' && SETTLED.has(end.outcome) ? end.outcome : null
+}
+
+/** How a run had ended that a person gave up since; null: it is not given up. */
+export function givenUpAs({ records }: Pick<SavedJournal, 'records'>): Outcome | null {
+  const end = records.findLast(({ body }) => body.type === 'run-end')?.body
+  return end?.type === 'run-end' && end.givenUp === true ? end.outcome : null
 }
 
 export function startOf(saved: SavedJournal): { readonly run: string; readonly addresses: SideAddresses } {

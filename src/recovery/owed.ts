@@ -9,7 +9,7 @@ import type { HelperErrorBody, Role } from '../protocol/protocol.js'
 import type { RunSession } from '../phases/phase.js'
 import type { DestinationFound, SourceFound } from './decide.js'
 import { findDestination, findSource } from './find-sides.js'
-import { howSettled, nextEpoch, startOf } from './left-run.js'
+import { givenUpAs, howSettled, nextEpoch, startOf } from './left-run.js'
 import type { RecoverInput, RecoveryResult } from './result.js'
 import { resumeJournal } from './resume-journal.js'
 
@@ -46,6 +46,7 @@ export function fencingOf(side: Role, found: SourceFound | DestinationFound): Fe
 export async function findOwed(input: RecoverInput, over: Outcome, side: Role): Promise<RecoveryResult> {
   const { reach, saved, stateDir, version } = input
   const { addresses, run } = startOf(saved)
+  const givenUp = givenUpAs(saved) !== null && { givenUp: true as const }
   const journal = resumeJournal(saved, { run, stateDir, ...(input.onEvent && { onEvent: input.onEvent }) })
   const { events } = journal
   const address = addresses[side]
@@ -69,11 +70,12 @@ export async function findOwed(input: RecoverInput, over: Outcome, side: Role): 
             ? 'refuse'
             : 'settle',
       problems: found.problems,
+      ...givenUp,
     })
     try {
       if (fencing === 'unreachable') return result(over, null, side)
       // Nothing is stopped by itself: only a person knows which of the two is right.
-      if (fencing === 'runs') return result('sides-disagree', bothRun(side, run), side)
+      if (fencing === 'runs') return result('sides-disagree', bothRun(side, run, givenUp !== false), side)
       const epoch = nextEpoch(saved)
       events.emit({ type: 'recover-start', epoch, version })
       client?.bind(run, epoch)
@@ -86,6 +88,7 @@ export async function findOwed(input: RecoverInput, over: Outcome, side: Role): 
         exit: OUTCOME_EXIT[over],
         elapsedUs,
         ...(error === null && { found: side }),
+        ...givenUp,
       })
       return result(over, error, error === null ? null : side)
     } finally {
@@ -118,7 +121,16 @@ async function fence(
   }
 }
 
-function bothRun(side: Role, run: string): HelperErrorBody {
+function bothRun(side: Role, run: string, givenUp: boolean): HelperErrorBody {
+  if (givenUp) {
+    return {
+      code: 'recover/not-dead',
+      message: `the ${side} was declared dead when the run was given up, and it runs the workload, or may: if that was started anew since, it runs twice`,
+      suggestion:
+        'stop one of the workloads at once; only you can tell which of them is the right one. ' +
+        `\`ferry release ${run} --give-up\` closes what the ${side} has of the run`,
+    }
+  }
   return {
     code: 'recover/not-dead',
     message: `the ${side} was declared dead, and it runs the workload, or may: the other side has it too`,

@@ -3,7 +3,7 @@ import { FerryError } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { OUTCOME_EXIT } from '../run/outcome.js'
 import { errorBodyOf } from '../link/helper-error.js'
-import type { HelperErrorBody, Role } from '../protocol/protocol.js'
+import type { HelperErrorBody } from '../protocol/protocol.js'
 import {
   choicesOf,
   decideFor,
@@ -18,7 +18,7 @@ import type { DestinationFound, Recovery, SourceFound } from './decide.js'
 import type { Outcome } from '../journal/event.js'
 import { findDestination, findSource } from './find-sides.js'
 import { lostStays } from './lost-device.js'
-import { endedFor, howSettled, locksOf, nextEpoch, startOf } from './left-run.js'
+import { endedFor, givenUpAs, howSettled, locksOf, nextEpoch, startOf } from './left-run.js'
 import { owedSide } from '../journal/unfinished.js'
 import { readWhatIsLeft } from '../journal/read.js'
 import { leftAt, type LeftAt } from '../run/left-at.js'
@@ -26,6 +26,7 @@ import { findOwed } from './owed.js'
 import type { Client, Found, WholeClient } from './sides.js'
 import type { RecoverInput, RecoveryResult } from './result.js'
 import { resumeJournal, type ResumedJournal } from './resume-journal.js'
+import { notDeadError } from './not-dead.js'
 import { finishRun } from './finish.js'
 
 /**
@@ -36,9 +37,11 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
   const { saved, stateDir } = input
   const { run, addresses } = startOf(saved)
   const said = input.said ?? NOTHING_SAID
-  const over = endedFor(saved)
+  const givenUp = givenUpAs(saved)
+  const over = givenUp ?? endedFor(saved)
   const owed = owedSide(saved)
   if (over !== null && owed !== null) return findOwed(input, over, owed)
+  if (givenUp !== null) return { ...nothingLeft(run, givenUp), givenUp: true }
   if (over !== null && said.as === null && said.dead === null) return nothingLeft(run, over)
   if (over === 'done' && said.as === 'destination') return nothingLeft(run, over)
   if (over === 'done') throw alreadyDoneError(run)
@@ -56,9 +59,9 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
     ])
     clients.push(source.client, destination.client)
     const left = over !== null ? null : leftAt(saved.records, saved.damaged)
-    const kept = left !== null && isKept(source, destination) && said.as === null && said.dead === null
+    const kept = over === null && isKept(source, destination) && said.as === null && said.dead === null
     if (kept) {
-      const went = await goneOn(input, journal, { left, source, destination })
+      const went = left === null ? null : await goneOn(input, journal, { left, source, destination })
       if (went === 'undone') {
         // Its helpers are at it: they are asked anew, and not to go on.
         journal.close()
@@ -90,7 +93,7 @@ export async function recoverRun(input: RecoverInput): Promise<RecoveryResult> {
 }
 
 function isKept(source: Found<SourceFound>, destination: Found<DestinationFound>): boolean {
-  return (source.found === 'answers' || source.found === 'runs') && destination.found === 'open'
+  return source.beforeStop === true && destination.found === 'open'
 }
 
 /**
@@ -205,15 +208,6 @@ function alreadyDoneError(run: string): FerryError {
       'move the workload back from the host that has it, or start it again',
       `\`ferry release ${run}\` closes what the source may still keep open`,
     ],
-  })
-}
-
-function notDeadError(run: string, side: Role): FerryError {
-  return new FerryError({
-    code: 'recover/not-dead',
-    exit: EXIT.error,
-    message: `the ${side} of run ${run} was reached: it is not dead`,
-    suggestions: [`\`ferry recover ${run}\` asks it`],
   })
 }
 

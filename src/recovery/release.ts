@@ -3,13 +3,16 @@ import { FerryError, wireCode } from '../errors.js'
 import { EXIT } from '../exit-codes.js'
 import { errorBodyOf } from '../link/helper-error.js'
 import type { Role } from '../protocol/protocol.js'
-import type { Event, SideAddress } from '../journal/event.js'
+import type { Event, SideAddress, SideAddresses } from '../journal/event.js'
+import { owedSide } from '../journal/unfinished.js'
 import type { Client } from './sides.js'
 import type { SavedJournal } from '../journal/read.js'
 import type { Reach } from './sides.js'
 import { nextEpoch } from './left-run.js'
 import { resumeJournal } from './resume-journal.js'
 import { newRunId } from '../journal/run-id.js'
+
+type RunEnd = Extract<Event, { type: 'run-end' }>
 
 export interface Released {
   readonly run: string | null
@@ -29,17 +32,7 @@ export async function releaseRun(
   reach: Reach,
   giveUp = false,
 ): Promise<Released> {
-  const start = saved.records[0]?.body
-  const end = saved.records.findLast(({ body }) => body.type === 'run-end')?.body
-  if (start?.type !== 'run-start' || start.seats === undefined) {
-    throw releaseError(
-      `${saved.path} is not the journal of a migration`,
-      'only `ferry migrate` leaves a source behind',
-    )
-  }
-  const { run, seats: addresses } = start
-  if (end?.type !== 'run-end')
-    throw releaseError(`run ${run} is not over`, `\`ferry status ${run}\` shows how it stands`)
+  const { addresses, end, run } = endedRun(saved)
   if (end.outcome !== 'done' && !giveUp) {
     throw releaseError(
       `run ${run} ended ${end.outcome}: the source may be the only one that has the workload`,
@@ -51,7 +44,9 @@ export async function releaseRun(
   const found: { side: Role; client: Client }[] = []
   try {
     for (const side of sides) {
-      const client = await ofRun(reach, side, addresses[side], run)
+      const client = await ofRun(reach, side, addresses[side], run).catch((error: unknown) => {
+        throw giveUp ? withoutIt(error, run, side) : error
+      })
       if (client !== null) found.push({ side, client })
     }
     if (found.length > 0 || giveUp)
@@ -60,6 +55,29 @@ export async function releaseRun(
   } finally {
     await Promise.all(found.map(({ client }) => client.close()))
   }
+}
+
+/** A migration that is over, whatever came of it. */
+export function endedRun({ path, records }: SavedJournal): {
+  readonly run: string
+  readonly addresses: SideAddresses
+  readonly end: RunEnd
+} {
+  const start = records[0]?.body
+  const end = records.findLast(({ body }) => body.type === 'run-end')?.body
+  if (start?.type !== 'run-start' || start.seats === undefined) {
+    throw releaseError(
+      `${path} is not the journal of a migration`,
+      'only `ferry migrate` leaves a source behind',
+    )
+  }
+  const { run, seats: addresses } = start
+  if (end?.type !== 'run-end')
+    throw releaseError(
+      `run ${run} is not over`,
+      `\`ferry status ${run}\` shows how it stands; \`ferry recover ${run}\` first, when no ferry drives it`,
+    )
+  return { run, addresses, end }
 }
 
 /** The helper that still has the run. A holder that took the workload up again since then is none of its business. */
@@ -84,7 +102,7 @@ async function journaled(
   }: {
     readonly found: readonly { readonly side: Role; readonly client: Client }[]
     /** How the run had ended; null: it is not given up. */
-    readonly giveUp: Extract<Event, { type: 'run-end' }> | null
+    readonly giveUp: RunEnd | null
   },
 ): Promise<void> {
   const journal = resumeJournal(saved, { run, stateDir })
@@ -102,7 +120,10 @@ async function journaled(
     }
     if (giveUp !== null) {
       const { exit, outcome } = giveUp
-      journal.events.emit({ type: 'run-end', outcome, exit, elapsedUs: 0, givenUp: true })
+      // Both sides were asked: one that was declared dead before is closed now, too.
+      const found = owedSide(saved)
+      const end = { type: 'run-end', outcome, exit, elapsedUs: 0, givenUp: true } as const
+      journal.events.emit({ ...end, ...(found !== null && { found }) })
     }
   } finally {
     journal.close()
@@ -132,6 +153,13 @@ export async function releaseHolder(workload: string, client: Client): Promise<R
   return { run: null, workload, released: true, devices: status.devices.map(({ device }) => device) }
 }
 
-function releaseError(message: string, suggestion: string): FerryError {
+/** A host that is gone for good need not keep the run from being given up. */
+function withoutIt(error: unknown, run: string, side: Role): unknown {
+  if (!(error instanceof FerryError)) return error
+  const more = `when its host is gone for good: \`ferry release ${run} --give-up --dead ${side}\``
+  return new FerryError({ ...error.info, suggestions: [...error.suggestions, more] })
+}
+
+export function releaseError(message: string, suggestion: string): FerryError {
   return new FerryError({ code: 'release/refused', exit: EXIT.error, message, suggestions: [suggestion] })
 }

@@ -1,5 +1,5 @@
 /** What a recovery is given, and what comes of it. */
-import type { LeftAt } from '../run/left-at.js'
+import type { LeftAt, Scheduled } from '../run/left-at.js'
 import type { RunResult } from '../run/runner.js'
 import type { EventRecord, Outcome } from '../journal/event.js'
 import type { Subscriber } from '../journal/event-stream.js'
@@ -22,6 +22,8 @@ export interface Kept {
 /** How it ended, with all that a report needs. */
 export interface WentOn extends RunResult {
   readonly records: readonly EventRecord[]
+  /** A cutover that was asked for a time which passed while no ferry drove the run: it was not made. */
+  readonly missed: Scheduled | null
 }
 export interface RecoverInput {
   readonly saved: SavedJournal
@@ -51,6 +53,9 @@ export interface RecoveryResult {
   readonly choices: readonly Choice[]
   /** A side that was declared dead and was not found since. */
   readonly owed: Role | null
+  /** A person gave the run up. */
+  readonly givenUp?: true
   /** Of a run that went on. */
   readonly records?: readonly EventRecord[]
+  readonly missed?: Scheduled | null
 }

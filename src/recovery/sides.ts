@@ -13,6 +13,8 @@ export interface Found<F extends string = string> {
   /** Null when the side cannot be reached. */
   readonly client: Client | null
   readonly problems: readonly HelperErrorBody[]
+  /** Its helper is in the run, before the stop: its devices run, and it has still to go back. */
+  readonly beforeStop?: true
 }
 
 /** How both sides are reached: `attach` null when no helper answers at the socket, `open` starts a helper of its own. */

@@ -18,6 +18,8 @@ export interface Interventions {
     readonly state: Extract<Event, { type: 'cutover-asked' }>['state']
     /** The moment it was asked for; wall clock, milliseconds since the epoch. */
     readonly atMs?: number
+    /** The end of its window. */
+    readonly untilMs?: number
     readonly forecastUs?: number
     readonly limitUs?: number
   }[]

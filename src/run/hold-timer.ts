@@ -105,6 +105,7 @@ export class HoldKeeper {
           type: 'cutover-asked',
           state: output.state,
           ...(output.atMs !== null && { atMs: output.atMs }),
+          ...(output.untilMs !== undefined && { untilMs: output.untilMs }),
           ...(expectedUs !== null && { forecastUs: expectedUs }),
           limitUs,
         })

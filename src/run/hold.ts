@@ -58,6 +58,8 @@ export type HoldOutput =
       readonly type: 'note'
       readonly state: 'scheduled' | 'waiting' | 'accepted' | 'refused'
       readonly atMs: number | null
+      /** The end of the window of one that is scheduled. */
+      readonly untilMs?: number
     }
   | { readonly type: 'release' }
   /** The watchdog: cancel the run; `ceiling`: because the cutover it was told to make does not fit. */
@@ -127,7 +129,7 @@ function ask(state: HoldState, { atMs, id, nowMs, withinMs }: Extract<HoldInput,
   const before = answerTo(state.asked, 'replaced')
   if (asked.scheduled) {
     const now: HoldOutput[] = [
-      { type: 'note', state: 'scheduled', atMs },
+      { type: 'note', state: 'scheduled', atMs, ...(withinMs !== null && { untilMs: asked.toMs }) },
       { type: 'answer', id, answer: 'scheduled' },
     ]
     return after([...before, ...now], decide({ ...state, asked }, nowMs))

@@ -18,9 +18,14 @@ export interface LeftAt {
   readonly limits: Limits | null
   /** The run was continued from its hold. */
   readonly released: boolean
-  /** When the hold ends that it is in, and for when a cutover was asked; wall clock, milliseconds since the epoch. */
+  /** When the hold ends that it is in; wall clock, milliseconds since the epoch. */
   readonly untilMs: number | null
-  readonly scheduledMs: number | null
+  readonly scheduled: Scheduled | null
+}
+/** A cutover that was asked for later; `untilMs`: the end of its window, when it has one. */
+export interface Scheduled {
+  readonly atMs: number
+  readonly untilMs: number | null
 }
 
 /** After these the run goes to its end or back without another owner. */
@@ -43,7 +48,7 @@ export function leftAt(records: readonly EventRecord[], damaged: number): LeftAt
   let connected = false
   let limits: SavedLimits | null = start.limits ?? null
   let hold: { readonly state: string; readonly untilMs: number | null } | null = null
-  let scheduledMs: number | null = null
+  let scheduled: Scheduled | null = null
   for (const body of bodies) {
     switch (body.type) {
       case 'run-end':
@@ -80,7 +85,10 @@ export function leftAt(records: readonly EventRecord[], damaged: number): LeftAt
         hold = { state: body.state, untilMs: body.untilMs ?? null }
         break
       case 'cutover-asked':
-        scheduledMs = body.state === 'scheduled' ? (body.atMs ?? null) : null
+        scheduled =
+          body.state === 'scheduled' && body.atMs !== undefined
+            ? { atMs: body.atMs, untilMs: body.untilMs ?? null }
+            : null
         break
       case 'set':
         limits = body.limits ?? limits
@@ -93,7 +101,7 @@ export function leftAt(records: readonly EventRecord[], damaged: number): LeftAt
   }
   if (!connected || [...open.values()].some(({ op }) => !OPEN.has(op))) return null
   return {
-    ...{ passed, tracking, sent, steps, hooks, scheduledMs },
+    ...{ passed, tracking, sent, steps, hooks, scheduled },
     limits: limits && { ...limits, bandwidth: limits.bandwidth === null ? null : BigInt(limits.bandwidth) },
     released: hold?.state === 'released',
     untilMs: hold?.state === 'held' ? hold.untilMs : null,

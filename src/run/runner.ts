@@ -9,6 +9,7 @@ import type { Event, Outcome, PlanForecast, Settable } from '../journal/event.js
 import type { CutoverAnswer, CutoverAsk } from './hold-timer.js'
 import type { HookHost } from './hooks.js'
 import { packed } from './whole.js'
+import type { Scheduled } from './left-at.js'
 import { planDigest } from '../journal/plan-digest.js'
 import { judgeFailure, rootCause, type Failure } from './outcome.js'
 import { askDestination, type Patience, type CutoverFate } from './ask-destination.js'
@@ -99,9 +100,9 @@ export class Runner {
 
   /**
    * Takes up the run that another ferry left, from both helpers; throws when one of them has begun to undo it. Nothing of
-   * the run is changed by that alone.
+   * the run is changed by that alone. Returns the cutover that was asked for a time which has passed.
    */
-  async takeUp(epoch: number): Promise<void> {
+  async takeUp(epoch: number): Promise<Scheduled | null> {
     const { events, version } = this.input
     const { session } = this
     events.emit({ type: 'recover-start', epoch, version, goesOn: true })
@@ -112,6 +113,7 @@ export class Runner {
     }
     const receive = { side: 'destination', op: 'receive', params: {}, text: 'receive the workload' } as const
     session.state.receive = session.background(receive)
+    return this.steering.takeUp()
   }
 
   /** From where it stands. */

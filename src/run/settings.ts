@@ -59,3 +59,10 @@ export function readSetting(key: Settable, text: string, limits: Limits, maxStre
     }
   }
 }
+
+/** As `ferry set` takes it. */
+export function textOf(key: Settable, limits: Limits): string {
+  if (key === 'downtime-limit') return `${limits.downtimeLimitMs}ms`
+  if (key === 'streams') return String(limits.streams)
+  return limits.bandwidth === null ? 'none' : `${limits.bandwidth}B/s`
+}

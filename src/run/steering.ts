@@ -9,9 +9,9 @@ import type { HookPoint } from '../points.js'
 import type { EventRecord, SavedLimits, Settable } from '../journal/event.js'
 import { HoldKeeper, type CutoverAnswer, type CutoverAsk } from './hold-timer.js'
 import { HookRunner, type HookHost } from './hooks.js'
-import type { LeftAt } from './left-at.js'
+import type { LeftAt, Scheduled } from './left-at.js'
 import type { Session } from './session.js'
-import { limitsOf, readSetting } from './settings.js'
+import { limitsOf, readSetting, textOf } from './settings.js'
 
 export interface RunSteeringInput {
   /** Holds and hooks are for moves; what only measures has none. */
@@ -68,17 +68,32 @@ export class RunSteering implements Steering {
       onProblem: (problem) => session.state.problems.push(problem),
       ...(left !== undefined && { ran: left.hooks }),
     })
-    if (left !== undefined) this.resume(left)
+    const limits = left?.limits ?? null
+    if (limits !== null) this.keeper?.limit(limits.downtimeLimitMs)
     // After everybody has heard it: what is said about an event comes after the event, for every listener.
     events.subscribe((record) => queueMicrotask(() => this.listen(record)))
   }
 
-  private resume({ limits, scheduledMs }: LeftAt): void {
-    const { keeper } = this
-    if (limits !== null) keeper?.limit(limits.downtimeLimitMs)
-    if (scheduledMs !== null && scheduledMs > Date.now()) {
-      void keeper?.ask({ atMs: scheduledMs, withinMs: null })
+  /**
+   * What was asked of the run before is asked again. A cutover whose time has passed meanwhile is not made up for: nobody
+   * may expect a blackout now. It is returned, and the hold holds.
+   */
+  takeUp(): Scheduled | null {
+    const { input, keeper, session } = this
+    const scheduled = input.left?.scheduled ?? null
+    if (keeper === null || scheduled === null) return null
+    const { atMs, untilMs } = scheduled
+    if (atMs > Date.now()) {
+      void keeper.ask({ atMs, withinMs: untilMs === null ? null : untilMs - atMs })
+      return null
     }
+    session.events.emit({
+      type: 'cutover-asked',
+      state: 'missed',
+      atMs,
+      ...(untilMs !== null && { untilMs }),
+    })
+    return scheduled
   }
 
   get savedLimits(): SavedLimits {
@@ -279,10 +294,4 @@ function holdTimedOutBody(
   if (because === 'cancel') return { code: 'hold/timed-out', message: held }
   const forecast = last === null ? 'no round had ended' : `the blackout would take ${last.expectedUs} µs`
   return { code: 'limit/hold', message: `${held}; it was to cut over then, and ${forecast}` }
-}
-
-function textOf(key: Settable, limits: Limits): string {
-  if (key === 'downtime-limit') return `${limits.downtimeLimitMs}ms`
-  if (key === 'streams') return String(limits.streams)
-  return limits.bandwidth === null ? 'none' : `${limits.bandwidth}B/s`
 }

@@ -1,6 +1,7 @@
 /** The answer to `ferry cutover`, as people read it. */
 import type { ErrorCode } from '../error-code.js'
 import type { CutoverAnswer } from '../run/hold-timer.js'
+import type { Scheduled } from '../run/left-at.js'
 import { forecastText, momentText } from './status-text.js'
 import { duration } from '../units.js'
 
@@ -12,6 +13,22 @@ export function cutoverText(answer: CutoverAnswer, atMs: number | undefined): st
       ? ''
       : `: a blackout of about ${forecastText(expectedUs, forecast)} is expected, the limit is ${duration(limitUs)}`
   return `continued with its cutover${about}`
+}
+
+/** A cutover that was asked for a time at which no ferry drove the run, and how it is made all the same. */
+export function missedText(run: string, { atMs, untilMs }: Scheduled, nowMs: number): string {
+  const left = untilMs === null ? 0 : Math.floor((untilMs - nowMs) / 1000)
+  const within = left > 0 ? ` --within ${left}s` : ''
+  const window =
+    left > 0
+      ? `; its window is open until ${momentText(untilMs ?? 0)}`
+      : untilMs === null
+        ? ''
+        : ', and so has its window'
+  return (
+    `the cutover of run ${run} was asked for ${momentText(atMs)}, which passed while no ferry drove the run${window}. It is ` +
+    `not made up for, and the hold holds: \`ferry cutover ${run}${within}\` continues the run, and takes another time with --at`
+  )
 }
 
 /** Why the run was not continued, as the parts of an error; null when it was. */

@@ -42,6 +42,7 @@ function askedText(
     waiting: `asked for, waiting until the forecast fits${forecast}`,
     accepted: `asked for${at}: continued${forecast}`,
     refused: `asked for${at}: refused${forecast}`,
+    missed: `asked for${at}: missed, because no ferry drove the run then`,
   }[asked.state]
 }
 

@@ -100,6 +100,7 @@ function cutoverText({ atMs, state }: NonNullable<RunStatus['cutover']>): string
     waiting: 'asked for, waiting until the forecast fits',
     accepted: `continued${at}`,
     refused: `last request${at} refused: the forecast did not fit the limit`,
+    missed: `last request${at} missed: no ferry drove the run then, and the hold holds`,
   }[state]
 }
 

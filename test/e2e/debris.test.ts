@@ -3,7 +3,7 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFil
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { EXIT } from '../../src/exit-codes.js'
-import { gone, Scene, type Journal } from '../support/scene.js'
+import { gone, isRunning, Scene, type Journal } from '../support/scene.js'
 import { device, workload, type Device } from '../support/workload.js'
 
 const beginning = (step: string) => (journal: Journal) =>
@@ -159,6 +159,37 @@ describe.concurrent('after a power cut', () => {
     expect(recovered.envelope?.result).toMatchObject({ source: 'answers', destination: 'gone-committed' })
     expect((await scene.ferry(['release', run, '--give-up', '--json']).ended).exit).toBe(EXIT.done)
     await gone(...pids)
+  })
+
+  it('a journal whose first line is lost: it is named, and the helpers of its profile are asked', async () => {
+    const scene = new Scene()
+    const running = scene.start('migrate', workload([device('nic')], { migration: { bandwidth: '2MiB/s' } }))
+    const { path, records } = await scene.journalWith('a round', inRound)
+    const pids = scene.helperPids()
+    running.kill('SIGKILL')
+    await running.ended
+    const start = records[0]?.body
+    const run = start?.type === 'run-start' ? start.run : ''
+    const text = readFileSync(path, 'utf8')
+    const first = text.indexOf('\n')
+    writeFileSync(path, '\0'.repeat(first - 40) + text.slice(first - 40))
+
+    const left = await scene.ferry(['list', '--unfinished', '--json']).ended
+    expect([left.exit, left.envelope?.result.lost]).toEqual([EXIT.needsPerson, [run]])
+    const blind = await Promise.all(
+      ['recover', 'report'].map((command) => scene.ferry([command, run, '--json']).ended),
+    )
+    for (const { envelope } of blind) {
+      expect(envelope?.error.code).toBe('journal/broken')
+      expect(envelope?.error.suggestions.join()).toContain('--profile')
+    }
+    expect(pids.every(isRunning)).toBe(true)
+    const profile = join(scene.folder, 'profile.yaml')
+    const recovered = await scene.ferry(['recover', run, '--profile', profile, '--json']).ended
+    expect(recovered.exit, recovered.stdout).toBe(EXIT.rolledBack)
+    expect(recovered.envelope?.result).toMatchObject({ did: 'go-back', destination: 'open' })
+    await gone(...pids)
+    expect((await scene.ferry(['list', '--unfinished', '--json']).ended).exit).toBe(EXIT.done)
   })
 
   it('a journal that is empty is named, and does not hide the others', async () => {

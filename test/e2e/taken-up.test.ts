@@ -1,5 +1,6 @@
 /** A ferry that is killed before the stop, with both helpers alive: the next one goes on with the run, or undoes it. */
 import { describe, expect, it } from 'vitest'
+import { RunConnection } from '../../src/control/connection.js'
 import { EXIT } from '../../src/exit-codes.js'
 import { gone, Scene, type Journal, type Running } from '../support/scene.js'
 import { device, workload } from '../support/workload.js'
@@ -19,6 +20,15 @@ async function killed(
   running.kill('SIGKILL')
   await running.ended
   return [scene, pids]
+}
+
+/** Over the run's socket, without the time that a process takes to start. */
+async function ask(scene: Scene, asked: { readonly atMs: number; readonly withinMs: number }): Promise<void> {
+  const start = scene.journal().records[0]?.body
+  const socket = start?.type === 'run-start' ? start.control : undefined
+  const connection = await RunConnection.connect(socket ?? '')
+  expect(await connection?.request('cutover', asked)).toMatchObject({ answer: 'scheduled' })
+  connection?.close()
 }
 
 describe.concurrent('a ferry that is killed before the stop', () => {
@@ -56,6 +66,7 @@ describe.concurrent('a ferry that is killed before the stop', () => {
     // Two at once: one of them drives it, and the other is refused.
     const first = await Promise.race([recovering.ended, other.ended])
     expect(first.exit, first.stdout).toBe(EXIT.error)
+    expect(['run/busy', 'recover/live']).toContain(first.envelope?.error.code)
     const driver = recovering.alive() ? recovering : other
     const holds = (journal: Journal): number =>
       journal.records.filter(({ body }) => body.type === 'hold' && body.state === 'held').length
@@ -65,14 +76,29 @@ describe.concurrent('a ferry that is killed before the stop', () => {
       held: { point: 'before-cutover' },
       limits: { downtimeLimitUs: 7_000_000 },
     })
-    // Killed again, it is taken up again.
+    const atMs = Date.now() + 2000
+    await ask(scene, { atMs, withinMs: 10 })
+    // Killed again, it is taken up again, and the time that has passed meanwhile is named and not made up for.
     driver.kill('SIGKILL')
     await driver.ended
+    await new Promise((resolve) => setTimeout(resolve, atMs + 20 - Date.now()))
     const third = scene.ferry(['recover', 'last', '--json'])
-    await scene.journalWith('the hold once more', (journal) => holds(journal) === 3)
-    expect((await scene.ferry(['cutover', 'last']).ended).exit).toBe(0)
+    const again = await scene.journalWith('the hold once more', (journal) => holds(journal) === 3)
+    const asked = again.records.flatMap(({ body }) => (body.type === 'cutover-asked' ? [body] : []))
+    expect(asked).toMatchObject([
+      { state: 'scheduled', atMs, untilMs: atMs + 10 },
+      { state: 'missed', atMs, untilMs: atMs + 10 },
+    ])
+    expect(again.underWay('source', 'precopy')).toBe(true)
+    // Two again: one continues it, and the other is told that it was.
+    const cutovers = await Promise.all([1, 2].map(() => scene.ferry(['cutover', 'last', '--json']).ended))
+    expect(cutovers.map(({ exit }) => exit).toSorted()).toEqual([EXIT.done, EXIT.error])
+    const late = cutovers.find(({ exit }) => exit === EXIT.error)?.envelope?.error.code
+    expect(['cutover/too-late', 'run/over']).toContain(late)
     const ended = await third.ended
     expect([ended.exit, ended.envelope?.result.did], ended.stdout).toEqual([EXIT.done, 'go-on'])
+    expect(ended.envelope?.result.missed).toEqual({ atMs, untilMs: atMs + 10 })
+    expect(ended.envelope?.warnings.join()).toContain('ferry cutover')
     expect(scene.journal().answers('destination', 'check').at(-1)?.reply).toMatchObject({ lostPages: 0 })
   })
 

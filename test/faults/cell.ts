@@ -47,6 +47,10 @@ export async function run(cell: Cell, network?: Network): Promise<readonly strin
     const last = matrix.scene.runs().length > 0 ? await matrix.ferry('recover', 'last') : ran
     const said = `ended ${String(ran.exit ?? ran.signal)} (${code(ran)}), recovered ${String(last.exit)} (${code(last)})`
 
+    if (cell.goesOn === true) {
+      const did = last.envelope?.result?.did as string | undefined
+      must(last.exit === EXIT.done && did === 'go-on', `it did not go on: ${said}, ${String(did)}`)
+    }
     if (process.env['FERRY_FAULTS_TOLD'] !== undefined) console.log(cell.name, said)
     const [source, destination] = [helperOf(matrix.a), helperOf(matrix.b)]
     const [here, there] = await Promise.all([writes(source), writes(destination)])
@@ -61,8 +65,9 @@ export async function run(cell: Cell, network?: Network): Promise<readonly strin
       must((here && !there) || dead(cell, 'source') || second, `back: ${where}`)
       if (here && source !== undefined) {
         must(source === holder, 'another process has the source')
-        // A call that never returns has its thread for good.
-        const most = threads + hangs(cell)
+        // A call that never returns has its thread for good; one thread sleeps until the grace is over, whatever came of
+        // the run.
+        const most = threads + hangs(cell) + (cell.migration?.['grace'] === undefined ? 0 : 1)
         await settled(() => threadsOf(source) <= most)
         must(threadsOf(source) <= most, `threads are left: ${threadsOf(source)}, not ${most}`)
       }

@@ -2,6 +2,7 @@
  * The fault matrix, with real processes. `npm test` runs a few cells of it;
  *
  *     FERRY_FAULTS=all npx vitest run test/faults            all of them, for an hour
+ *     FERRY_FAULTS='taken up at' npx vitest run …         a killed ferry's run, gone on with
  *     FERRY_FAULTS='^source killed at' npx vitest run …      those whose name is like this
  */
 import { describe, expect, it } from 'vitest'

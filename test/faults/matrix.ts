@@ -59,6 +59,8 @@ export interface Cell {
   readonly sim?: { readonly source?: readonly SimFault[]; readonly destination?: readonly SimFault[] }
   /** A fault may come too late to be made: what it breaks has ended by another one. */
   readonly mayMiss?: true
+  /** `recover` must go on with the run to its end. */
+  readonly goesOn?: true
   /** Where its time-outs would be long. */
   readonly migration?: Readonly<Record<string, unknown>>
 }

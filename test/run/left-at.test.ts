@@ -46,6 +46,13 @@ describe('where a ferry left its run', () => {
     expect(on).toMatchObject({ released: true, untilMs: null })
   })
 
+  it('knows the cutover that was asked for later, until something came of it', () => {
+    const asked: Event = { type: 'cutover-asked', state: 'scheduled', atMs: 5, untilMs: 9 }
+    expect(left([...tracked, asked])?.scheduled).toEqual({ atMs: 5, untilMs: 9 })
+    for (const state of ['refused', 'missed', 'waiting'] as const)
+      expect(left([...tracked, asked, { type: 'cutover-asked', state, atMs: 5 }])?.scheduled).toBeNull()
+  })
+
   it.each<readonly [string, readonly Event[]]>([
     ['not connected', [start, intent(1, 'receive')]],
     ['asked to stop', [...tracked, intent(5, 'cutover')]],
