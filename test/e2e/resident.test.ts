@@ -27,7 +27,11 @@ async function bounded(scene: Scene, profile: Workload): Promise<void> {
 describe('resident memory', () => {
   it('moving 1 GiB is below the bitmaps and 64 MiB', async () => {
     const memory = [region('ram', 0, '1GiB', { fill: { seed: 3, zero: '90%' } })]
-    const nic = device('nic', { window: { iova: '512MiB', size: '256MiB' }, writes: '64MiB/s', state: '16MiB' })
+    const nic = device('nic', {
+      window: { iova: '512MiB', size: '256MiB' },
+      writes: '64MiB/s',
+      state: '16MiB',
+    })
     await bounded(new Scene(), workload([nic], { memory, migration: { verify: 'none' } }))
   }, 120_000)
 
