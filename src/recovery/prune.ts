@@ -139,9 +139,10 @@ function journalOf(stateDir: string, run: string): string {
   return join(runsFolder(stateDir), `${run}.ndjson`)
 }
 
-/** Its log, and its journal last. */
+/** Its log, what a recovery found of its journal (see lost-beginning.ts), and its journal last. */
 function filesOf(stateDir: string, run: string): readonly string[] {
-  const beside = readdirSync(runsFolder(stateDir)).filter((name) => name === `${run}.log`)
+  const names = [`${run}.log`, `${run}.ndjson.damaged`]
+  const beside = readdirSync(runsFolder(stateDir)).filter((name) => names.includes(name))
   const paths = [...beside.map((name) => join(runsFolder(stateDir), name)), journalOf(stateDir, run)]
   return paths.filter((path) => existsSync(path))
 }

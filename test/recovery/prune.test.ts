@@ -69,6 +69,7 @@ describe('pruning', () => {
   const headless = run(end('done'))
   const fresh = run(end('done'))
   writeFileSync(join(runs, `${done}.log`), 'log')
+  writeFileSync(`${pathOf(done)}.damaged`, 'what a recovery found')
   writeFileSync(pathOf(headless), `garbage\n${readFileSync(pathOf(headless), 'utf8').split('\n')[1]}\n`)
 
   const forgotten: string[] = []
