@@ -57,8 +57,10 @@ const BUILD_TESTS: readonly Part[] = [
 ]
 const CHECK_TYPESCRIPT: readonly Part[] = [
   { name: 'format (prettier)', command: ['prettier', '--check', '--log-level', 'warn', '.'] },
-  { name: 'lint (eslint)', command: ['eslint', '.'] },
-  { name: 'types (tsc)', command: ['tsc', '--noEmit', '-p', 'tsconfig.json'] },
+  {
+    name: 'types and lint (tsc, eslint)',
+    command: ['node', '--import', 'tsx', 'scripts/check-typescript.ts'],
+  },
 ]
 const CHECK_RUST: readonly Part[] = [
   { name: 'format (rustfmt)', command: ['cargo', 'fmt', '--all', '--check'], cwd: helper },
