@@ -190,7 +190,7 @@ impl StateStream for FakeStream {
         let mut at = self.position.lock().unwrap();
         if stopped && self.script.endless {
             // Not as fast as memory: all of it is kept, and a limit of time lets hundreds of MiB of it through.
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            std::thread::sleep(std::time::Duration::from_millis(8));
             *at += buf.len();
             return Ok(StreamRead::Data(buf.len()));
         }
