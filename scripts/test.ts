@@ -18,7 +18,13 @@ const helper = HELPER_CRATE
 const { args: RELEASE, env: RELEASE_ENV } = await release()
 const CARGO_TEST = ['test', ...RELEASE] as const
 /** What a helper without the simulator says of it; the other tests hold for both. */
-const CARGO_PRODUCTION = [...CARGO_TEST, ...PRODUCTION, '--test', 'production'] as const
+const CARGO_PRODUCTION = [
+  ...CARGO_TEST,
+  ...PRODUCTION,
+  // Nothing else is built of it, and nothing it says depends on how fast it is.
+  ...['--config', 'profile.release.package.ferry-helper.opt-level=0'],
+  ...['--test', 'production'],
+] as const
 /** As the tests are built, so that what C code the dependencies have is compiled once. */
 const CLIPPY = ['clippy', ...RELEASE, '--all-targets', '--quiet'] as const
 /** What runs for as long has no end: it is stopped, counts as failed, and what it has said so far names the test. */

@@ -43,16 +43,15 @@ pub fn content(memory: &Memory) -> Vec<u8> {
 /// Two thirds random pages, one third zero.
 pub fn fill(memory: &Memory) {
     let mut word = 0x9e37_79b9_7f4a_7c15u64;
+    let mut page = [0; PAGE as usize];
     for area in memory.areas() {
         for iova in (area.iova..area.end()).step_by(PAGE as usize).filter(|iova| iova / PAGE % 3 != 0) {
-            let page: Vec<u8> = (0..PAGE / 8)
-                .flat_map(|_| {
-                    word ^= word << 13;
-                    word ^= word >> 7;
-                    word ^= word << 17;
-                    word.to_le_bytes()
-                })
-                .collect();
+            for bytes in page.chunks_exact_mut(8) {
+                word ^= word << 13;
+                word ^= word >> 7;
+                word ^= word << 17;
+                bytes.copy_from_slice(&word.to_le_bytes());
+            }
             memory.slice(iova, PAGE).expect("inside").copy_from(&page);
         }
     }
