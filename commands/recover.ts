@@ -69,7 +69,7 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
 
   async run(): Promise<object> {
     const [
-      { typedToken },
+      { confirmBy },
       { missedText },
       { findJournal, readWhatIsLeft },
       { recoverRun },
@@ -80,7 +80,7 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       { goOn },
       { openView },
     ] = await Promise.all([
-      import('../src/terminal.js'),
+      import('../src/recovery/confirm.js'),
       import('../src/ui/cutover-text.js'),
       import('../src/journal/read.js'),
       import('../src/recovery/recover.js'),
@@ -107,10 +107,7 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       stateDir: this.stateDir,
       version: this.config.version,
       said: { as: as ?? null, dead: dead ?? null },
-      confirm: async (expected, effect) =>
-        token === undefined
-          ? !this.jsonEnabled() && typedToken(expected, effect)
-          : token.trim().toLowerCase() === expected,
+      confirm: confirmBy(token, !this.jsonEnabled()),
       reach: makeReach({
         stateDir: this.stateDir,
         helper: this.flags.helper,

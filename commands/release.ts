@@ -82,17 +82,13 @@ in a file stays in that file; device state and other memory are lost.`
   }
 
   private async giveUpWithout(dead: Role, saved: SavedJournal, reach: Reach): Promise<object> {
-    const [{ giveUpWithout }, { typedToken }] = await Promise.all([
+    const [{ giveUpWithout }, { confirmBy }] = await Promise.all([
       import('../src/recovery/give-up.js'),
-      import('../src/terminal.js'),
+      import('../src/recovery/confirm.js'),
     ])
-    const { token } = this.flags
     const given = await giveUpWithout({
       ...{ saved, reach, dead, stateDir: this.stateDir, version: this.config.version },
-      confirm: async (expected, effect) =>
-        token === undefined
-          ? !this.jsonEnabled() && typedToken(expected, effect)
-          : token.trim().toLowerCase() === expected,
+      confirm: confirmBy(this.flags.token, !this.jsonEnabled()),
     })
     const living = dead === 'source' ? 'destination' : 'source'
     const had = given.released ? `${given.devices.join(', ')} closed there` : 'it held nothing any more'

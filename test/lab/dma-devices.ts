@@ -62,8 +62,17 @@ export class Lanes {
 
 /** Every fault off, every flag and quirk as a device has them after it was made. */
 export const NEUTRAL = {
-  ...{ fail_transition: '"0 0"', error_transition: 0, stall_transition: '"0 0"', short_stream: 0 },
-  ...{ endless_stream: 0, load_error: 0, precopy_end: 42, validate: 1, hold: 0, log_error: 0, flags: 7 },
+  ...{ fail_transition: '"0 0"', error_transition: 0, stall_transition: '"0 0"', stall_report: '"0 0"' },
+  ...{
+    short_stream: 0,
+    endless_stream: 0,
+    load_error: 0,
+    precopy_end: 42,
+    validate: 1,
+    hold: 0,
+    log_error: 0,
+    flags: 7,
+  },
   ...{ drop_dirty: '0xffffffffffffffff', log_max_ranges: 256, log_min_page: 4096, log_max_page: 1 << 30 },
   log_report_rule: 0,
 } as const

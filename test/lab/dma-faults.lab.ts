@@ -208,6 +208,19 @@ it('a tracker that fails: its log is lost, so nothing moves', () =>
     await expectSourceWhole(lab.guest, what)
   }))
 
+// A round's report, and that of the last pages; how many rounds there are the device decides, and it makes no difference.
+it.each([1, 3])('a tracker whose report %i does not return: exit 5, the source runs on', (nth) =>
+  lanes.use(async (lane) => {
+    const migration = { linkTimeout: '3s', downtimeLimit: '3s' }
+    const what = workload(lane, { kind: 'logged-mdev', tracker: 'device', migration })
+    const run = await withFault(what, { from: { stall_report: `"${String(nth)} 600000"` } })
+    expectExit(run, 5)
+    expect(run.error).toMatchObject({ code: 'tracker/no-answer' })
+    expectNamed(run, 'card')
+    await expectSourceWhole(lab.guest, what)
+  }),
+)
+
 describe.concurrent('a dirty bit that is dropped', () => {
   const WINDOW = 2n * MIB
   const PAGE = WINDOW + 3n * 4096n

@@ -34,15 +34,14 @@ pub fn serve() -> Result<()> {
         .as_fd()
         .try_clone_to_owned()
         .map_err(|error| HelperError::os("helper/stdout", "dup of stdout", &error, "there is no way to answer"))?;
-    let output = Output::new(output, false)
-        .map_err(|error| HelperError::os("helper/stdout", "clone", &error, "there is no thread to answer"))?;
+    let no_thread =
+        |error: std::io::Error| HelperError::os("helper/stdout", "clone", &error, "there is no thread to answer");
+    let output = Output::new(output, false).map_err(no_thread)?;
     let Some(connection) = service.connect(output, None)? else { return Ok(()) };
-    keep_rights().map_err(|error| HelperError::os("helper/stdout", "clone", &error, "there is no thread to answer"))?;
+    keep_rights().map_err(no_thread)?;
     let worker = Worker::new(Arc::clone(&service), Arc::clone(&connection.identity));
-    let worker = thread::Builder::new()
-        .name("worker".to_owned())
-        .spawn(move || worker.work_off(&queue))
-        .map_err(|error| HelperError::os("helper/stdout", "clone", &error, "there is no thread to answer"))?;
+    let worker =
+        thread::Builder::new().name("worker".to_owned()).spawn(move || worker.work_off(&queue)).map_err(no_thread)?;
     {
         let service = Arc::clone(&service);
         thread::spawn(move || listen_to(&service, &connection, BufReader::new(stdin())));

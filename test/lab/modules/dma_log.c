@@ -210,6 +210,8 @@ int lab_log_report(struct lab_device *lab, unsigned long iova, unsigned long len
 
 	if (!length)
 		return -EINVAL;
+	/* Without a lock, unlike mlx5: the device can be stopped and started meanwhile. */
+	lab_faults_report(&lab->migration->faults);
 	if (mutex_lock_killable(&lab->engine_lock))
 		return -EINTR;
 	if (!log->on || (READ_ONCE(log->report_rule) && !follows_rule(log, report.iova, report.last))) {

@@ -9,13 +9,20 @@
 
 #include "lab_core.h"
 
-/* Of all countdowns: taken once an arc. */
+/* Of all countdowns: taken once an arc, and once a REPORT. */
 static DEFINE_SPINLOCK(lock);
 
 /* One arc less; true if this was the one. */
 static bool count_down(struct lab_countdown *countdown)
 {
 	return countdown->arcs && --countdown->arcs == 0;
+}
+
+/* A caller that is killed goes on at once: it must be able to exit. */
+static void stall(u32 ms)
+{
+	if (ms)
+		schedule_timeout_killable(msecs_to_jiffies(ms));
 }
 
 enum lab_arc_fault lab_faults_arc(struct lab_faults *faults, int *error)
@@ -33,10 +40,19 @@ enum lab_arc_fault lab_faults_arc(struct lab_faults *faults, int *error)
 		*error = -(int)faults->fail.value;
 	}
 	spin_unlock(&lock);
-	/* A caller that is killed goes on at once: it must be able to exit. */
-	if (stall_ms)
-		schedule_timeout_killable(msecs_to_jiffies(stall_ms));
+	stall(stall_ms);
 	return fault;
+}
+
+void lab_faults_report(struct lab_faults *faults)
+{
+	u32 stall_ms = 0;
+
+	spin_lock(&lock);
+	if (count_down(&faults->stall_report))
+		stall_ms = faults->stall_report.value;
+	spin_unlock(&lock);
+	stall(stall_ms);
 }
 
 static int countdown_show(struct seq_file *seq, void *unused)
@@ -89,6 +105,7 @@ void lab_faults_init(struct lab_faults *faults)
 	*faults = (struct lab_faults) {
 		.fail = { .least = 1, .most = MAX_ERRNO },
 		.stall = { .most = 600 * MSEC_PER_SEC },
+		.stall_report = { .most = 600 * MSEC_PER_SEC },
 		.validate = true,
 		.precopy_end = ENOMSG,
 	};
@@ -99,6 +116,7 @@ void lab_faults_debugfs(struct lab_faults *faults, struct dentry *dir)
 	debugfs_create_file("fail_transition", 0644, dir, &faults->fail, &countdown_fops);
 	debugfs_create_file("error_transition", 0644, dir, &faults->error, &countdown_fops);
 	debugfs_create_file("stall_transition", 0644, dir, &faults->stall, &countdown_fops);
+	debugfs_create_file("stall_report", 0644, dir, &faults->stall_report, &countdown_fops);
 	debugfs_create_u64("short_stream", 0644, dir, &faults->short_stream);
 	debugfs_create_bool("endless_stream", 0644, dir, &faults->endless_stream);
 	debugfs_create_u64("load_error", 0644, dir, &faults->load_error);

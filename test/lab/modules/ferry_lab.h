@@ -43,6 +43,7 @@
  *	fail_transition			"N ERRNO": the Nth arc from now fails with ERRNO, nothing moved; "0 0": off
  *	error_transition		"N": the Nth arc from now ends in ERROR, with EIO; 0: off
  *	stall_transition		"N MS": the Nth arc from now takes MS longer (killable)
+ *	stall_report			"N MS": the Nth REPORT of the DMA log from now takes MS longer (killable)
  *	short_stream			bytes withheld from the end of the saved stream
  *	endless_stream			bool: the saved stream never ends
  *	load_error			errno of the next write to a resuming stream, then off; 0: off

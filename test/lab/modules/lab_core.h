@@ -51,7 +51,7 @@ struct lab_countdown {
 };
 
 struct lab_faults {
-	struct lab_countdown fail, error, stall;
+	struct lab_countdown fail, error, stall, stall_report;
 	u64 short_stream;
 	bool endless_stream;
 	bool validate;
@@ -65,6 +65,8 @@ void lab_faults_init(struct lab_faults *faults);
 void lab_faults_debugfs(struct lab_faults *faults, struct dentry *dir);
 /* Counts one arc; sleeps if it is to be stalled. LAB_ARC_FAILS: *error is the -errno. */
 enum lab_arc_fault lab_faults_arc(struct lab_faults *faults, int *error);
+/* Counts one REPORT of the DMA log; sleeps if it is to be stalled. */
+void lab_faults_report(struct lab_faults *faults);
 
 /* --- transitions.c --- */
 struct lab_transitions;

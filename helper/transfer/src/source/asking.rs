@@ -32,7 +32,7 @@ pub(crate) fn patient(patience: &Patience) -> impl FnMut() -> Result<()> + use<>
         if patience.deadline.is_some() || began.elapsed() < patience.silence {
             return Ok(());
         }
-        let message = "as long as `migration.linkTimeout` it was waited for";
+        let message = "`migration.linkTimeout` is over";
         Err(HelperError::of(FailureKind::Deadline, "tracker/no-answer", message))
     }
 }
