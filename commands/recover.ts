@@ -69,6 +69,7 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
 
   async run(): Promise<object> {
     const [
+      { plural },
       { confirmBy },
       { missedText },
       { findJournal, readWhatIsLeft },
@@ -80,6 +81,7 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
       { goOn },
       { openView },
     ] = await Promise.all([
+      import('../src/units.js'),
       import('../src/recovery/confirm.js'),
       import('../src/ui/cutover-text.js'),
       import('../src/journal/read.js'),
@@ -96,9 +98,7 @@ on from there to its end, as under the ferry that began it. --undo undoes it ins
     const saved = readWhatIsLeft(path)
     await this.refuseLive(saved.path)
     if (saved.damaged > 0)
-      this.warn(
-        `${saved.path}: ${saved.damaged} lines are damaged and were passed over; both sides are asked`,
-      )
+      this.warn(`${saved.path}: ${plural(saved.damaged, 'damaged line')} passed over; both sides are asked`)
     const { as, dead, token, undo } = this.flags
     let stream: EventStream | null = null
     let goes = false

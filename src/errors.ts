@@ -182,6 +182,10 @@ function fromOclif(error: OclifError): FerryError {
     .replace(/\n*See more help with --help\n*/u, '')
     // On where to put flags that may be repeated; it hides what is missing.
     .replace(/\n*Note: --[\s\S]*$/u, '')
+    // Of flags that do not go together, one on a line.
+    .replace(/^The following errors? occurred:\n\s*([\s\S]*)$/u, (_, flags: string) =>
+      flags.trim().replace(/\s*\n\s*/gu, '; '),
+    )
     .replace(/ {2,}/gu, ': ')
     .replace(/:?\n+\s*/gu, ': ')
     .trim()

@@ -25,7 +25,7 @@ import { openHelper, stateDirOf } from '../link/open.js'
 import { helperSocket, holderSocket, recordFolder } from '../plan/sockets.js'
 import type { DeviceRef, Profile } from '../profile/profile.js'
 import { loadProfile } from '../profile/load.js'
-import type { ClaimParams, Role } from '../protocol/protocol.js'
+import type { ClaimParams, Role, StayParams } from '../protocol/protocol.js'
 import { beganMs } from './prune.js'
 import type { ReachOptions } from './reach.js'
 
@@ -52,7 +52,7 @@ export async function makeUpBeginning(
   if (!hasNoBeginning(path)) {
     throw usageError(
       'run',
-      `${path} has its beginning`,
+      `${path} has its first line`,
       'leave --profile out: the journal says where both sides are',
     )
   }
@@ -163,7 +163,10 @@ function idOf(ref: DeviceRef, name: string): string {
 /** What is left of the journal must not speak of another place: sides of another profile must not be asked. */
 function mustBeOf(run: string, seats: SideAddresses, records: readonly EventRecord[]): void {
   for (const { body } of records) {
-    if (body.type !== 'intent' || body.op !== 'claim') continue
+    if (body.type !== 'intent') continue
+    const { workload = seats.workload } = body.params as Partial<StayParams>
+    if (workload !== seats.workload) throw notItsProfile(run, body.side, workload, seats.workload)
+    if (body.op !== 'claim') continue
     const { devices, recordDir, socket } = body.params as Partial<ClaimParams>
     const { locks, recordDir: expected, sockets } = seats[body.side]
     const same =
@@ -171,13 +174,21 @@ function mustBeOf(run: string, seats: SideAddresses, records: readonly EventReco
       (socket === undefined || body.side === 'source' || sockets.includes(socket)) &&
       JSON.stringify(devices) === JSON.stringify(locks?.devices)
     if (same) continue
-    throw new FerryError({
-      code: 'recover/refused',
-      exit: EXIT.error,
-      message: `this is not the profile of run ${run}: what is left of its journal has ${String(recordDir)} and ${String(devices)} for the ${body.side}, the profile ${expected} and ${String(locks?.devices)}`,
-      suggestions: ['give the profile as it was when the run began'],
-    })
+    const [left, given] = [
+      `${String(recordDir)} and ${String(devices)}`,
+      `${expected} and ${String(locks?.devices)}`,
+    ]
+    throw notItsProfile(run, body.side, left, given)
   }
+}
+
+function notItsProfile(run: string, side: Role, left: string, given: string): FerryError {
+  return new FerryError({
+    code: 'recover/refused',
+    exit: EXIT.error,
+    message: `this is not the profile of run ${run}: what is left of its journal has ${left} for the ${side}, the profile ${given}`,
+    suggestions: ['give the profile as it was when the run began'],
+  })
 }
 
 /** The journal with `front` before what it has: whole or not at all, and what it was stays beside it. */

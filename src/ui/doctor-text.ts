@@ -1,5 +1,5 @@
 /** A diagnosis as people read it: a block a host, a line a check, what to do below what is wrong. */
-import type { Check, Diagnosis, HostReport, Level } from '../doctor/check.js'
+import { LAYERS, type Check, type Diagnosis, type HostReport, type Level } from '../doctor/check.js'
 import { plural } from '../units.js'
 import { textWidth, wrap } from './wrap.js'
 
@@ -8,7 +8,7 @@ export interface DoctorTextOptions {
   readonly width?: number
 }
 
-const LAYER_WIDTH = 10
+const LAYER_WIDTH = Math.max(...LAYERS.map((layer) => layer.length))
 
 export function doctorText({ hosts }: Diagnosis, options: DoctorTextOptions = {}): string {
   const width = textWidth(options.width)

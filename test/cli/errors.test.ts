@@ -142,3 +142,16 @@ describe('colour', () => {
     expect(errorText(error, true)).toContain('\u001b[')
   })
 })
+
+describe('flags that do not go together', () => {
+  it.each([
+    [
+      'The following error occurred:\n  --a=1 cannot also be provided when using --b',
+      '--a=1 cannot also be provided when using --b',
+    ],
+    ['The following errors occurred:\n  --a one\n  --b two', '--a one; --b two'],
+  ])('are named, and nothing besides: %j', (said, message) => {
+    const thrown = Object.assign(new Error(`${said}\nSee more help with --help`), { oclif: { exit: 2 } })
+    expect(toFerryError(thrown)).toMatchObject({ code: 'usage/invalid', exit: EXIT.usage, message })
+  })
+})

@@ -124,7 +124,7 @@ describe.concurrent('after a power cut', () => {
 
     const recovered = await scene.ferry(['recover', run, '--json']).ended
     expect(recovered.exit, recovered.stdout).toBe(EXIT.needsPerson)
-    expect(recovered.envelope?.warnings.join()).toContain('1 lines are damaged')
+    expect(recovered.envelope?.warnings.join()).toContain('1 damaged line')
     expect(recovered.envelope?.result).toMatchObject({ source: 'answers', destination: 'gone-unknown' })
     const [choice] = recovered.envelope?.result.choices ?? []
     expect(choice).toMatchObject({ as: 'source', dead: null })

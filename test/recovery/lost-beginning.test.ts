@@ -70,18 +70,20 @@ describe('a journal whose beginning is lost', () => {
     }
   })
 
-  it('is not made up for a run of another profile', async () => {
+  it.each([
+    [
+      'by the devices of a claim',
+      { op: 'claim', params: { devices: ['other'], recordDir: '/source/records', lockDir: '/l' } },
+    ],
+    ['by the name of its workload', { op: 'stay', params: { workload: 'other' } }],
+  ])('is not made up for a run of another profile: %s', async (_, what) => {
     const { path, putFront } = await lost('stopped', 'zeros')
-    const claim = {
+    const record = {
       seq: 9,
       ...{ time: '2026-11-22T15:17:33.000Z', atUs: 9 },
-      body: {
-        type: 'intent',
-        ...{ step: 9, phase: 'pin', side: 'source', op: 'claim', text: '' },
-        params: { devices: ['other'], recordDir: '/source/records', lockDir: '/l' },
-      },
+      body: { type: 'intent', ...{ step: 9, phase: 'pin', side: 'source', text: '' }, ...what },
     }
-    writeFileSync(path, `${readFileSync(path, 'utf8')}${JSON.stringify(claim)}\n`)
+    writeFileSync(path, `${readFileSync(path, 'utf8')}${JSON.stringify(record)}\n`)
     const before = readFileSync(path, 'utf8')
     await expect(putFront()).rejects.toMatchObject({ code: 'recover/refused' })
     expect(readFileSync(path, 'utf8')).toBe(before)
