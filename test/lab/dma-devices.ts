@@ -66,6 +66,7 @@ export const NEUTRAL = {
   ...{
     short_stream: 0,
     endless_stream: 0,
+    blocked_stream: 0,
     load_error: 0,
     precopy_end: 42,
     validate: 1,

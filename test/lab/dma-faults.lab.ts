@@ -151,13 +151,14 @@ describe.concurrent('a state stream', () => {
       await expectSourceWhole(lab.guest, what)
     }))
 
-  it('that never ends is cut off by the downtime limit', () =>
+  it.each(['endless_stream', 'blocked_stream'])('with %s is cut off by the downtime limit', (knob) =>
     lanes.use(async (lane) => {
       const what = workload(lane, { migration: { downtimeLimit: '3s' } })
-      const run = await withFault(what, { from: { endless_stream: 1 } })
+      const run = await withFault(what, { from: { [knob]: 1 } })
       expect([5, 7]).toContain(run.exit)
       await expectSourceWhole(lab.guest, what)
-    }))
+    }),
+  )
 
   it.each(['EFAULT', 'ENOMEM'] as const)('that the destination refuses with %s', (errno) =>
     lanes.use(async (lane) => {

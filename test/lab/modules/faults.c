@@ -119,6 +119,7 @@ void lab_faults_debugfs(struct lab_faults *faults, struct dentry *dir)
 	debugfs_create_file("stall_report", 0644, dir, &faults->stall_report, &countdown_fops);
 	debugfs_create_u64("short_stream", 0644, dir, &faults->short_stream);
 	debugfs_create_bool("endless_stream", 0644, dir, &faults->endless_stream);
+	debugfs_create_bool("blocked_stream", 0644, dir, &faults->blocked_stream);
 	debugfs_create_u64("load_error", 0644, dir, &faults->load_error);
 	debugfs_create_u64("precopy_end", 0644, dir, &faults->precopy_end);
 	debugfs_create_bool("validate", 0644, dir, &faults->validate);

@@ -46,6 +46,8 @@
  *	stall_report			"N MS": the Nth REPORT of the DMA log from now takes MS longer (killable)
  *	short_stream			bytes withheld from the end of the saved stream
  *	endless_stream			bool: the saved stream never ends
+ *	blocked_stream			bool: once the device has stopped, the saved stream gives nothing and has no end: a
+ *					read waits (killable), or gives EAGAIN with O_NONBLOCK, and poll is not ready
  *	load_error			errno of the next write to a resuming stream, then off; 0: off
  *	precopy_end			errno of a read at the temporary end of a pre-copy: 42 (ENOMSG) or 0
  *	validate			bool, default 1: RESUMING -> STOP refuses a stream that is short or damaged

@@ -54,6 +54,7 @@ struct lab_faults {
 	struct lab_countdown fail, error, stall, stall_report;
 	u64 short_stream;
 	bool endless_stream;
+	bool blocked_stream;
 	bool validate;
 	u64 load_error;
 	u64 precopy_end;

@@ -2,6 +2,7 @@
 /* The file of a saving session: the stream is made while it is read. */
 #include <linux/err.h>
 #include <linux/file.h>
+#include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -68,6 +69,17 @@ static size_t make_piece(struct lab_stream *stream, size_t most)
 	return most;
 }
 
+/* As mlx5, whose data comes from firmware: until it does, there is nothing. */
+static bool is_blocked(const struct lab_stream *stream)
+{
+	return READ_ONCE(stream->finished) && READ_ONCE(stream->migration->faults.blocked_stream);
+}
+
+static __poll_t stream_poll(struct file *file, struct poll_table_struct *wait)
+{
+	return is_blocked(file->private_data) ? 0 : EPOLLIN | EPOLLRDNORM;
+}
+
 static ssize_t stream_read(struct file *file, char __user *buf, size_t count, loff_t *pos)
 {
 	struct lab_stream *stream = file->private_data;
@@ -75,6 +87,13 @@ static ssize_t stream_read(struct file *file, char __user *buf, size_t count, lo
 	ssize_t done = 0;
 	size_t size;
 
+	while (is_blocked(stream)) {
+		if (file->f_flags & O_NONBLOCK)
+			return -EAGAIN;
+		schedule_timeout_killable(HZ / 10);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
 	if (mutex_lock_killable(&stream->lock))
 		return -EINTR;
 	if (stream->disabled) {
@@ -142,6 +161,7 @@ static long stream_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 const struct file_operations lab_stream_save_fops = {
 	.owner = THIS_MODULE,
 	.read = stream_read,
+	.poll = stream_poll,
 	.unlocked_ioctl = stream_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.release = lab_stream_release,
