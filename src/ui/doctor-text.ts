@@ -1,5 +1,5 @@
 /** A diagnosis as people read it: a block a host, a line a check, what to do below what is wrong. */
-import { LAYERS, type Check, type Diagnosis, type HostReport, type Level } from '../doctor/check.js'
+import type { Check, Diagnosis, HostReport, Level } from '../doctor/check.js'
 import { plural } from '../units.js'
 import { textWidth, wrap } from './wrap.js'
 
@@ -8,15 +8,22 @@ export interface DoctorTextOptions {
   readonly width?: number
 }
 
-const LAYER_WIDTH = Math.max(...LAYERS.map((layer) => layer.length))
-
 export function doctorText({ hosts }: Diagnosis, options: DoctorTextOptions = {}): string {
   const width = textWidth(options.width)
-  return hosts.map((host) => hostText(host, width)).join('\n\n')
+  const layers = hosts.flatMap(({ checks }) => checks.map(({ layer }) => layer.length))
+  const columns: Columns = { width, layer: Math.max(0, ...layers) }
+  return hosts.map((host) => hostText(host, columns)).join('\n\n')
 }
 
-function hostText(host: HostReport, width: number): string {
-  const lines = [heading(host), ...host.checks.map((check) => checkText(check, width))]
+/** Of the terminal, and of the longest layer that is shown. */
+interface Columns {
+  readonly width: number
+  readonly layer: number
+}
+
+function hostText(host: HostReport, columns: Columns): string {
+  const { width } = columns
+  const lines = [heading(host), ...host.checks.map((check) => checkText(check, columns))]
   if (host.unseen.length > 0) {
     lines.push(wrap(`not checked: ${host.unseen.join(', ')}`, width, '  '))
   }
@@ -30,8 +37,8 @@ function heading({ host, hostname, sides }: HostReport): string {
   return `${name}${own}${sides.length === 0 ? '' : `: ${sides.join(' and ')}`}`
 }
 
-function checkText({ code, found, layer, level, remedy }: Check, width: number): string {
-  const lead = `  ${level.padEnd(4)}  ${layer.padEnd(LAYER_WIDTH)}  `
+function checkText({ code, found, layer, level, remedy }: Check, { layer: longest, width }: Columns): string {
+  const lead = `  ${level.padEnd(4)}  ${layer.padEnd(longest)}  `
   const rest = ' '.repeat(lead.length)
   const [first = '', ...more] = found.split('\n')
   const lines = [wrap(level === 'ok' ? first : `${first} [${code}]`, width, lead)]
